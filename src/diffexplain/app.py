@@ -1,0 +1,214 @@
+"""One run, from configuration to report. Imports torch only when there is something to compute."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from diffexplain import configuration, descriptions, paths, reproduction
+from diffexplain.building import TARGET, build
+from diffexplain.errors import UserError
+from diffexplain.report import wandb_mirror
+from diffexplain.report.load import REPORT
+from diffexplain.report.summary import Summary
+from diffexplain.report.sweep import write_sweep_report
+from diffexplain.runs import sweep
+from diffexplain.runs.identity import identifying
+from diffexplain.runs.machine import Stopwatch, device_kind, job_environment, quiet_libraries, torch_session
+from diffexplain.runs.run import Run, claim
+from diffexplain.target import Labels, ResolvedTarget, Target
+
+READ_HERE = ("name", "labels", "vocabulary")
+"""Keys of a classifier that are not arguments of what loads it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run: its directory and summary, and whether it was made now or found finished.
+
+    The summary is ``None`` in the helping processes of a run on several devices.
+    """
+
+    directory: Path
+    summary: Summary | None
+    made: bool
+
+    @property
+    def report(self) -> Path:
+        """The run's page."""
+        return self.directory / REPORT
+
+
+class Parts:
+    """Frozen models that the runs of a sweep may share: the last one built of each kind."""
+
+    def __init__(self) -> None:
+        self._built: dict[str, tuple[str, Any]] = {}
+
+    def build(self, kind: str, node: Mapping[str, Any], plugins: Sequence[str], **options: Any) -> Any:
+        """`building.build`, or what it gave last time if nothing in ``node`` is different."""
+        key = json.dumps(node, sort_keys=True)
+        if kind not in self._built or self._built[kind][0] != key:
+            self._built.pop(kind, None)  # Before the next is loaded: both may not fit in memory.
+            self._built[kind] = (key, build(node, plugins=plugins, where=kind, **options))
+        return self._built[kind][1]
+
+
+def explain(*overrides: str | Mapping[str, Any]) -> Summary:
+    """Explain one target and return what was found; a finished run is read back.
+
+    Args:
+        overrides: as on the command line, ``explain("target=class:bee", "explainer.steps=40")``; or
+            one composed configuration.
+
+    Raises:
+        UserError: something asked for cannot be had.
+        RetryableError: the same call later continues the run.
+        OwnedElsewhere: another process is making this run.
+    """
+    if len(overrides) == 1 and isinstance(overrides[0], Mapping):
+        config = dict(overrides[0])
+    else:
+        config = configuration.compose([str(override) for override in overrides])
+    summary = make(config).summary
+    if summary is None:
+        raise SystemExit(0)  # A helping process of several devices has done its part.
+    return summary
+
+
+def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
+    """One explanation run, from composed configuration to report.
+
+    Raises:
+        UserError, RetryableError, OwnedElsewhere: as `explain`.
+    """
+    target = resolve_target(config)
+    config = {**config, "target": target.text}
+    with claim(config, config["paths"]["outputs"], target=target) as run:
+        if run.is_finished:
+            return Outcome(run.directory, Summary.load(run.directory), made=False)
+        with job_environment(run, int(config["threads"])) as takes_part:
+            summary = _make(run, target, parts or Parts()) if takes_part else None
+        return Outcome(run.directory, summary, made=True)
+
+
+def finish_sweep(jobs: Sequence[sweep.Job[Outcome]]) -> Path:
+    """Write ``sweep.json`` and the sweep's page; returns their directory."""
+    directory = sweep.sweep_directory(jobs, jobs[0].config["paths"]["outputs"])
+    write_sweep_report(directory, jobs)
+    sweep.write_sweep(directory, jobs, [None if job.result is None else job.result.directory for job in jobs])
+    return directory
+
+
+def resolve_target(config: Mapping[str, Any]) -> ResolvedTarget:
+    """The target of ``config`` looked up in its classifier's class names, before torch is imported.
+
+    Raises:
+        UserError: no such target.
+    """
+    classifier = config["classifier"]
+    labels = Labels.load(paths.resolve_file(classifier["labels"]))
+    # The message names the command that lists the classes, which takes the choice's name.
+    return Target.parse(config["target"]).resolve(replace(labels, name=classifier["name"]))
+
+
+def _make(run: Run, target: ResolvedTarget, parts: Parts) -> Summary | None:
+    config, plugins = run.config, tuple(run.config["plugins"])
+    watch = Stopwatch(run)
+    with watch("import"):
+        from diffexplain.evaluation import Vocabulary, evaluate
+        from diffexplain.prompts import content_words
+        from diffexplain.report import summarise, write_report
+
+        quiet_libraries()
+
+    with watch("build"):
+        check_unit(target, config["classifier"])
+        vocabulary = Vocabulary.load(config["classifier"]["vocabulary"])
+        settings = _evaluation_settings(config["evaluation"], plugins)
+        trainer = build(config["trainer"], plugins=plugins, where="trainer")
+        prompt = partial(build, config["prompt"], plugins=plugins, where="prompt")
+        explainer = build(config["explainer"], prompt, plugins=plugins, where="explainer")
+        classifier = parts.build("classifier", config["classifier"], plugins, without=READ_HERE)
+        prior = parts.build("diffusion", config["diffusion"], plugins)
+        run.record_device(device_kind(trainer.accelerator))
+
+    words = content_words(phrase.said for phrase in vocabulary.phrases)
+    with mirror(run, plugins) as loggers, torch_session(int(config["threads"])):
+        with watch("explain"):
+            explanation = explainer.explain(
+                target, classifier, prior, run, vocabulary=words, trainer=trainer, loggers=loggers
+            )
+        if not run.is_writer:
+            return None
+
+        with watch("evaluate"):
+            segmenter = parts.build("evaluation.segmenter", config["evaluation"]["segmenter"], plugins)
+            segmenter.to(prior.device)
+            evaluation = evaluate(explanation, target, classifier, prior, segmenter, vocabulary, settings, run.draws)
+
+        with watch("report"):
+            summary = summarise(
+                evaluation,
+                run=run,
+                target=target,
+                classifier=descriptions.describe_classifier(config["classifier"], classifier),
+                prior=descriptions.describe_prior(config["diffusion"], prior),
+                optimisation=descriptions.describe_optimisation(explanation),
+                command=reproduction.command(config),
+            )
+            write_report(run, summary, evaluation)
+            run.finish()
+    return summary
+
+
+def check_unit(target: ResolvedTarget, classifier: Mapping[str, Any]) -> None:
+    """Refuse a unit that the classifier does not have, before its weights are loaded.
+
+    Raises:
+        UserError: no such module, or the channel is out of range.
+    """
+    if target.module is None or target.channel is None or "folder" not in classifier:
+        return
+    from diffexplain.classifiers import build_meta, unit_modules
+
+    channels = unit_modules(build_meta(classifier["folder"]))
+    command = f"diffexplain list units classifier={classifier['name']}"
+    if target.module not in channels:
+        message = f"{classifier['name']} has no such module."
+        raise UserError(message, given=target.module, accepted=list(channels), hint=command)
+    if target.channel >= channels[target.module]:
+        message = f"{target.module} has channels 0 to {channels[target.module] - 1}."
+        raise UserError(message, given=target.channel, hint=command)
+
+
+@contextmanager
+def mirror(run: Run, plugins: Sequence[str]) -> Iterator[list[Any]]:
+    """Lightning's loggers for ``run``: the copy on W&B, or none where only files are wanted.
+
+    When the block has ended well, the copy shows what was found; it is closed in any case.
+    """
+    node = run.config["logger"]
+    logger = None
+    if run.is_writer and TARGET in node:
+        logger = build(node, run.directory, run.identity, identifying(run.config), plugins=plugins, where="logger")
+    if logger is None:
+        yield []
+        return
+    try:
+        yield [logger]
+        wandb_mirror.show_findings(logger.experiment, run.directory)
+    finally:
+        logger.experiment.finish()  # Else the next run of a sweep would be logged into this one.
+
+
+def _evaluation_settings(node: Mapping[str, Any], plugins: Sequence[str]) -> Any:
+    try:
+        return build(node, plugins=plugins, without=("name", "segmenter"), where="evaluation")
+    except ValueError as error:  # What its fields may be is known to the settings alone.
+        raise UserError(str(error)) from error

@@ -1,0 +1,285 @@
+"""The prior: a frozen text-to-image diffusion model in Stable Diffusion's format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler, LCMScheduler, StableDiffusionPipeline
+from torch import Tensor
+
+from diffexplain.diffusion.inpainting import composite, inpaint_latents, shrink_mask
+from diffexplain.diffusion.sampling import Denoiser, StraightClamp
+from diffexplain.errors import UserError
+from diffexplain.paths import resolve_folder
+
+SCHEDULERS = {"ddim": DDIMScheduler, "lcm": LCMScheduler}
+
+
+def load_prior(
+    folder: str,
+    steps: int,
+    guidance: float = 1.0,
+    scheduler: str | None = None,
+    micro_batch: int = 16,
+    dtype: str = "float32",
+) -> Prior:
+    """Load a pipeline folder from disk; nothing is fetched and no pickle is read.
+
+    Args:
+        folder: ``embedded:prior`` or a path.
+        steps: sampler steps.
+        guidance: classifier-free guidance scale; 1 means none.
+        scheduler: ``ddim`` or ``lcm`` in place of the pipeline's own (its schedule is kept).
+        micro_batch: images generated at a time where no gradient is needed. It changes the last
+            bits of images.
+        dtype: ``float32``, ``bfloat16`` or ``float16``.
+
+    Raises:
+        UserError: no such folder, not a pipeline, or a scheduler that cannot be used.
+    """
+    path = resolve_folder(folder)
+    if not (path / "model_index.json").is_file():
+        raise UserError(f"{path} is not a Stable Diffusion pipeline: model_index.json is missing.")
+    if scheduler is not None and scheduler not in SCHEDULERS:
+        raise UserError("No such scheduler.", given=scheduler, accepted=tuple(SCHEDULERS))
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        path,
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=getattr(torch, dtype),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    if scheduler is not None:
+        pipeline.scheduler = SCHEDULERS[scheduler].from_config(pipeline.scheduler.config)
+    return Prior(pipeline, steps=steps, guidance=guidance, micro_batch=micro_batch, name=folder)
+
+
+class Prior:
+    """Text to images; images are (B, 3, H, W) in [0, 1], latents (B, C, h, w) standard normal.
+
+    Not a ``Module``: what holds a prior does not own its weights.
+
+    Raises:
+        UserError: the scheduler is neither DDIM nor LCM.
+    """
+
+    def __init__(
+        self,
+        pipeline: StableDiffusionPipeline,
+        *,
+        steps: int,
+        guidance: float = 1.0,
+        micro_batch: int = 16,
+        name: str = "prior",
+    ) -> None:
+        if not isinstance(pipeline.scheduler, tuple(SCHEDULERS.values())):
+            raise UserError(
+                "This scheduler draws noise that a run could not repeat; set diffusion.scheduler.",
+                given=type(pipeline.scheduler).__name__,
+                accepted=tuple(SCHEDULERS),
+            )
+        self.pipeline = pipeline
+        self.steps = steps
+        self.guidance = float(guidance)
+        self.micro_batch = micro_batch
+        self.name = name
+        self._unconditional: Tensor | None = None
+        for module in (pipeline.text_encoder, pipeline.unet, pipeline.vae):
+            module.requires_grad_(False).eval()
+
+    @property
+    def device(self) -> torch.device:
+        return self.pipeline.unet.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.pipeline.unet.dtype
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(C, h, w) of one image's starting noise."""
+        size = self.pipeline.unet.config.sample_size
+        height, width = (size, size) if isinstance(size, int) else size
+        return (self.pipeline.unet.config.in_channels, height, width)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) of an image, in pixels."""
+        scale = self.pipeline.vae_scale_factor
+        return (self.latent_shape[1] * scale, self.latent_shape[2] * scale)
+
+    @property
+    def token_limit(self) -> int:
+        """Tokens that the text encoder reads, the two that mark beginning and end included."""
+        return int(self.pipeline.tokenizer.model_max_length)
+
+    def to(self, device: torch.device | str) -> Prior:
+        """Move all parts; returns self."""
+        for module in (self.pipeline.text_encoder, self.pipeline.unet, self.pipeline.vae):
+            module.to(device)
+        self._unconditional = None
+        return self
+
+    @torch.no_grad()
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """The text encoder's hidden states (B, T, D), as the pipeline computes them."""
+        inputs = self.pipeline.tokenizer(
+            list(texts),
+            padding="max_length",
+            max_length=self.token_limit,
+            truncation=True,
+            return_tensors="pt",
+        )
+        return self._hidden_states(inputs.input_ids, inputs.attention_mask)
+
+    def encode_embeddings(self, embeddings: Tensor, prefix: str = "") -> Tensor:
+        """Hidden states (1, T, D) of the text ``prefix`` followed by tokens with these embeddings.
+
+        Differentiable in ``embeddings`` (n, E), which replace the output of the text encoder's
+        embedding table at their places; everything after the table (positions, causal mask, final
+        norm, end and padding tokens) is what a text of as many tokens gets.
+
+        Raises:
+            UserError: prefix and embeddings together exceed the text encoder's length.
+        """
+        tokenizer = self.pipeline.tokenizer
+        before = list(tokenizer(prefix).input_ids[:-1])
+        count = len(embeddings)
+        length = len(before) + count + 1
+        if length > self.token_limit:
+            raise UserError(
+                f"The prompt has {length} tokens, prefix and marks included; the text encoder "
+                f"reads {self.token_limit}. Shorten prompt.prefix or lower prompt.tokens."
+            )
+        # The stand-in is looked up and then replaced, so it may be any token that ends nothing.
+        stand_in = tokenizer.bos_token_id
+        padding = [tokenizer.pad_token_id] * (self.token_limit - length)
+        ids = [*before, *[stand_in] * count, tokenizer.eos_token_id, *padding]
+        mask = [1] * length + [0] * len(padding)
+        start = len(before)
+
+        def splice(_module: Any, _inputs: Any, output: Tensor) -> Tensor:
+            middle = embeddings.to(output).unsqueeze(0)
+            return torch.cat([output[:, :start], middle, output[:, start + count :]], dim=1)
+
+        table = self.pipeline.text_encoder.get_input_embeddings()
+        handle = table.register_forward_hook(splice)
+        try:
+            return self._hidden_states(torch.tensor([ids]), torch.tensor([mask]))
+        finally:
+            handle.remove()
+
+    @torch.no_grad()
+    def word_embeddings(self, words: Sequence[str]) -> Tensor:
+        """One row per word (V, E): its token's embedding, or the mean of them if it has several."""
+        tokenizer = self.pipeline.tokenizer
+        table = self.pipeline.text_encoder.get_input_embeddings().weight
+        rows = [table[tokenizer(word).input_ids[1:-1]].mean(dim=0) for word in words]
+        return torch.stack(rows).float()
+
+    def sample(self, condition: Tensor, latents: Tensor, *, checkpoint: bool = False) -> Tensor:
+        """Images G(condition, latents), differentiable in both through all sampling steps.
+
+        Args:
+            condition: hidden states, (B, T, D) or (1, T, D) for all images.
+            latents: (B, C, h, w).
+            checkpoint: keep no activations between steps, at the price of one more forward pass.
+
+        Values are clamped to [0, 1]; the clamp's gradient is taken as the identity.
+        """
+        condition = self._for_each(condition, len(latents))
+        final = self._denoiser().sample(
+            condition, latents.to(self.device, self.dtype), self.steps, checkpoint=checkpoint
+        )
+        return self._decode(final)
+
+    @torch.no_grad()
+    def generate(self, prompts: Sequence[str] | Tensor, latents: Tensor) -> Tensor:
+        """Images without gradient, ``micro_batch`` at a time.
+
+        Args:
+            prompts: texts or hidden states (·, T, D), one for each latent or one for all.
+            latents: (B, C, h, w).
+        """
+        condition = prompts if isinstance(prompts, Tensor) else self.encode(prompts)
+        condition = self._for_each(condition, len(latents))
+        parts = [self.sample(condition[part], latents[part]) for part in self._parts(len(latents))]
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def inpaint(
+        self,
+        images: Tensor,
+        masks: Tensor,
+        condition: Sequence[str] | Tensor,
+        noise: Tensor,
+        *,
+        steps: int | None = None,
+        strength: float = 1.0,
+        edge: int = 1,
+    ) -> Tensor:
+        """Images (B, 3, H, W) whose masked part is drawn anew, without gradient.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1].
+            masks: (B, 1, H, W), 1 where to replace; dilate them beforehand.
+            condition: texts or hidden states, one for each image or one for all.
+            noise: standard normal, (B, C, h, w).
+            steps: sampler steps; the prior's own if ``None``.
+            strength: share of the steps that are run, in (0, 1]; at 1 the masked part forgets the
+                input entirely.
+            edge: pixels inside the mask's rim over which old and new are blended.
+        """
+        states = condition if isinstance(condition, Tensor) else self.encode(condition)
+        states = self._for_each(states, len(images))
+        images = images.to(self.device, torch.float32)
+        masks = masks.to(self.device, torch.float32)
+        results = []
+        for part in self._parts(len(images)):
+            latents = inpaint_latents(
+                self._denoiser(),
+                self._encode_images(images[part]),
+                shrink_mask(masks[part], self.latent_shape[1:]).to(self.dtype),
+                states[part],
+                noise[part].to(self.device, self.dtype),
+                steps or self.steps,
+                strength,
+            )
+            results.append(composite(images[part], self._decode(latents), masks[part], edge))
+        return torch.cat(results)
+
+    def _hidden_states(self, ids: Tensor, mask: Tensor) -> Tensor:
+        encoder = self.pipeline.text_encoder
+        # As the pipeline does: Stable Diffusion's encoders read the padding too.
+        needs_mask = getattr(encoder.config, "use_attention_mask", False)
+        attention_mask = mask.to(self.device) if needs_mask else None
+        return encoder(ids.to(self.device), attention_mask=attention_mask)[0]
+
+    def _denoiser(self) -> Denoiser:
+        # A network distilled to take the guidance scale as an input is called once a step.
+        takes_scale = self.pipeline.unet.config.time_cond_proj_dim is not None
+        guided = self.guidance > 1.0 and not takes_scale
+        if guided and self._unconditional is None:
+            self._unconditional = self.encode([""])
+        return Denoiser(self.pipeline, self.guidance, self._unconditional if guided else None)
+
+    def _for_each(self, condition: Tensor, count: int) -> Tensor:
+        return condition.to(self.device, self.dtype).expand(count, -1, -1)
+
+    def _parts(self, count: int) -> Iterator[slice]:
+        for start in range(0, count, self.micro_batch):
+            yield slice(start, start + self.micro_batch)
+
+    def _encode_images(self, images: Tensor) -> Tensor:
+        vae = self.pipeline.vae
+        posterior = vae.encode((images * 2.0 - 1.0).to(self.dtype)).latent_dist
+        return posterior.mode() * vae.config.scaling_factor
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        vae = self.pipeline.vae
+        decoded = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
+        return StraightClamp.apply(decoded.float() / 2.0 + 0.5)

@@ -1,0 +1,176 @@
+"""What the classifier makes of images: which activate the target, how strongly, and with what interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffexplain.evaluation.parts import ClassifierLike, PriorLike
+from diffexplain.evaluation.results import Activation
+from diffexplain.evaluation.settings import EvaluationSettings
+from diffexplain.evaluation.statistics import bootstrap_mean, wilson
+from diffexplain.runs.draws import Draws
+from diffexplain.target import ResolvedTarget
+
+PURPOSE = "evaluate"
+UNIT_QUANTILE = 0.99
+
+
+class Seeds(IntEnum):
+    """The sets of seeds of an evaluation, none of which the optimisation ever sees.
+
+    Every prompt is scored on the same seeds, so that prompts differ by what they say alone; the phrase
+    search chooses on seeds of its own and is scored again on others.
+    """
+
+    SCORE = 0
+    CHOOSE = 1
+    RESCORE = 2
+    EDIT = 3
+    BOOTSTRAP = 4
+    RANDOM_WORDS = 5
+    EXCHANGE = 6
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The classifier's answer to N images, each array (N,).
+
+    ``score``: class probability, or the unit's activation. ``activates``: classified as the class, or above
+    the unit's threshold. ``probability`` and ``logit`` of the class; None for a unit without a class.
+    """
+
+    score: NDArray[np.float64]
+    activates: NDArray[np.bool_]
+    probability: NDArray[np.float64] | None
+    logit: NDArray[np.float64] | None
+
+
+def both(first: Reading, second: Reading) -> Reading:
+    """The readings of two lots of images as one."""
+
+    def join(one: NDArray[np.float64] | None, two: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        return None if one is None or two is None else np.concatenate([one, two])
+
+    return Reading(
+        np.concatenate([first.score, second.score]),
+        np.concatenate([first.activates, second.activates]),
+        join(first.probability, second.probability),
+        join(first.logit, second.logit),
+    )
+
+
+class Reader:
+    """Reads one target off a classifier.
+
+    Args:
+        threshold: a unit activates above it; unused for a class.
+    """
+
+    def __init__(
+        self,
+        classifier: ClassifierLike,
+        target: ResolvedTarget,
+        batch_size: int,
+        device: torch.device,
+        threshold: float | None = None,
+    ) -> None:
+        self.classifier = classifier
+        self.target = target
+        self.batch_size = batch_size
+        self.device = device
+        self.threshold = threshold
+
+    def calibrated(self, neutral_images: Tensor) -> Reader:
+        """For a unit, the reader whose threshold is the 99th percentile of its activation on these images."""
+        if self.target.kind == "class":
+            return self
+        threshold = float(np.quantile(self.read(neutral_images).score, UNIT_QUANTILE))
+        return Reader(self.classifier, self.target, self.batch_size, self.device, threshold)
+
+    @torch.no_grad()
+    def read(self, images: Tensor) -> Reading:
+        """What the classifier answers to images (N, 3, H, W) in [0, 1]."""
+        parts = [self._read(part.to(self.device)) for part in images.split(self.batch_size)]
+        score, activates, probability, logit = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+        named = self.target.class_index is not None
+        return Reading(
+            score.astype(np.float64),
+            activates.astype(np.bool_),
+            probability.astype(np.float64) if named else None,
+            logit.astype(np.float64) if named else None,
+        )
+
+    def _read(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        logits = self.classifier(images)
+        index = self.target.class_index
+        absent = torch.full_like(logits[:, 0], torch.nan)
+        probability = absent if index is None else logits.softmax(dim=1)[:, index]
+        logit = absent if index is None else logits[:, index]
+        if self.target.kind == "class":
+            assert index is not None
+            return probability, logits.argmax(dim=1).eq(index), probability, logit
+        assert self.target.module is not None
+        assert self.target.channel is not None
+        score = self.classifier.activation(images, self.target.module, self.target.channel)
+        threshold = torch.inf if self.threshold is None else self.threshold
+        return score, score > threshold, probability, logit
+
+
+class Studio:
+    """Makes the images of an evaluation and counts them."""
+
+    def __init__(self, prior: PriorLike, draws: Draws) -> None:
+        self.prior = prior
+        self.draws = draws
+        self.made = 0
+
+    def photograph(self, prompts: Sequence[str] | Tensor, seeds: Seeds, count: int) -> Tensor:
+        """``count`` images (count, 3, H, W) in [0, 1] on the CPU; prompts: one for each image or one for all.
+
+        Raises:
+            ValueError: the prior's images are not finite or leave [0, 1].
+        """
+        latents = self.draws.normals(PURPOSE, seeds, count, self.prior.latent_shape)
+        return self._checked(self.prior.generate(prompts, latents.to(self.prior.device)))
+
+    def inpaint(self, images: Tensor, masks: Tensor, prompts: Sequence[str], indices: Sequence[int]) -> Tensor:
+        """Images whose masked part is drawn anew under one prompt each; noise keyed by the images' indices.
+
+        Args:
+            images: (N, 3, H, W) in [0, 1].
+            masks: (N, H, W) bool, True where to replace.
+        """
+        shape = self.prior.latent_shape
+        noise = torch.stack([self.draws.normal(PURPOSE, Seeds.EDIT, shape, index) for index in indices])
+        device = self.prior.device
+        wide = masks.unsqueeze(1).float()
+        return self._checked(self.prior.inpaint(images.to(device), wide.to(device), prompts, noise.to(device)))
+
+    def _checked(self, images: Tensor) -> Tensor:
+        images = images.detach().float().cpu()
+        low, high = images.aminmax()
+        if not (low >= -1e-4 and high <= 1 + 1e-4):  # also true of NaN
+            raise ValueError(f"images must be finite and in [0, 1]; the prior's are in [{low:.3g}, {high:.3g}]")
+        self.made += len(images)
+        return images.clamp(0, 1)
+
+
+def summarise(name: str, text: str | None, reading: Reading, draws: Draws, settings: EvaluationSettings) -> Activation:
+    """One row of the activation table."""
+    share = wilson(int(reading.activates.sum()), len(reading.activates))
+    mean = bootstrap_mean(reading.score, draws.generator(PURPOSE, Seeds.BOOTSTRAP), settings.resamples)
+    return Activation(name, text, share, mean)
+
+
+def random_texts(words: Sequence[str], settings: EvaluationSettings, draws: Draws) -> list[str]:
+    """Prompts of words drawn with replacement, one prompt for each image of the random baseline."""
+    generator = draws.generator(PURPOSE, Seeds.RANDOM_WORDS)
+    size = (settings.random_images, settings.random_words)
+    return [" ".join(words[pick] for pick in row) for row in generator.integers(0, len(words), size=size)]

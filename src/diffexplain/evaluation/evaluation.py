@@ -1,0 +1,167 @@
+"""The evaluation of one explanation, on fresh seeds that its optimisation never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from diffexplain.evaluation import pictures
+from diffexplain.evaluation.activation import Reader, Reading, Seeds, Studio, random_texts, summarise
+from diffexplain.evaluation.elements import (
+    Looked,
+    by_lift,
+    judge_elements,
+    unseen_elements,
+    untested_elements,
+)
+from diffexplain.evaluation.parts import ClassifierLike, ExplanationLike, PriorLike, SegmenterLike
+from diffexplain.evaluation.removal import Remover
+from diffexplain.evaluation.results import Activation, Element, Estimate, Evaluation
+from diffexplain.evaluation.settings import EvaluationSettings
+from diffexplain.evaluation.sight import Sight, look, look_closer
+from diffexplain.evaluation.statistics import wilson
+from diffexplain.evaluation.verdict import Trial
+from diffexplain.evaluation.vocabulary import Phrase, Vocabulary, class_phrase
+from diffexplain.evaluation.words import best_phrase
+from diffexplain.prompts.words import content_words
+from diffexplain.runs.draws import Draws
+from diffexplain.target import ResolvedTarget
+
+NO_CLASS = "a unit has an object of its own, and verdicts, only when a class is named beside it"
+
+
+def evaluate(
+    explanation: ExplanationLike,
+    target: ResolvedTarget,
+    classifier: ClassifierLike,
+    prior: PriorLike,
+    segmenter: SegmenterLike,
+    vocabulary: Vocabulary,
+    settings: EvaluationSettings,
+    draws: Draws,
+) -> Evaluation:
+    """Measure how well the found prompt activates the target, say it in words, and judge every element.
+
+    The verdicts on a unit with a class are about that class's probability in images that activate the unit.
+    """
+    studio = Studio(prior, draws)
+    target_phrase = None if target.class_name is None else class_phrase(target.class_name)
+    if target_phrase is not None:
+        vocabulary = vocabulary.including(Phrase(target_phrase))
+        target_phrase = next(
+            phrase.text for phrase in vocabulary.phrases if phrase.text.casefold() == target_phrase.casefold()
+        )
+
+    neutral_images = studio.photograph([settings.neutral_text], Seeds.SCORE, settings.images)
+    reader = Reader(classifier, target, settings.batch_size, prior.device).calibrated(neutral_images)
+    neutral = reader.read(neutral_images)
+    images = studio.photograph(explanation.condition, Seeds.SCORE, settings.images)
+    reading = reader.read(images)
+    found = summarise("found prompt", None, reading, draws, settings)
+    baselines = _baselines(target_phrase, neutral, vocabulary, studio, reader, settings)
+
+    activating = [index for index in range(len(images)) if reading.activates[index]]
+    looked = _look(activating, images, neutral_images, vocabulary, segmenter, reader, settings)
+    notes: list[str] = []
+    trials: tuple[Trial, ...] = ()
+    elements: tuple[Element, ...]
+    if looked is None:
+        few = f"{len(activating)} of {settings.images} images of the found prompt activate the target"
+        reason = f"{few}, fewer than the {settings.minimum_activating} needed"
+        elements = unseen_elements(vocabulary, reason)
+        notes.append(f"{reason.capitalize()}: nothing is said about elements.")
+    elif target_phrase is None:
+        elements = untested_elements(vocabulary, looked, NO_CLASS, settings)
+        notes.append(f"{NO_CLASS.capitalize()}.")
+    else:
+        remover = Remover(studio, reader, segmenter, vocabulary, settings, target_phrase)
+        elements, trials = judge_elements(vocabulary, looked, target_phrase, remover, draws, settings)
+    absent, absent_reason = _object_absent(looked, target_phrase, elements)
+
+    seen = [] if looked is None else by_lift(vocabulary, looked, settings)
+    nearest = [[word.text for word in words] for words in explanation.words]
+    words = best_phrase(nearest, seen, vocabulary, studio, reader, settings)
+    return Evaluation(
+        found=found,
+        baselines=baselines,
+        words=words,
+        elements=elements,
+        object_absent=absent,
+        object_absent_reason=absent_reason,
+        activating_images=len(activating),
+        unit_threshold=reader.threshold,
+        images_generated=studio.made,
+        notes=tuple(notes),
+        examples=pictures.examples(
+            images,
+            reading,
+            activating,
+            None if looked is None else looked.sight,
+            [phrase.text for phrase in seen],
+            settings.examples,
+        ),
+        edits=pictures.edit_examples(trials, activating, settings.edit_examples),
+    )
+
+
+def _baselines(
+    target_phrase: str | None,
+    neutral: Reading,
+    vocabulary: Vocabulary,
+    studio: Studio,
+    reader: Reader,
+    settings: EvaluationSettings,
+) -> tuple[Activation, ...]:
+    rows = []
+    if target_phrase is not None:
+        text = f"a photo of {target_phrase}"
+        images = studio.photograph([text], Seeds.SCORE, settings.images)
+        rows.append(summarise("class name", text, reader.read(images), studio.draws, settings))
+    rows.append(summarise("neutral", settings.neutral_text, neutral, studio.draws, settings))
+    words = content_words(phrase.said for phrase in vocabulary.phrases)
+    if words:
+        texts = random_texts(words, settings, studio.draws)
+        images = studio.photograph(texts, Seeds.SCORE, settings.random_images)
+        text = f"{settings.random_words} random words"
+        rows.append(summarise("random words", text, reader.read(images), studio.draws, settings))
+    return tuple(rows)
+
+
+def _look(
+    activating: Sequence[int],
+    images: Tensor,
+    neutral_images: Tensor,
+    vocabulary: Vocabulary,
+    segmenter: SegmenterLike,
+    reader: Reader,
+    settings: EvaluationSettings,
+) -> Looked | None:
+    """Look for every phrase in activating and neutral images; None if too few activate."""
+    if len(activating) < settings.minimum_activating:
+        return None
+    chosen = images[list(activating)[: settings.looked_images]]
+    neutral = neutral_images[: settings.looked_images]
+    broad = [phrase.text for phrase in vocabulary.phrases if phrase.of is None]
+    kinds: dict[str, list[str]] = {}
+    for phrase in vocabulary.phrases:
+        if phrase.of is not None:
+            kinds.setdefault(phrase.of, []).append(phrase.text)
+
+    def see(looked_at: Tensor) -> Sight:
+        sight = look(segmenter, looked_at, broad, settings.batch_size, reader.device)
+        return look_closer(segmenter, looked_at, sight, kinds, settings.batch_size, reader.device)
+
+    return Looked(chosen, neutral, see(chosen), see(neutral))
+
+
+def _object_absent(
+    looked: Looked | None, target_phrase: str | None, elements: Sequence[Element]
+) -> tuple[Estimate | None, str | None]:
+    """Share of the activating images without the object itself, or why there is none."""
+    if target_phrase is None:
+        return None, NO_CLASS
+    if looked is None:
+        return None, elements[0].reason
+    present = len(looked.sight.showing(target_phrase))
+    return wilson(looked.sight.count - present, looked.sight.count), None

@@ -1,0 +1,70 @@
+"""Pictures for the report's page, as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffexplain.evaluation.activation import Reading
+from diffexplain.evaluation.results import EditExample, Example
+from diffexplain.evaluation.sight import Sight
+from diffexplain.evaluation.verdict import Trial
+
+
+def as_bytes(image: Tensor) -> NDArray[np.uint8]:
+    """(3, H, W) in [0, 1] to (H, W, 3) uint8."""
+    return (image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+
+
+def examples(
+    images: Tensor,
+    reading: Reading,
+    activating: Sequence[int],
+    sight: Sight | None,
+    phrases: Sequence[str],
+    limit: int,
+) -> tuple[Example, ...]:
+    """The first activating images, in seed order, filled up with images that do not activate.
+
+    Args:
+        sight: what was seen in the activating images, numbered by their place in ``activating``; None if
+            nothing was looked for.
+        phrases: those whose masks are wanted.
+    """
+    others = [index for index in range(len(images)) if not reading.activates[index]]
+    chosen = [*list(activating)[:limit], *others][:limit]
+    result = []
+    for place, index in enumerate(chosen):
+        masks: dict[str, NDArray[np.bool_]] = {}
+        if sight is not None and reading.activates[index] and place < sight.count:
+            masks = {p: sight.region(place, p).numpy() for p in phrases if sight.shows(place, p)}
+        score, activates = float(reading.score[index]), bool(reading.activates[index])
+        result.append(Example(index, as_bytes(images[index]), score, activates, masks))
+    return tuple(result)
+
+
+def edit_examples(trials: Sequence[Trial], activating: Sequence[int], limit: int) -> tuple[EditExample, ...]:
+    """The first edits of each element that took."""
+    return tuple(
+        _edit_example(trial, int(place), activating)
+        for trial in trials
+        for place in np.flatnonzero(trial.edits.took)[:limit]
+    )
+
+
+def _edit_example(trial: Trial, place: int, activating: Sequence[int]) -> EditExample:
+    edits = trial.edits
+    return EditExample(
+        phrase=trial.phrase.text,
+        index=activating[edits.indices[place]],
+        before=as_bytes(edits.before[place]),
+        without=as_bytes(edits.without[place]),
+        null=as_bytes(edits.null[place]),
+        mask=edits.masks[place].numpy(),
+        score_before=float(edits.read_before.score[place]),
+        score_without=float(edits.read_without.score[place]),
+        score_null=float(edits.read_null.score[place]),
+    )

@@ -1,0 +1,110 @@
+"""What the segmenter sees: which phrases are in which images and where, and how that differs (lift)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffexplain.evaluation.parts import SegmenterLike
+from diffexplain.evaluation.results import Estimate
+from diffexplain.evaluation.statistics import share_difference, wilson
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Which phrases are seen in N images.
+
+    ``regions``: for each phrase that an image shows, its pixels, (H, W) bool, under (image, phrase). Phrases
+    that are not seen have none, which keeps this small: most phrases are absent from most images.
+    """
+
+    size: tuple[int, int]
+    count: int
+    regions: dict[tuple[int, str], Tensor]
+
+    def shows(self, index: int, phrase: str) -> bool:
+        """Whether the phrase is in the image."""
+        return (index, phrase) in self.regions
+
+    def showing(self, phrase: str) -> list[int]:
+        """The images in which the phrase is seen, in their order."""
+        return [index for index in range(self.count) if self.shows(index, phrase)]
+
+    def region(self, index: int, phrase: str) -> Tensor:
+        """(H, W) bool; empty where the phrase is not seen."""
+        found = self.regions.get((index, phrase))
+        return torch.zeros(self.size, dtype=torch.bool) if found is None else found
+
+    def share(self, phrase: str) -> Estimate:
+        """Share of the images in which the phrase is seen."""
+        return wilson(len(self.showing(phrase)), self.count)
+
+    def overlaps(self, phrase: str, target_phrase: str) -> NDArray[np.float64]:
+        """For each image that shows the phrase, the share of its pixels inside the target's own region."""
+        shares = []
+        for index in self.showing(phrase):
+            mine = self.region(index, phrase)
+            shares.append(float((mine & self.region(index, target_phrase)).sum() / mine.sum()))
+        return np.asarray(shares)
+
+
+@torch.no_grad()
+def look(
+    segmenter: SegmenterLike,
+    images: Tensor,
+    phrases: Iterable[str],
+    batch_size: int,
+    device: torch.device,
+) -> Sight:
+    """Look for every phrase in every image (N, 3, H, W) in [0, 1]."""
+    texts = list(dict.fromkeys(phrases))
+    calibration = segmenter.calibration
+    regions: dict[tuple[int, str], Tensor] = {}
+    start = 0
+    for part in images.split(batch_size):
+        belongs = segmenter.masks(part.to(device), texts) > calibration.mask_threshold
+        area = belongs.float().mean(dim=(-2, -1))
+        for image, phrase in (area >= calibration.minimum_area).nonzero().tolist():
+            region = belongs[image, phrase]
+            if region.any():  # a minimum area of 0 must not make empty regions
+                regions[start + image, texts[phrase]] = region.cpu()
+        start += len(part)
+    height, width = images.shape[-2:]
+    return Sight((height, width), len(images), regions)
+
+
+def look_closer(
+    segmenter: SegmenterLike,
+    images: Tensor,
+    sight: Sight,
+    kinds: dict[str, list[str]],
+    batch_size: int,
+    device: torch.device,
+) -> Sight:
+    """Look for kinds of objects, given by object, in those images only that show the object."""
+    regions = dict(sight.regions)
+    for thing, phrases in kinds.items():
+        places = sight.showing(thing)
+        if places and phrases:
+            closer = look(segmenter, images[places], phrases, batch_size, device)
+            regions |= {(places[image], phrase): region for (image, phrase), region in closer.regions.items()}
+    return Sight(sight.size, sight.count, regions)
+
+
+def lift(activating: Sight, neutral: Sight, phrase: str) -> Estimate:
+    """How much more often activating images show the phrase than neutral ones do: a difference of shares.
+
+    A difference and not a ratio: where neutral images never show the phrase, the ratio has no value.
+    """
+    return share_difference(activating.share(phrase), neutral.share(phrase))
+
+
+def by_area(sight: Sight, index: int, phrases: Sequence[str]) -> list[str]:
+    """Those of the phrases that the image shows, the largest region first."""
+    seen = [phrase for phrase in phrases if sight.shows(index, phrase)]
+    return sorted(seen, key=lambda phrase: -int(sight.region(index, phrase).sum()))

@@ -1,0 +1,114 @@
+"""Intervals and tests for the numbers of an evaluation; answers are plain floats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtr
+
+from diffexplain.evaluation.results import Estimate
+
+CONFIDENCE = 0.95
+_NORMAL = NormalDist()
+
+
+def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
+    """A share with its Wilson score interval, which stays inside [0, 1] and has width even at 0 and 1.
+
+    Raises:
+        ValueError: nothing was counted, or more successes than trials.
+    """
+    if n < 1 or not 0 <= successes <= n:
+        raise ValueError(f"a share needs 0 <= successes <= n and n >= 1; given {successes} of {n}")
+    share = successes / n
+    z = _NORMAL.inv_cdf(0.5 + confidence / 2)
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    # At the ends the bound is exact; rounding would leave 1e-17 instead.
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == n else min(1.0, centre + half)
+    return Estimate(share, low, high, n)
+
+
+def share_difference(first: Estimate, second: Estimate) -> Estimate:
+    """``first - second`` of two independent shares with Newcombe's interval, made of their Wilson intervals.
+
+    ``n`` is the smaller of the two counts.
+    """
+    value = first.value - second.value
+    below = sqrt((first.value - first.low) ** 2 + (second.high - second.value) ** 2)
+    above = sqrt((first.high - first.value) ** 2 + (second.value - second.low) ** 2)
+    return Estimate(value, max(-1.0, value - below), min(1.0, value + above), min(first.n, second.n))
+
+
+def bootstrap_mean(
+    values: ArrayLike, generator: np.random.Generator, resamples: int, confidence: float = CONFIDENCE
+) -> Estimate:
+    """A mean with its BCa bootstrap interval (Efron 1987), which follows the skew of probabilities.
+
+    Where all values are equal, or there is one only, the interval is the point itself.
+
+    Raises:
+        ValueError: no value, or one that is not finite.
+    """
+    data = _finite(values)
+    mean = float(data.mean())
+    if data.size == 1 or np.ptp(data) == 0:
+        return Estimate(mean, mean, mean, int(data.size))
+    picks = generator.integers(0, data.size, size=(resamples, data.size))
+    means = np.sort(data[picks].mean(axis=1))
+    # Bias correction: ties count half, or a coarse distribution would look biased.
+    below = float((means < mean).mean() + (means == mean).mean() / 2)
+    bias = _NORMAL.inv_cdf(min(max(below, 1 / (2 * resamples)), 1 - 1 / (2 * resamples)))
+    # Acceleration from the jackknife: the means without one value differ from theirs by -(x - mean)/(n - 1).
+    spread = data - mean
+    acceleration = float((spread**3).sum() / (6 * (spread**2).sum() ** 1.5))
+    ends = []
+    for tail in ((1 - confidence) / 2, (1 + confidence) / 2):
+        z = bias + _NORMAL.inv_cdf(tail)
+        level = _NORMAL.cdf(bias + z / (1 - acceleration * z))
+        ends.append(float(np.quantile(means, level)))
+    return Estimate(mean, min(ends[0], mean), max(ends[1], mean), int(data.size))
+
+
+def p_mean_above(differences: ArrayLike, bound: float) -> float:
+    """One-sided p of H0: the mean of paired differences is at most ``bound``; Student's t test.
+
+    A t test and not sign flips: flipping assumes that differences are symmetric about the bound, and those
+    of an element that rarely matters are not (most are 0, a few are large and positive). There the t test
+    errs on the careful side, because the same few values raise its standard error.
+
+    Raises:
+        ValueError: fewer than two differences, or one that is not finite.
+    """
+    data = _finite(differences)
+    if data.size < 2:
+        raise ValueError("a paired test needs at least two pairs")
+    excess = float(data.mean()) - bound
+    error = float(data.std(ddof=1)) / sqrt(data.size)
+    if error <= 1e-12:  # all pairs agree: rounding aside, no noise to compare with
+        return 0.0 if excess > 1e-12 else 1.0
+    return float(stdtr(data.size - 1, -excess / error))
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p values, in the given order: calling all below q keeps the false discovery rate at q."""
+    p = np.asarray(p_values, dtype=np.float64)
+    if p.size == 0:
+        return []
+    order = np.argsort(p, kind="stable")
+    scaled = p[order] * p.size / np.arange(1, p.size + 1)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, np.minimum.accumulate(scaled[::-1])[::-1])
+    return [float(value) for value in adjusted]
+
+
+def _finite(values: ArrayLike) -> NDArray[np.float64]:
+    data = np.asarray(values, dtype=np.float64).ravel()
+    if data.size == 0 or not np.isfinite(data).all():
+        raise ValueError("a mean needs at least one value, all of them finite")
+    return data

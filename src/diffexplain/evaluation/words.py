@@ -1,0 +1,77 @@
+"""The found prompt in words: the short phrase that activates the target most, found greedily."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from diffexplain.evaluation.activation import PURPOSE, Reader, Reading, Seeds, Studio, summarise
+from diffexplain.evaluation.results import PhraseScore, Words
+from diffexplain.evaluation.settings import EvaluationSettings
+from diffexplain.evaluation.statistics import bootstrap_mean, wilson
+from diffexplain.evaluation.vocabulary import Phrase, Vocabulary
+from diffexplain.prompts.words import content_words
+
+
+def candidates(
+    nearest: Sequence[Sequence[str]], seen: Sequence[Phrase], vocabulary: Vocabulary, limit: int
+) -> list[Phrase]:
+    """Phrases worth trying alone: those said with the tokens' nearest words, then those seen in the images.
+
+    A nearest word that no phrase is said with is tried as it is. ``seen``: the largest lift first. The two
+    sources take turns, since either may be the one that knows.
+    """
+    near: list[Phrase] = []
+    depth = max((len(words) for words in nearest), default=0)
+    for rank in range(depth):
+        for words in nearest:
+            if rank < len(words):
+                word = words[rank].casefold()
+                fitting = [phrase for phrase in vocabulary.phrases if word in content_words([phrase.said])]
+                near += fitting or [Phrase(word)]
+    mixed: list[Phrase] = []
+    for position in range(max(len(near), len(seen))):
+        mixed += [*seen[position : position + 1], *near[position : position + 1]]
+    return list(dict.fromkeys(mixed))[:limit]
+
+
+def best_phrase(
+    nearest: Sequence[Sequence[str]],
+    seen: Sequence[Phrase],
+    vocabulary: Vocabulary,
+    studio: Studio,
+    reader: Reader,
+    settings: EvaluationSettings,
+) -> Words:
+    """Try phrases alone, then the best with each of the next; score the winner again on other seeds."""
+    tokens = tuple(tuple(words) for words in nearest)
+    singles = candidates(nearest, seen, vocabulary, settings.candidates)
+    if not singles:
+        return Words(tokens, (), None, "no phrase was tried")
+    count = settings.choosing_images
+    tried = [((phrase,), _score(vocabulary.describe([phrase]), count, studio, reader, settings)) for phrase in singles]
+    tried.sort(key=lambda pair: _rank(pair[1]))
+    (first,), *_ = (things for things, _ in tried)
+    partners = [things[0] for things, _ in tried[1 : 1 + settings.pairs_of_phrases]]
+    scores = [score for _, score in tried]
+    for partner in partners:
+        text = vocabulary.describe([first, partner])
+        scores.append(_score(text, count, studio, reader, settings))
+    scores.sort(key=_rank)
+    winner = scores[0].text
+    again = reader.read(studio.photograph([winner], Seeds.RESCORE, settings.rescoring_images))
+    return Words(tokens, tuple(scores), summarise("best phrase", winner, again, studio.draws, settings))
+
+
+def _score(text: str, count: int, studio: Studio, reader: Reader, settings: EvaluationSettings) -> PhraseScore:
+    images: Tensor = studio.photograph([text], Seeds.CHOOSE, count)
+    reading: Reading = reader.read(images)
+    share = wilson(int(reading.activates.sum()), count)
+    generator = studio.draws.generator(PURPOSE, Seeds.BOOTSTRAP)
+    return PhraseScore(text, share, bootstrap_mean(reading.score, generator, settings.resamples))
+
+
+def _rank(score: PhraseScore) -> tuple[float, float, int, str]:
+    """Highest activation score first; then by mean, then the shorter phrase."""
+    return (-score.share.value, -score.mean.value, len(score.text), score.text)

@@ -1,0 +1,8 @@
+"""Methods that explain a target; one paper is one file."""
+
+from diffexplain.explainers.diffexplainer import DiffExplainer
+from diffexplain.explainers.divergence import Diverged
+from diffexplain.explainers.explanation import Explanation
+from diffexplain.explainers.training import TrainerSettings, device_kind
+
+__all__ = ["DiffExplainer", "Diverged", "Explanation", "TrainerSettings", "device_kind"]

@@ -1,0 +1,236 @@
+"""What happens around an optimisation step: best prompt, record, signals, checkpoint.
+
+In this order: each uses what the one before it has found out about the step. A step's outputs are a
+mapping with ``mean_loss`` and ``score`` (means over the whole batch) and ``images`` (this process's).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from diffexplain.explainers.pictures import image_grid, png
+from diffexplain.runs.atomic import storage_errors
+from diffexplain.runs.run import Run
+
+if TYPE_CHECKING:
+    from diffexplain.explainers.diffexplainer import PromptOptimisation
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class SmoothedBest(Callback):
+    """Keeps the prompt whose score, averaged over the last ``window`` steps, was best.
+
+    A single step's score is that of a few images; the mean over a window is not won by one lucky
+    batch. Until a window is full, the latest prompt stands in for the best.
+
+    Args:
+        window: steps that are averaged.
+        stop_at: the smoothed score at which to stop early; ``None`` never stops.
+    """
+
+    def __init__(self, window: int, stop_at: float | None) -> None:
+        self.window = window
+        self.stop_at = stop_at
+        self.recent: list[float] = []
+        self.best_step = -1
+        self.best_score = float("-inf")
+        self.best_prompt: dict[str, Tensor] = {}
+        self.stopped_early = False
+        self._seen = 0
+        self._candidate: dict[str, Tensor] = {}
+
+    @property
+    def smoothed(self) -> float:
+        """Mean score of the steps in the window."""
+        return sum(self.recent) / len(self.recent)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        # A step's score is that of the prompt before the step is applied.
+        self._candidate = {name: value.clone() for name, value in pl_module.state_dict().items()}
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.recent = [*self.recent, float(outputs["score"])][-self.window :]
+        self._seen += 1
+        if self._seen <= self.window or self.smoothed > self.best_score:
+            self.best_step = trainer.global_step - 1
+            self.best_score = self.smoothed
+            self.best_prompt = self._candidate
+        full = self._seen >= self.window
+        if self.stop_at is not None and full and self.smoothed >= self.stop_at:
+            self.stopped_early = True
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "recent": self.recent,
+            "seen": self._seen,
+            "best_step": self.best_step,
+            "best_score": self.best_score,
+            "best_prompt": self.best_prompt,
+            "stopped_early": self.stopped_early,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.recent = list(state_dict["recent"])
+        self._seen = state_dict["seen"]
+        self.best_step = state_dict["best_step"]
+        self.best_score = state_dict["best_score"]
+        self.best_prompt = state_dict["best_prompt"]
+        self.stopped_early = state_dict["stopped_early"]
+
+
+class Recorder(Callback):
+    """Writes one line a step to ``metrics.jsonl`` and, now and then, the step's images as a PNG.
+
+    On resume the file is cut to the length that it had at the checkpoint.
+
+    Args:
+        image_every: steps between pictures; the last step's are always written.
+    """
+
+    def __init__(self, run: Run, best: SmoothedBest, image_every: int) -> None:
+        self.run = run
+        self.best = best
+        self.image_every = image_every
+        self.path = run.directory / METRICS_FILE
+        self.length = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            with storage_errors(self.path), self.path.open("ab") as file:
+                file.truncate(self.length)
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: PromptOptimisation,  # type: ignore[override]
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        step = trainer.global_step - 1
+        row: dict[str, Any] = {
+            "step": step,
+            "loss": float(outputs["mean_loss"]),
+            "score": float(outputs["score"]),
+            "smoothed": self.best.smoothed,
+            "gradient_norm": pl_module.gradient_norm,
+            "words": [token[0].text for token in pl_module.prompt.nearest_words(1)],
+        }
+        if step % self.image_every == 0 or is_last_step(trainer):
+            row["image"] = self._write_images(trainer, pl_module.gathered(outputs["images"]), step)
+        if trainer.is_global_zero:
+            self._append((json.dumps(row, sort_keys=True, allow_nan=False) + "\n").encode())
+
+    def _write_images(self, trainer: Trainer, images: Tensor, step: int) -> str:
+        name = f"images/step-{step:05d}.png"
+        if trainer.is_global_zero:
+            picture = image_grid(images)
+            self.run.write_bytes(name, png(picture))
+            for logger in trainer.loggers:
+                if hasattr(logger, "log_image"):
+                    logger.log_image(key="generated", images=[picture], step=step)
+        return name
+
+    def _append(self, line: bytes) -> None:
+        with storage_errors(self.path, needed=len(line)), self.path.open("ab") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+            self.length = file.tell()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"length": self.length}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.length = state_dict["length"]
+
+
+class StopOnSignal(Callback):
+    """On SIGTERM or SIGINT lets the step finish, then stops.
+
+    ``received`` names the signal, ``interrupted`` says whether steps were left undone. A second SIGINT
+    stops at once. Signals reach only a process's main thread; elsewhere this does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.received: str | None = None
+        self.interrupted = False
+        self._replaced: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            # Set after the trainer's own handlers, which would stop without a checkpoint.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._replaced[number] = signal.signal(number, self._receive)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.strategy.reduce_boolean_decision(self.received is not None, all=False):
+            self.received = self.received or signal.SIGTERM.name
+            self.interrupted = not is_last_step(trainer)
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._restore()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._restore()
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number).name
+
+    def _restore(self) -> None:
+        for number, handler in self._replaced.items():
+            signal.signal(number, handler)
+        self._replaced = {}
+
+
+class RunCheckpoint(Callback):
+    """Saves a checkpoint every so many steps, after the last step, and when a signal stops the run.
+
+    ``finished`` is false in a checkpoint from which the optimisation still has to go on.
+    """
+
+    def __init__(self, path: Path, every: int, signals: StopOnSignal) -> None:
+        self.path = path
+        self.every = every
+        self.signals = signals
+        self.finished = False
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        last = is_last_step(trainer)
+        self.finished = last and not self.signals.interrupted
+        if last or trainer.global_step % self.every == 0:
+            trainer.save_checkpoint(self.path)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"finished": self.finished}
+
+
+def is_last_step(trainer: Trainer) -> bool:
+    """Whether no step follows the one that has just been made."""
+    return trainer.should_stop or trainer.global_step >= trainer.max_steps
+
+
+def callback_state(checkpoint: Mapping[str, Any], kind: type[Callback]) -> dict[str, Any]:
+    """What a callback of ``kind`` put into a checkpoint."""
+    return checkpoint["callbacks"][kind.__qualname__]

@@ -1,0 +1,279 @@
+"""DiffExplainer (Pennisi et al., arXiv 2404.02618): optimise the prompt, not the pixels.
+
+    class:  t* = argmin_t CE(classifier(G(t)), c)
+    unit:   t* = argmax_t classifier_j(G(t))
+
+G is a frozen text-conditioned latent diffusion model and t the embeddings of its prompt's tokens. The
+paper's full text leaves open how many tokens, which learning rate, steps and sampler; those here are
+design choices of this project.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.loggers import Logger
+from torch import Tensor
+
+from diffexplain.classifiers.classifier import Classifier
+from diffexplain.diffusion.prior import Prior
+from diffexplain.errors import Interrupted, RetryableError, UserError
+from diffexplain.explainers.callbacks import (
+    METRICS_FILE,
+    Recorder,
+    RunCheckpoint,
+    SmoothedBest,
+    StopOnSignal,
+    callback_state,
+)
+from diffexplain.explainers.checkpoint import read_checkpoint
+from diffexplain.explainers.divergence import Diverged
+from diffexplain.explainers.explanation import Explanation
+from diffexplain.explainers.objective import Objective, objective_for
+from diffexplain.explainers.training import StepCounter, TrainerSettings, build_trainer, quiet_lightning
+from diffexplain.prompts.soft_prompt import SoftPrompt
+from diffexplain.prompts.textual_inversion import textual_inversion
+from diffexplain.runs.draws import Draws
+from diffexplain.runs.run import Run
+from diffexplain.target import ResolvedTarget
+
+PROMPT_FILE = "prompt.safetensors"
+PROMPT_TOKEN = "<target>"
+NEAREST_WORDS = 5
+
+
+class DiffExplainer:
+    """Finds the prompt whose images activate a target most.
+
+    Args:
+        prompt: makes the soft prompt from prior, words and draws, in this order: a prompt class with
+            its other arguments filled in.
+        steps: optimiser steps at most.
+        batch: images a step, over all devices together.
+        fresh_latents: draw new starting noise for each step; otherwise every step has the same.
+        weight_decay: of AdamW.
+        epsilon: of AdamW.
+        stop_at: stop when the class probability, averaged over ``window`` steps, reaches this;
+            ``None`` makes all steps. A unit's activation has no such scale: all steps are made.
+        window: steps over which the score is averaged to choose the best prompt and to stop.
+        checkpoint_every: steps between checkpoints of the run.
+        image_every: steps between pictures.
+        recompute_activations: sample with the memory of one sampler step instead of all, at the price
+            of one more forward pass; the gradient is the same.
+    """
+
+    def __init__(
+        self,
+        prompt: Callable[..., SoftPrompt],
+        *,
+        steps: int = 40,
+        batch: int = 8,
+        fresh_latents: bool = True,
+        weight_decay: float = 0.0,
+        epsilon: float = 1e-8,
+        stop_at: float | None = 0.95,
+        window: int = 5,
+        checkpoint_every: int = 5,
+        image_every: int = 10,
+        recompute_activations: bool = False,
+    ) -> None:
+        self.prompt = prompt
+        self.steps = steps
+        self.batch = batch
+        self.fresh_latents = fresh_latents
+        self.weight_decay = weight_decay
+        self.epsilon = epsilon
+        self.stop_at = stop_at
+        self.window = window
+        self.checkpoint_every = checkpoint_every
+        self.image_every = image_every
+        self.recompute_activations = recompute_activations
+
+    def explain(
+        self,
+        target: ResolvedTarget,
+        classifier: Classifier,
+        prior: Prior,
+        run: Run,
+        *,
+        vocabulary: Sequence[str],
+        trainer: TrainerSettings | None = None,
+        loggers: Sequence[Logger] = (),
+    ) -> Explanation:
+        """Optimise from the start, or from the run's checkpoint, and return the best prompt found.
+
+        Args:
+            vocabulary: words (not phrases) that the prompt is compared with or made of.
+            loggers: Lightning loggers that mirror the run's files.
+
+        Raises:
+            Interrupted: a signal asked to stop; the checkpoint is where the run goes on.
+            Diverged: a loss or gradient was not finite; it carries the best explanation before.
+            RetryableError: disk or device memory ran out.
+            UserError: the batch cannot be shared among the devices.
+        """
+        settings = trainer or TrainerSettings()
+        if self.batch % settings.devices:
+            raise UserError(
+                f"explainer.batch={self.batch} cannot be shared evenly by trainer.devices={settings.devices}."
+            )
+        module = PromptOptimisation(
+            self.prompt(prior, vocabulary, run.draws),
+            prior,
+            objective_for(target, classifier),
+            run.draws,
+            self,
+        )
+        stop_at = self.stop_at if target.kind == "class" else None
+        best = SmoothedBest(min(self.window, self.steps), stop_at)
+        checkpoint = self._checkpoint(run)
+        if checkpoint is not None and callback_state(checkpoint, RunCheckpoint)["finished"]:
+            best.load_state_dict(callback_state(checkpoint, SmoothedBest))
+            return self._explanation(module, best, run)
+        try:
+            self._optimise(module, best, run, settings, loggers, resume=checkpoint is not None)
+        except Diverged as error:
+            if best.best_prompt:
+                error.explanation = self._explanation(module, best, run)
+            raise
+        except torch.OutOfMemoryError as error:
+            raise RetryableError(
+                "The device's memory is not enough: lower explainer.batch, or set explainer.recompute_activations=true."
+            ) from error
+        return self._explanation(module, best, run)
+
+    def _optimise(
+        self,
+        module: PromptOptimisation,
+        best: SmoothedBest,
+        run: Run,
+        settings: TrainerSettings,
+        loggers: Sequence[Logger],
+        resume: bool,
+    ) -> None:
+        recorder = Recorder(run, best, self.image_every)
+        signals = StopOnSignal()
+        keeper = RunCheckpoint(run.checkpoint_path, self.checkpoint_every, signals)
+        with quiet_lightning():
+            trainer = build_trainer(settings, self.steps, run.directory, [best, recorder, signals, keeper], loggers)
+            try:
+                trainer.fit(
+                    module,
+                    StepCounter(self.steps),
+                    ckpt_path=str(run.checkpoint_path) if resume else None,
+                    weights_only=True,
+                )
+            except SystemExit:
+                # How the trainer ends on a second interrupt from the keyboard.
+                raise Interrupted("SIGINT") from None
+        if signals.received is not None:
+            raise Interrupted(signals.received)
+
+    def _checkpoint(self, run: Run) -> dict[str, Any] | None:
+        """The run's checkpoint, unless the record up to it is no longer there."""
+        checkpoint = read_checkpoint(run.checkpoint_path)
+        if checkpoint is None:
+            return None
+        metrics = run.directory / METRICS_FILE
+        recorded = metrics.stat().st_size if metrics.exists() else 0
+        return checkpoint if recorded >= callback_state(checkpoint, Recorder)["length"] else None
+
+    def _explanation(self, module: PromptOptimisation, best: SmoothedBest, run: Run) -> Explanation:
+        module.load_state_dict(best.best_prompt)
+        prompt = module.prompt
+        with torch.no_grad():
+            embeddings = prompt.embeddings().cpu()
+            condition = prompt().float().cpu()
+        run.write_bytes(PROMPT_FILE, textual_inversion(embeddings, PROMPT_TOKEN))
+        lines = (run.directory / METRICS_FILE).read_text(encoding="utf-8").splitlines()
+        curve: tuple[dict[str, Any], ...] = tuple(json.loads(line) for line in lines)
+        return Explanation(
+            embeddings=embeddings,
+            condition=condition,
+            prefix=prompt.prefix,
+            words=prompt.nearest_words(NEAREST_WORDS),
+            curve=curve,
+            best_step=best.best_step,
+            best_score=best.best_score,
+            steps=len(curve),
+            stopped_early=best.stopped_early,
+            images=tuple(row["image"] for row in curve if "image" in row),
+            prompt_file=PROMPT_FILE,
+        )
+
+
+class PromptOptimisation(LightningModule):
+    """The optimisation; its only parameter is the prompt's, prior and classifier are not its own."""
+
+    def __init__(
+        self,
+        prompt: SoftPrompt,
+        prior: Prior,
+        objective: Objective,
+        draws: Draws,
+        settings: DiffExplainer,
+    ) -> None:
+        super().__init__()
+        self.prompt = prompt
+        self.prior = prior
+        self.objective = objective
+        self.draws = draws
+        self.settings = settings
+        self.gradient_norm = 0.0
+
+    def setup(self, stage: str) -> None:
+        self.prior.to(self.device)
+        self.objective.to(self.device)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(
+            self.prompt.parameters(),
+            lr=self.prompt.learning_rate,
+            weight_decay=self.settings.weight_decay,
+            eps=self.settings.epsilon,
+        )
+
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        images = self.prior.sample(  # G(t)
+            self.prompt(), self.latents(), checkpoint=self.settings.recompute_activations
+        )
+        loss, scores = self.objective(images)
+        loss = loss + self.prompt.penalty(self.global_step / self.settings.steps)
+        return {"loss": loss, "images": images, **self._over_all_devices(loss, scores)}
+
+    def latents(self) -> Tensor:
+        """This step's starting noise for this device's share of the batch, (B, C, h, w)."""
+        count = self.settings.batch // self.trainer.world_size
+        step = self.global_step if self.settings.fresh_latents else 0
+        start = self.global_rank * count
+        return self.draws.normals("optimise", step, count, self.prior.latent_shape, start=start)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        gradients = [p.grad for p in self.prompt.parameters() if p.grad is not None]
+        norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
+        if not torch.isfinite(norm):
+            raise Diverged(self.global_step, f"the gradient's norm is {norm.item()}")
+        self.gradient_norm = norm.item()
+
+    def gathered(self, values: Tensor) -> Tensor:
+        """Values of all devices in the order of the images' indices; all devices must call it."""
+        if self.trainer.world_size == 1:
+            return values
+        return torch.cat(list(self.all_gather(values)))
+
+    def _over_all_devices(self, loss: Tensor, scores: Tensor) -> Mapping[str, Tensor]:
+        """Means over the whole batch, logged.
+
+        Raises:
+            Diverged: one of them is not finite; on all devices alike.
+        """
+        means = self.gathered(torch.stack([loss.detach(), scores.mean()]).unsqueeze(0)).mean(dim=0)
+        for name, value in zip(("loss", "score"), means, strict=True):
+            if not torch.isfinite(value):
+                raise Diverged(self.global_step, f"the {name} is {value.item()}")
+        self.log_dict({"loss": means[0], "score": means[1]}, prog_bar=True, batch_size=self.settings.batch)
+        return {"mean_loss": means[0], "score": means[1]}

@@ -1,0 +1,29 @@
+"""When a loss or gradient stops being a number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from diffexplain.errors import DivergedError
+
+if TYPE_CHECKING:
+    from diffexplain.explainers.explanation import Explanation
+
+
+class Diverged(DivergedError):
+    """``cause`` was not finite at ``step``; that step was not applied.
+
+    ``explanation`` is the best found before it, or ``None`` if the first step failed.
+    """
+
+    def __init__(self, step: int, cause: str) -> None:
+        self.step = step
+        self.cause = cause
+        self.explanation: Explanation | None = None
+        super().__init__(
+            f"Stopped at step {step}: {cause}. The step was not applied; the best prompt before it is "
+            "kept. Try a lower prompt.learning_rate, another seed, or diffusion.dtype=float32."
+        )
+
+    def __reduce__(self) -> tuple[type[Exception], tuple[int, str]]:
+        return (Diverged, (self.step, self.cause))

@@ -1,0 +1,71 @@
+"""What is minimised: cross entropy of a class, or the negative activation of a hidden unit."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from diffexplain.classifiers.classifier import Classifier
+from diffexplain.target import ResolvedTarget
+
+
+class Outcome(NamedTuple):
+    """``loss``, a scalar, and ``scores`` (B,): how strongly each image activates the target."""
+
+    loss: Tensor
+    scores: Tensor
+
+
+class Objective(Protocol):
+    """Loss and scores of images (B, 3, H, W) in [0, 1]; it holds a classifier, which is no module of
+    what holds the objective.
+    """
+
+    def __call__(self, images: Tensor) -> Outcome: ...
+
+    def to(self, device: torch.device) -> None: ...
+
+
+class ClassObjective:
+    """``min CE(classifier(images), class)``; the score is the class's probability."""
+
+    def __init__(self, classifier: Classifier, class_index: int) -> None:
+        self.classifier = classifier
+        self.class_index = class_index
+
+    def __call__(self, images: Tensor) -> Outcome:
+        log_probability = functional.log_softmax(self.classifier(images).float(), dim=1)
+        log_probability = log_probability[:, self.class_index]
+        return Outcome(-log_probability.mean(), log_probability.detach().exp())
+
+    def to(self, device: torch.device) -> None:
+        self.classifier.to(device)
+
+
+class UnitObjective:
+    """``max`` of a hidden unit's mean activation, which is also the score."""
+
+    def __init__(self, classifier: Classifier, module: str, channel: int) -> None:
+        self.classifier = classifier
+        self.module = module
+        self.channel = channel
+
+    def __call__(self, images: Tensor) -> Outcome:
+        activation = self.classifier.activation(images, self.module, self.channel).float()
+        return Outcome(-activation.mean(), activation.detach())
+
+    def to(self, device: torch.device) -> None:
+        self.classifier.to(device)
+
+
+def objective_for(target: ResolvedTarget, classifier: Classifier) -> Objective:
+    """The objective of a target; a unit's class, if one is named, plays no part in it."""
+    if target.kind == "unit":
+        assert target.module is not None
+        assert target.channel is not None
+        return UnitObjective(classifier, target.module, target.channel)
+    assert target.class_index is not None
+    return ClassObjective(classifier, target.class_index)

@@ -1,0 +1,78 @@
+"""What there is to explain and to choose, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from diffexplain import configuration, paths
+from diffexplain.errors import UserError
+from diffexplain.target import Labels
+
+SUBJECTS = ("classes", "units", "choices")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """``diffexplain list``: prints one thing a line and returns the exit status.
+
+    Raises:
+        UserError: nothing of the kind can be listed.
+    """
+    subject, overrides = (arguments[0] if arguments else ""), list(arguments[1:])
+    if subject == "classes":
+        lines = classes(overrides)
+    elif subject == "units":
+        lines = units(overrides)
+    elif subject == "choices":
+        lines = choices()
+    else:
+        raise UserError("There is no such list.", given=subject, accepted=SUBJECTS, hint="diffexplain --help")
+    print("\n".join(lines))
+    return 0
+
+
+def classes(overrides: Sequence[str]) -> list[str]:
+    """Index, name, WordNet id and synonyms of every class of the classifier that ``overrides`` choose."""
+    labels = Labels.load(paths.resolve_file(configuration.compose(overrides)["classifier"]["labels"]))
+    return table(
+        ("index", "name", "wnid", "synonyms"),
+        [(str(c.index), c.name, c.wnid or "", ", ".join(c.synonyms)) for c in labels.classes],
+    )
+
+
+def units(overrides: Sequence[str]) -> list[str]:
+    """Module and number of channels of every unit of the classifier, without reading its weights."""
+    classifier = configuration.compose(overrides)["classifier"]
+    from diffexplain.classifiers import build_meta, unit_modules
+
+    channels = unit_modules(build_meta(classifier["folder"]))
+    return table(
+        ("module", "channels", "target"),
+        [(module, str(count), f"unit:{module}:<0 to {count - 1}>") for module, count in channels.items()],
+    )
+
+
+def choices() -> list[str]:
+    """The choices of every group, the default marked."""
+    usual = configuration.defaults()
+    return [
+        f"{group}={name}{' *' if name == usual.get(group) else ''}"
+        for group, names in configuration.available().items()
+        for name in names
+    ]
+
+
+def as_yaml(config: Mapping[str, Any]) -> str:
+    """A configuration as YAML, in its own order."""
+    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns aligned to the left, two spaces apart."""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (header, *rows)
+    ]

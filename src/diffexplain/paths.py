@@ -1,0 +1,73 @@
+"""Where files are: ``embedded:<name>`` is shipped inside the package, anything else is the user's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from diffexplain.errors import UserError
+
+EMBEDDED_PREFIX = "embedded:"
+EMBEDDED_ROOT = Path(__file__).parent / "world" / "weights"
+
+
+def resolve_path(text: str) -> Path:
+    """The path that ``text`` names, whether or not it exists.
+
+    ``embedded:prior`` is the package's ``world/weights/prior``; anything else is an absolute path or
+    one relative to the current directory, with ``~`` expanded.
+
+    Raises:
+        UserError: an embedded name that leaves the package.
+    """
+    if not text.startswith(EMBEDDED_PREFIX):
+        return Path(text).expanduser().absolute()
+    name = text[len(EMBEDDED_PREFIX) :]
+    path = EMBEDDED_ROOT / name
+    if not name or not path.resolve().is_relative_to(EMBEDDED_ROOT.resolve()):
+        raise UserError("No such embedded name.", given=text, accepted=embedded_names())
+    return path
+
+
+def resolve_folder(text: str) -> Path:
+    """The existing folder that ``text`` names.
+
+    Raises:
+        UserError: there is none; the message names the path that was looked for.
+    """
+    path = resolve_path(text)
+    if not path.is_dir():
+        raise _missing("folder", text, path)
+    return path
+
+
+def resolve_file(text: str) -> Path:
+    """The existing file that ``text`` names.
+
+    Raises:
+        UserError: there is none; the message names the path that was looked for.
+    """
+    path = resolve_path(text)
+    if not path.is_file():
+        raise _missing("file", text, path)
+    return path
+
+
+def embedded_names() -> list[str]:
+    """Everything that ``embedded:`` can name, one level and, for classifiers, two levels deep."""
+    if not EMBEDDED_ROOT.is_dir():
+        return []
+    entries = sorted(EMBEDDED_ROOT.iterdir()) + sorted(EMBEDDED_ROOT.glob("classifiers/*"))
+    return [EMBEDDED_PREFIX + entry.relative_to(EMBEDDED_ROOT).as_posix() for entry in entries]
+
+
+def _missing(sort: str, text: str, path: Path) -> UserError:
+    if text.startswith(EMBEDDED_PREFIX):
+        message = f"The package has no such {sort}: {path} is missing."
+        return UserError(message, given=text, accepted=embedded_names())
+    siblings = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+    return UserError(
+        f"There is no {sort} at {path}.",
+        given=path.name,
+        accepted=siblings,
+        hint=f"ls {path.parent}" if siblings else None,
+    )

@@ -1,0 +1,9 @@
+"""The soft prompt: trainable token embeddings, what words they are near, how they are saved."""
+
+from diffexplain.prompts.constrained import ConstrainedPrompt
+from diffexplain.prompts.free import FreePrompt
+from diffexplain.prompts.soft_prompt import SoftPrompt, Word
+from diffexplain.prompts.textual_inversion import textual_inversion
+from diffexplain.prompts.words import content_words
+
+__all__ = ["ConstrainedPrompt", "FreePrompt", "SoftPrompt", "Word", "content_words", "textual_inversion"]

@@ -1,0 +1,60 @@
+"""A prompt that stays among real words: each token is a mixture of the vocabulary's embeddings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from diffexplain.diffusion.prior import Prior
+from diffexplain.prompts.soft_prompt import SoftPrompt
+from diffexplain.runs.draws import Draws
+
+
+class ConstrainedPrompt(SoftPrompt):
+    """The parameter is a logit for each (token, word); a token is the softmax mixture of the words.
+
+    Token embeddings therefore stay in the convex hull of the words', where the text encoder and the
+    prior were trained, and the mixture's weights say what a token means. This is a design choice of
+    ours, not of the paper.
+
+    Args:
+        initial_noise: standard deviation of the logits at the start; small means that each token
+            begins near the words' mean and favours none.
+        temperature: of the softmax; lower comes to a single word sooner.
+        entropy_weight: pulls each token towards a single word, in units of the loss, from nothing
+            at the start to the whole at the end of the run.
+    """
+
+    def __init__(
+        self,
+        prior: Prior,
+        words: Sequence[str],
+        draws: Draws,
+        *,
+        tokens: int = 4,
+        prefix: str = "",
+        learning_rate: float = 0.3,
+        initial_noise: float = 0.1,
+        temperature: float = 1.0,
+        entropy_weight: float = 0.1,
+    ) -> None:
+        super().__init__(prior, words, tokens=tokens, prefix=prefix, learning_rate=learning_rate)
+        self.temperature = temperature
+        self.entropy_weight = entropy_weight
+        noise = draws.normal("prompt", 0, (tokens, len(self.words)))
+        self.logits = nn.Parameter((initial_noise * noise).to(self.word_embeddings))
+
+    def nearness(self) -> Tensor:
+        """The mixture's weights (n, V): each row sums to 1."""
+        return (self.logits / self.temperature).softmax(dim=1)
+
+    def embeddings(self) -> Tensor:
+        return self.nearness() @ self.word_embeddings
+
+    def penalty(self, progress: float) -> Tensor:
+        """Mean entropy of the tokens' mixtures as a share of the largest possible, weighted."""
+        log_weights = (self.logits / self.temperature).log_softmax(dim=1)
+        entropy = -(log_weights.exp() * log_weights).sum(dim=1).mean()
+        return self.entropy_weight * progress * entropy / max(math.log(len(self.words)), 1.0)

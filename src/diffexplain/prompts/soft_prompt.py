@@ -1,0 +1,89 @@
+"""What every soft prompt is: n trainable token embeddings after an optional fixed prefix."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from diffexplain.diffusion.prior import Prior
+from diffexplain.errors import UserError
+from diffexplain.prompts.textual_inversion import textual_inversion
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word near a token of a prompt; ``nearness`` is at most 1, larger is nearer."""
+
+    text: str
+    nearness: float
+
+
+class SoftPrompt(nn.Module, ABC):
+    """n token embeddings that carry gradients; the prior that reads them is held, not owned.
+
+    Subclasses say how the embeddings come from their one parameter.
+
+    Args:
+        prior: whose text encoder reads the prompt.
+        words: the vocabulary that the prompt is compared with, each word once.
+        tokens: n, at least 1.
+        prefix: text before the tokens, for example "a texture of".
+        learning_rate: what suits the scale of the strategy's parameter.
+
+    Raises:
+        UserError: no words, no tokens, or more tokens than the text encoder reads.
+    """
+
+    word_embeddings: Tensor
+
+    def __init__(self, prior: Prior, words: Sequence[str], *, tokens: int, prefix: str, learning_rate: float) -> None:
+        super().__init__()
+        if tokens < 1:
+            raise UserError("A prompt has at least one token.", given=f"prompt.tokens={tokens}")
+        if not words:
+            raise UserError("The prompt's vocabulary is empty.")
+        self._prior = prior
+        self.words = tuple(words)
+        self.tokens = tokens
+        self.prefix = prefix
+        self.learning_rate = learning_rate
+        self.register_buffer("word_embeddings", prior.word_embeddings(self.words), persistent=False)
+        width = self.word_embeddings.shape[1]
+        prior.encode_embeddings(torch.zeros(tokens, width, device=prior.device), prefix)
+
+    def forward(self) -> Tensor:
+        """The text encoder's hidden states of prefix and tokens, (1, T, D)."""
+        return self._prior.encode_embeddings(self.embeddings(), self.prefix)
+
+    @abstractmethod
+    def embeddings(self) -> Tensor:
+        """The tokens' embeddings (n, E), differentiable in the parameter."""
+
+    def penalty(self, progress: float) -> Tensor:
+        """What the strategy adds to the loss when ``progress`` (0 to 1) of the run is done."""
+        return self.word_embeddings.new_zeros(())
+
+    def nearness(self) -> Tensor:
+        """How near each token is to each word, (n, V): cosine to the words' mean as origin."""
+        centre = self.word_embeddings.mean(dim=0)
+        tokens = functional.normalize(self.embeddings() - centre, dim=1)
+        return tokens @ functional.normalize(self.word_embeddings - centre, dim=1).T
+
+    @torch.no_grad()
+    def nearest_words(self, k: int = 5) -> tuple[tuple[Word, ...], ...]:
+        """For each token the ``k`` nearest words, nearest first."""
+        values, indices = self.nearness().cpu().topk(min(k, len(self.words)), dim=1)
+        return tuple(
+            tuple(Word(self.words[i], float(v)) for i, v in zip(row_i, row_v, strict=True))
+            for row_i, row_v in zip(indices.tolist(), values.tolist(), strict=True)
+        )
+
+    def save_textual_inversion(self, path: str | Path, token: str = "<target>") -> None:
+        """Save the tokens for ``pipeline.load_textual_inversion(path)``, all under the name ``token``."""
+        Path(path).write_bytes(textual_inversion(self.embeddings(), token))

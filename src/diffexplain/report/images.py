@@ -1,0 +1,186 @@
+"""Pictures of a run: as PNG files in its directory, and as data inside the page.
+
+The files are the truth; the page and the copy on W&B are made from them.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from diffexplain.evaluation.results import EditExample, Evaluation, Example
+from diffexplain.runs.run import Run
+
+INDEX = "images/index.json"
+PHOTOGRAPHIC = 256
+"""From this side in pixels on, the page carries JPEG instead of PNG, and smooths when it enlarges."""
+
+_JPEG_QUALITY = 90
+_MASK_SIDE = 128
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The pictures of one run, as the evaluation made them."""
+
+    examples: tuple[Example, ...] = ()
+    edits: tuple[EditExample, ...] = ()
+
+
+def png(image: NDArray[Any]) -> bytes:
+    """``image``, (H, W, 3) uint8 or (H, W) bool, as PNG; equal pixels give equal bytes."""
+    buffer = io.BytesIO()
+    picture = Image.fromarray(image) if image.dtype != np.bool_ else Image.fromarray(image).convert("1")
+    picture.save(buffer, format="PNG", optimize=False, compress_level=9)
+    return buffer.getvalue()
+
+
+def data_uri(image: NDArray[np.uint8]) -> str:
+    """``image``, (H, W, 3) uint8, as a data URI: PNG, or JPEG from `PHOTOGRAPHIC` pixels on."""
+    if is_photographic(image):
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, format="JPEG", quality=_JPEG_QUALITY, subsampling=0)
+        return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return "data:image/png;base64," + base64.b64encode(png(image)).decode("ascii")
+
+
+def is_photographic(image: NDArray[np.uint8]) -> bool:
+    """Whether the image is large enough to be shown smoothly rather than pixel by pixel."""
+    return max(image.shape[:2]) >= PHOTOGRAPHIC
+
+
+def outline(mask: NDArray[np.bool_]) -> str:
+    """The area of ``mask``, (H, W), as SVG path data with the corners of pixels as points.
+
+    Its coordinates run from 0 to W and 0 to H. A mask above 128 pixels is coarsened first: a block
+    belongs to it when half of the block does.
+    """
+    height, width = mask.shape
+    factor = max(1, -(-max(height, width) // _MASK_SIDE))
+    if factor > 1:
+        rows, columns = -(-height // factor), -(-width // factor)
+        padded = np.zeros((rows * factor, columns * factor), dtype=np.float32)
+        padded[:height, :width] = mask
+        mask = padded.reshape(rows, factor, columns, factor).mean(axis=(1, 3)) >= 0.5
+    return "".join("M" + "L".join(f"{x * factor} {y * factor}" for x, y in loop) + "Z" for loop in _loops(mask))
+
+
+def write_pictures(run: Run, evaluation: Evaluation) -> Gallery:
+    """Write examples, edits and their masks below ``images/`` of the run, and an index of them."""
+    examples, edits = [], []
+    for example in evaluation.examples:
+        stem = f"images/found-{example.index:03d}"
+        run.write_bytes(f"{stem}.png", png(example.image))
+        phrases = sorted(example.masks)
+        if phrases:
+            # One file for all, the masks below one another: a file more is a flush to disk more.
+            run.write_bytes(f"{stem}-masks.png", png(np.concatenate([example.masks[name] for name in phrases])))
+        examples.append(
+            {
+                "index": example.index,
+                "image": f"{stem}.png",
+                "score": example.score,
+                "activates": example.activates,
+                "masks": f"{stem}-masks.png" if phrases else None,
+                "phrases": phrases,
+            }
+        )
+    edited = list(dict.fromkeys(edit.phrase for edit in evaluation.edits))
+    for edit in evaluation.edits:
+        stem = f"images/edit-{edited.index(edit.phrase):02d}-{edit.index:03d}"
+        files = {part: f"{stem}-{part}.png" for part in ("before", "without", "null", "mask")}
+        for part, name in files.items():
+            run.write_bytes(name, png(getattr(edit, part)))
+        scores = {part: getattr(edit, f"score_{part}") for part in ("before", "without", "null")}
+        edits.append({"phrase": edit.phrase, "index": edit.index, "files": files, "scores": scores})
+    run.write_json(INDEX, {"examples": examples, "edits": edits})
+    return Gallery(evaluation.examples, evaluation.edits)
+
+
+def read_pictures(directory: Path) -> Gallery:
+    """The gallery of a run's directory; empty when the run kept no pictures."""
+    try:
+        index = json.loads((directory / INDEX).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Gallery()
+    examples = tuple(
+        Example(
+            index=entry["index"],
+            image=_read(directory / entry["image"]),
+            score=entry["score"],
+            activates=entry["activates"],
+            masks=_read_masks(directory, entry),
+        )
+        for entry in index["examples"]
+    )
+    edits = tuple(
+        EditExample(
+            phrase=entry["phrase"],
+            index=entry["index"],
+            before=_read(directory / entry["files"]["before"]),
+            without=_read(directory / entry["files"]["without"]),
+            null=_read(directory / entry["files"]["null"]),
+            mask=_read_mask(directory / entry["files"]["mask"]),
+            score_before=entry["scores"]["before"],
+            score_without=entry["scores"]["without"],
+            score_null=entry["scores"]["null"],
+        )
+        for entry in index["edits"]
+    )
+    return Gallery(examples, edits)
+
+
+def _read_masks(directory: Path, entry: dict[str, Any]) -> dict[str, NDArray[np.bool_]]:
+    if not entry["phrases"]:
+        return {}
+    stacked = _read_mask(directory / entry["masks"])
+    return dict(zip(entry["phrases"], np.split(stacked, len(entry["phrases"])), strict=True))
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"), dtype=np.uint8)
+
+
+def _read_mask(path: Path) -> NDArray[np.bool_]:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("1"), dtype=np.bool_)
+
+
+def _loops(mask: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
+    """Closed boundaries of ``mask`` as lists of corners (x, y), the inside on the right of the walk."""
+    padded = np.pad(mask, 1)
+    inside = padded[1:-1, 1:-1]
+    edges: dict[tuple[int, int], list[tuple[int, int]]] = {}
+
+    def add(where: NDArray[np.bool_], start: tuple[int, int], end: tuple[int, int]) -> None:
+        for y, x in np.argwhere(where).tolist():
+            edges.setdefault((x + start[0], y + start[1]), []).append((x + end[0], y + end[1]))
+
+    add(inside & ~padded[:-2, 1:-1], (0, 0), (1, 0))  # upper side, walked rightwards
+    add(inside & ~padded[1:-1, 2:], (1, 0), (1, 1))  # right side, downwards
+    add(inside & ~padded[2:, 1:-1], (1, 1), (0, 1))  # lower side, leftwards
+    add(inside & ~padded[1:-1, :-2], (0, 1), (0, 0))  # left side, upwards
+
+    loops = []
+    while edges:
+        start = min(edges)
+        corners, point, direction = [], start, (0, 0)
+        while point in edges:
+            following = edges[point].pop()
+            if not edges[point]:
+                del edges[point]
+            step = (following[0] - point[0], following[1] - point[1])
+            if step != direction:
+                corners.append(point)
+            point, direction = following, step
+        loops.append(corners)
+    return loops

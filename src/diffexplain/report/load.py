@@ -1,0 +1,89 @@
+"""Reading a run back from its directory, for notebooks, for the page and for the copy on W&B."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffexplain.errors import UserError
+from diffexplain.evaluation.results import EditExample, Example
+from diffexplain.report.images import read_pictures
+from diffexplain.report.summary import Summary
+from diffexplain.runs.run import run_directory
+
+METRICS = "metrics.jsonl"
+REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A finished run.
+
+    Attributes:
+        examples: pictures of the found prompt with the masks of the elements seen in them.
+        edits: pictures with an element drawn again and taken out.
+        curve: one record for each step of the optimisation, as in ``metrics.jsonl``.
+    """
+
+    directory: Path
+    summary: Summary
+    examples: tuple[Example, ...]
+    edits: tuple[EditExample, ...]
+    curve: tuple[Mapping[str, Any], ...]
+
+    @property
+    def images(self) -> list[NDArray[np.uint8]]:
+        """The pictures of the found prompt, each (H, W, 3) uint8."""
+        return [example.image for example in self.examples]
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.directory / REPORT
+
+
+def load_run(run: str | Path | Summary, outputs: str | Path = "outputs") -> LoadedRun:
+    """Read a finished run back.
+
+    Args:
+        run: its directory, or the summary that `diffexplain.explain` returned.
+        outputs: for a summary, the folder of all runs (``paths.outputs``).
+
+    Raises:
+        UserError: there is no such run, or it is of another schema version.
+    """
+    if isinstance(run, Summary):
+        directory = run_directory(run.settings, outputs, run.target.slug)
+    else:
+        directory = Path(run).expanduser()
+    if not directory.is_dir():
+        raise UserError(f"There is no such run: {directory}")
+    summary = Summary.load(directory)
+    try:
+        gallery = read_pictures(directory)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"The pictures of this run are damaged: {directory}: {error}") from error
+    return LoadedRun(directory, summary, gallery.examples, gallery.edits, read_curve(directory))
+
+
+def read_curve(directory: Path) -> tuple[Mapping[str, Any], ...]:
+    """The records of ``metrics.jsonl`` that have a step, one for each step; a line cut short is left out."""
+    try:
+        lines = (directory / METRICS).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return ()
+    steps: dict[int, dict[str, Any]] = {}
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and isinstance(record.get("step"), int):
+            steps.setdefault(record["step"], {}).update(record)
+    return tuple(steps[step] for step in sorted(steps))

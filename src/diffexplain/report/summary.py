@@ -1,0 +1,194 @@
+"""The summary of a run: the public contract of ``summary.json`` (field by field in ``docs/summary.md``).
+
+Equal runs give equal bytes: no time, no memory, no path of the machine is in it. Imports no torch, so that a
+finished run can be read back at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diffexplain.errors import UserError
+from diffexplain.evaluation.results import Activation, Element, Estimate, Evaluation, Verdict, Words
+from diffexplain.report.codec import Malformed, from_plain, to_plain
+from diffexplain.runs import manifest
+from diffexplain.runs.atomic import to_json
+from diffexplain.runs.identity import identifying
+from diffexplain.runs.run import Run
+from diffexplain.target import ResolvedTarget
+
+SCHEMA_VERSION = "1"
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A frozen model of the run: the classifier or the prior.
+
+    ``source`` is as the configuration names it (``embedded:prior``, a folder, a library's model name), never
+    resolved to a path of this machine. ``facts``: what a reader wants to know, for example the image size.
+    """
+
+    name: str
+    source: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How the prompt was found. ``best_step``: the step whose prompt is kept, counted from 0."""
+
+    steps: int
+    best_step: int | None
+    stopped: str | None
+
+
+@dataclass(frozen=True)
+class ObjectAbsence:
+    """Share of activating images without the object itself; ``reason`` says why it was not measured."""
+
+    share: Estimate | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run found, how sure that is, and what it was made with.
+
+    ``activation`` holds the found prompt first, then the baselines. ``elements`` come in verdict order
+    (spurious, core, undecided, not relevant, not seen), within each the largest effect first.
+    ``command`` repeats the run. ``settings`` is the configuration that the identity is the hash of.
+    """
+
+    schema_version: str
+    identity: str
+    command: str
+    explainer: str
+    target: ResolvedTarget
+    classifier: Model
+    prior: Model
+    seeds: Mapping[str, int]
+    optimisation: Optimisation
+    activation: tuple[Activation, ...]
+    unit_threshold: float | None
+    activating_images: int
+    images_generated: int
+    words: Words
+    elements: tuple[Element, ...]
+    object_absence: ObjectAbsence
+    notes: tuple[str, ...]
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    weights: Mapping[str, str]
+
+    @property
+    def found(self) -> Activation:
+        """Activation of the found prompt."""
+        return self.activation[0]
+
+    @property
+    def baselines(self) -> tuple[Activation, ...]:
+        """Activation of the prompts that it is compared with."""
+        return self.activation[1:]
+
+    def having(self, verdict: Verdict) -> tuple[Element, ...]:
+        """The elements with this verdict, strongest first."""
+        return tuple(element for element in self.elements if element.verdict is verdict)
+
+    def to_json(self) -> str:
+        """As JSON text with sorted keys; equal summaries give equal text.
+
+        Raises:
+            ValueError: a number is NaN or infinite.
+        """
+        return to_json(to_plain(self))
+
+    @staticmethod
+    def from_json(text: str) -> Summary:
+        """The summary that `to_json` wrote.
+
+        Raises:
+            UserError: not a summary, or one of another schema version.
+        """
+        try:
+            plain = json.loads(text)
+        except ValueError as error:
+            raise UserError(f"This is not a summary: {error}") from error
+        version = plain.get("schema_version") if isinstance(plain, dict) else None
+        if version != SCHEMA_VERSION:
+            raise UserError(
+                "This summary has a schema that this version of diffexplain does not read.",
+                given=f"schema_version {version}",
+                accepted=[f"schema_version {SCHEMA_VERSION}"],
+            )
+        try:
+            summary: Summary = from_plain(Summary, plain)
+        except Malformed as error:
+            raise UserError(f"This summary is damaged: {error}") from error
+        if not summary.activation:
+            raise UserError("This summary is damaged: activation is empty")
+        return summary
+
+    @staticmethod
+    def load(path: str | Path) -> Summary:
+        """Read a ``summary.json``, or the one in a run's directory.
+
+        Raises:
+            UserError: it is missing, damaged or of another schema version.
+        """
+        path = Path(path)
+        path = path / SUMMARY if path.is_dir() else path
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise UserError(f"There is no summary here; the run may not be finished: {path}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"The summary cannot be read: {path}: {error}") from error
+        try:
+            return Summary.from_json(text)
+        except UserError as error:
+            raise UserError(f"{path}: {error.message}", given=error.given, accepted=error.accepted) from None
+
+
+def summarise(
+    evaluation: Evaluation,
+    *,
+    run: Run,
+    target: ResolvedTarget,
+    classifier: Model,
+    prior: Model,
+    optimisation: Optimisation,
+    command: str,
+) -> Summary:
+    """Bring together what was measured and what it was measured with; pictures stay outside.
+
+    Args:
+        command: what a user types to make this run again.
+    """
+    made_with = manifest.made_with(run.config)
+    return Summary(
+        schema_version=SCHEMA_VERSION,
+        identity=run.identity,
+        command=command,
+        explainer=str(run.config["explainer"]["name"]),
+        target=target,
+        classifier=classifier,
+        prior=prior,
+        seeds={"run": int(run.config["seed"])},
+        optimisation=optimisation,
+        activation=(evaluation.found, *evaluation.baselines),
+        unit_threshold=evaluation.unit_threshold,
+        activating_images=evaluation.activating_images,
+        images_generated=evaluation.images_generated,
+        words=evaluation.words,
+        elements=evaluation.elements,
+        object_absence=ObjectAbsence(evaluation.object_absent, evaluation.object_absent_reason),
+        notes=evaluation.notes,
+        settings=to_plain(identifying(run.config)),
+        versions=made_with["versions"],
+        weights=made_with["weights"],
+    )

@@ -1,0 +1,185 @@
+"""A copy of a finished run on W&B, made again from the run's files; the files stay the truth.
+
+Without a key, or when W&B cannot be reached, the copy is an offline one inside the run's directory, which
+``wandb sync`` sends later. Each call logs the whole run under the same id, so it may be repeated.
+"""
+
+from __future__ import annotations
+
+import netrc
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from diffexplain.errors import RetryableError
+from diffexplain.report.load import LoadedRun, load_run
+from diffexplain.report.summary import Summary
+from diffexplain.runs.run import IDENTITY_DIGITS
+
+PROJECT = "diffexplain"
+_SECONDS_TO_CONNECT = 30
+_MOST_PICTURES = 24
+
+
+def sync(run_directory: str | Path, project: str = PROJECT) -> str:
+    """Log the run in ``run_directory`` to W&B from its files, and say where the copy is.
+
+    Raises:
+        UserError: there is no finished run in ``run_directory``.
+        RetryableError: W&B failed; the run's own files are untouched.
+    """
+    run = load_run(run_directory)
+    try:
+        return _sync(run, project)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        raise RetryableError(f"{run.directory} was not copied to W&B: {reason}") from error
+
+
+def show_findings(copy: Any, run_directory: str | Path) -> None:
+    """Add what a run found to ``copy``, its W&B run that is still open, from the run's files.
+
+    Whatever goes wrong becomes one warning: a fault of the copy is no fault of the run.
+    """
+    try:
+        _log_findings(copy, load_run(run_directory))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        warnings.warn(f"W&B does not show the findings of {run_directory}: {reason}", stacklevel=2)
+
+
+def mode() -> str:
+    """How W&B is used: as ``WANDB_MODE`` says, else online with a key and offline without."""
+    return os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline")
+
+
+def _sync(run: LoadedRun, project: str) -> str:
+    import wandb
+
+    chosen = mode()
+    try:
+        copy = _start(run, project, chosen)
+    except wandb.errors.Error as error:
+        if chosen != "online":
+            raise
+        warnings.warn(f"W&B cannot be reached, so the copy is offline: {_first_line(error)}", stacklevel=3)
+        copy = _start(run, project, "offline")
+    try:
+        _log_curve(copy, run)
+        _log_findings(copy, run)
+        place = str(Path(copy.dir).parent) if copy.offline else copy.url
+    finally:
+        copy.finish()
+    return f"{run.directory} is copied to {place}"
+
+
+def _start(run: LoadedRun, project: str, chosen: str) -> Any:
+    import wandb
+
+    summary = run.summary
+    return wandb.init(
+        id=summary.identity[:IDENTITY_DIGITS],
+        project=project,
+        name=run.directory.resolve().name,
+        config=dict(summary.settings),
+        mode=chosen,  # type: ignore[arg-type]  # W&B itself says which words it takes
+        dir=run.directory,
+        reinit="create_new",
+        settings=wandb.Settings(
+            silent=True,
+            console="off",
+            disable_git=True,
+            save_code=False,
+            x_disable_stats=True,
+            x_disable_meta=True,
+            init_timeout=_SECONDS_TO_CONNECT,
+        ),
+    )
+
+
+def _log_curve(copy: Any, run: LoadedRun) -> None:
+    import wandb
+
+    for row in run.curve:
+        values: dict[str, Any] = {
+            key: value for key, value in row.items() if isinstance(value, int | float) and key != "step"
+        }
+        if isinstance(row.get("image"), str) and (run.directory / row["image"]).is_file():
+            values["generated"] = wandb.Image(str(run.directory / row["image"]))
+        copy.log(values, step=row["step"])
+
+
+def _log_findings(copy: Any, run: LoadedRun) -> None:
+    import wandb
+
+    final: dict[str, Any] = {"elements": element_table(run.summary)}
+    pictures = run.examples[:_MOST_PICTURES]
+    if pictures:
+        final["examples"] = [wandb.Image(example.image, caption=f"score {example.score:.2f}") for example in pictures]
+    copy.log(final)
+    copy.summary.update(headline_numbers(run.summary))
+
+
+def element_table(summary: Summary) -> Any:
+    """The elements as a ``wandb.Table``."""
+    import wandb
+
+    columns: list[str | int] = [
+        "element",
+        "kind",
+        "verdict",
+        "effect",
+        "low",
+        "high",
+        "adjusted_p",
+        "n",
+        "lift",
+        "overlap",
+    ]
+    table = wandb.Table(columns=columns)
+    for element in summary.elements:
+        removal = element.removal
+        numbers: list[float | None] = [None] * 5
+        if removal is not None:
+            drop = removal.drop
+            numbers = [drop.value, drop.low, drop.high, removal.adjusted_p, drop.n]
+        lift = None if element.lift is None else element.lift.value
+        overlap = None if element.overlap is None else element.overlap.value
+        table.add_data(element.phrase, element.kind, element.verdict.value, *numbers, lift, overlap)
+    return table
+
+
+def headline_numbers(summary: Summary) -> Mapping[str, Any]:
+    """The numbers by which runs are compared on W&B."""
+    absent = summary.object_absence.share
+    numbers: dict[str, Any] = {
+        "activation/found prompt": summary.found.share.value,
+        "object_absent": None if absent is None else absent.value,
+    }
+    for baseline in summary.baselines:
+        numbers[f"activation/{baseline.name}"] = baseline.share.value
+    for verdict in ("spurious", "core"):
+        elements = [element for element in summary.elements if element.verdict.value == verdict]
+        numbers[f"{verdict}/count"] = len(elements)
+        numbers[f"{verdict}/top"] = elements[0].phrase if elements else None
+        removal = elements[0].removal if elements else None
+        numbers[f"{verdict}/top_effect"] = None if removal is None else removal.drop.value
+    return numbers
+
+
+def has_key() -> bool:
+    """Whether the environment or the user's netrc file holds a key for W&B."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").hostname or ""
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or ["no reason given"])[0]

@@ -1,0 +1,42 @@
+"""The command that makes a run again: the shortest overrides that compose its configuration."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from diffexplain import configuration
+from diffexplain.runs.identity import identifying
+
+
+def command(config: Mapping[str, Any]) -> str:
+    """What a user types; it depends on ``config`` alone and not on how that was asked for."""
+    return shlex.join(["python", "run.py", *overrides(config)])
+
+
+def overrides(config: Mapping[str, Any]) -> list[str]:
+    """Few overrides that compose the identifying part of ``config``: first choices, then single keys."""
+    folders = list(config["paths"]["configs"])
+    groups = configuration.available([Path(folder) for folder in folders])
+    wanted = identifying(config)
+    chosen = [f"{configuration.OWN_FOLDERS}={configuration.written(folders)}"] if folders else []
+    for group, names in groups.items():
+        node = wanted.get(group)
+        # A choice may have brought another along, as a classifier does its prior.
+        if isinstance(node, dict) and node.get("name") in names and node != _composed(chosen).get(group):
+            with_choice = [*chosen, f"{group}={node['name']}"]
+            if _composed(with_choice).get(group) != _composed(chosen).get(group):
+                chosen = with_choice
+    composed = dict(configuration.leaves(_composed(chosen)))
+    changes = [
+        f"{'' if key in composed else '+'}{key}={configuration.written(value)}"
+        for key, value in configuration.leaves(wanted)
+        if key not in composed or composed[key] != value
+    ]
+    return chosen + sorted(changes)
+
+
+def _composed(overrides: list[str]) -> dict[str, Any]:
+    return identifying(configuration.compose(overrides))

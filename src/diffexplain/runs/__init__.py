@@ -1,0 +1,1 @@
+"""What makes a run repeatable: identity, lock, atomic files, manifest, random draws."""

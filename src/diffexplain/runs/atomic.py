@@ -1,0 +1,154 @@
+"""Files that are there whole or not at all, whatever kills the program while it writes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from diffexplain.errors import RetryableError
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp")
+_OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_UNWRITABLE = (
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
+    *(errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG),
+)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Put ``data`` at ``path``: temporary file beside it, flush to disk, rename, flush the folder.
+
+    Raises:
+        RetryableError: the disk is full or the folder cannot be written to.
+    """
+    with storage_errors(path, needed=len(data)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary, temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends well.
+
+    For writers that want a path of their own, such as a checkpoint's; after an error, what was at
+    ``path`` before is still there.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        yield temporary
+        _flush(temporary)
+        temporary.replace(path)
+        _flush(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Put ``text`` at ``path`` as UTF-8, atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Put ``value`` at ``path`` as JSON, atomically, the same bytes for equal values.
+
+    Raises:
+        ValueError: NaN or an infinity is in it.
+    """
+    write_text(path, to_json(value))
+
+
+def to_json(value: Any) -> str:
+    """``value`` as JSON with sorted keys, two spaces of indent and the shortest exact floats."""
+    text = json.dumps(value, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False)
+    return text + "\n"
+
+
+def remove_temporaries(directory: Path) -> list[Path]:
+    """Delete what writers killed half-way left under ``directory``; return what it was."""
+    strays = [path for path in directory.rglob(".*.tmp") if _TEMPORARY.fullmatch(path.name)]
+    for path in strays:
+        path.unlink(missing_ok=True)
+    return strays
+
+
+@contextmanager
+def storage_errors(path: Path, needed: int | None = None) -> Iterator[None]:
+    """Turn a full disk or an unwritable folder into one clear line.
+
+    Args:
+        path: what was to be written.
+        needed: how many bytes, where that is known.
+
+    Raises:
+        RetryableError: instead of the ``OSError``; other kinds of it pass.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = describe_storage_error(error, path, needed)
+        if reason is None:
+            raise
+        raise RetryableError(reason) from error
+
+
+def describe_storage_error(error: OSError, path: Path | None = None, needed: int | None = None) -> str | None:
+    """The clear line for ``error``, or ``None`` if storage is not what it is about."""
+    path = path or (Path(os.fsdecode(error.filename)) if error.filename else None)
+    where = f" to {path}" if path else ""
+    if error.errno in _OUT_OF_SPACE:
+        amount = f" {_megabytes(needed)}" if needed is not None else ""
+        free = f"; {_megabytes(shutil.disk_usage(_existing(path)).free)} are free" if path else ""
+        return (
+            f"Disk full: cannot write{amount}{where}{free}. Free some space, or choose another "
+            "folder with paths.outputs=<folder>, and give the same command again."
+        )
+    if error.errno in _UNWRITABLE:
+        return (
+            f"Cannot write{where}: {os.strerror(error.errno or 0)}. Choose a folder that you may "
+            "write to with paths.outputs=<folder>."
+        )
+    return None
+
+
+def require_free_space(directory: Path, needed: int) -> None:
+    """Refuse to begin what could not be kept.
+
+    Raises:
+        RetryableError: fewer than ``needed`` bytes are free where ``directory`` is.
+    """
+    free = shutil.disk_usage(_existing(directory)).free
+    if free < needed:
+        raise RetryableError(
+            f"Disk nearly full: a run needs {_megabytes(needed)} in {directory}, "
+            f"{_megabytes(free)} are free. Free some space, or choose another folder with "
+            "paths.outputs=<folder>."
+        )
+
+
+def _existing(path: Path) -> Path:
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,53 @@
+"""One process per run: a lock that the kernel takes back when its owner dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from diffexplain.errors import OwnedElsewhere
+from diffexplain.runs import atomic
+
+
+class RunLock:
+    """A lock file beside a run's directory, and next to it a note that says who holds it.
+
+    The note may outlive its writer and is read only while the lock is held.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._note = path.with_suffix(".owner")
+        self._lock = FileLock(path)
+
+    def acquire(self) -> None:
+        """Take the lock, or raise at once.
+
+        Raises:
+            OwnedElsewhere: another process has it; the message names that process.
+            RetryableError: the folder cannot be written to.
+        """
+        with atomic.storage_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                raise OwnedElsewhere(
+                    f"This run is already being made by {self._owner()}; nothing to do here."
+                ) from None
+            atomic.write_json(self._note, {"host": socket.gethostname(), "process": os.getpid()})
+
+    def release(self) -> None:
+        """Give the lock back; may be called twice."""
+        self._lock.release()
+
+    def _owner(self) -> str:
+        try:
+            note = json.loads(self._note.read_text(encoding="utf-8"))
+            return f"process {note['process']} on {note['host']}"
+        except (OSError, ValueError, KeyError):
+            return "another process"

@@ -1,0 +1,136 @@
+"""What a run takes from the machine and gives back: threads, signals, environment; and what it cost."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from diffexplain.errors import Interrupted, RetryableError
+from diffexplain.runs.run import TIMINGS, Run, process_rank
+
+HANDED_ON = "DIFFEXPLAIN_RUN"
+"""Environment variable by which the first process tells its helpers which run they belong to."""
+
+
+class Stopwatch:
+    """Times the phases of a run into ``timings.json``; ``with watch("build"): ...``.
+
+    The seconds of an earlier, interrupted attempt are kept beside those of this one.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._seconds: dict[str, float] = {}
+        try:
+            before = run.read_json(TIMINGS)
+            self._earlier = [*before.get("earlier_attempts", []), before["seconds"]]
+        except (OSError, ValueError, KeyError):
+            self._earlier = []
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[phase] = round(time.perf_counter() - start, 3)
+            self._record()
+
+    def _record(self) -> None:
+        values: dict[str, Any] = {
+            "seconds": {**self._seconds, "total": round(sum(self._seconds.values()), 3)},
+            "peak_memory_bytes": _peak_memory(),
+        }
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_initialized():
+            values["peak_gpu_memory_bytes"] = torch.cuda.max_memory_allocated()
+        if self._earlier:
+            values["earlier_attempts"] = self._earlier
+        self._run.record_timings(**values)
+
+
+@contextmanager
+def job_environment(run: Run, threads: int) -> Iterator[bool]:
+    """Environment variables and signals for one run; all is as before afterwards.
+
+    Gives whether this process takes part: a helper that Lightning started for one run of a sweep goes
+    through the same sweep and takes part in that run alone. SIGTERM raises ``Interrupted``, except
+    while the optimisation handles it.
+    """
+    before = dict(os.environ)
+    belongs_here = process_rank() == 0 or os.environ.get(HANDED_ON) in (None, run.identity)
+    os.environ[HANDED_ON] = os.environ.get(HANDED_ON, run.identity) if process_rank() else run.identity
+    # Read when torch is imported; and Lightning's launcher leaves the number of threads alone then.
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGTERM, _stop) if in_main_thread else None
+    try:
+        yield belongs_here
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGTERM, handler)
+        # Lightning leaves ranks and ports behind, which would make the next run a helper of this one.
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@contextmanager
+def torch_session(threads: int) -> Iterator[None]:
+    """Torch's threads and float arithmetic for one run, and no process group left behind.
+
+    Raises:
+        RetryableError: the device's memory was not enough.
+    """
+    import torch
+
+    threads_before = torch.get_num_threads()
+    rounding_before = torch.backends.cudnn.allow_tf32
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        message = "The device's memory is not enough; lower evaluation.batch_size or diffusion.micro_batch."
+        raise RetryableError(message) from error
+    finally:
+        torch.set_num_threads(threads_before)
+        torch.backends.cudnn.allow_tf32 = rounding_before
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def quiet_libraries() -> None:
+    """No progress bars of libraries that load weights; those already imported are told."""
+    for name in ("diffusers", "transformers"):
+        if name in sys.modules:
+            importlib.import_module(f"{name}.utils.logging").disable_progress_bar()
+
+
+def device_kind(accelerator: str) -> str:
+    """The kind of device that a trainer's ``accelerator`` comes to on this machine."""
+    import torch
+
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "cuda"
+    if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(signal.Signals(number).name)
+
+
+def _peak_memory() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,285 @@
+"""One run's directory: claimed by one process, written atomically, marked when it is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from hashlib import file_digest
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from diffexplain.errors import UserError
+from diffexplain.runs import atomic, manifest
+from diffexplain.runs.draws import Draws
+from diffexplain.runs.identity import identifying, identity
+from diffexplain.runs.lock import RunLock
+from diffexplain.target import ResolvedTarget, slugify
+
+IDENTITY_DIGITS = 12
+SPACE_NEEDED = 64_000_000
+"""Bytes that must be free before a run begins: checkpoints, images and the page take about half."""
+
+MANIFEST = "manifest.json"
+FINISHED = "finished.json"
+TIMINGS = "timings.json"
+_NOT_ARTEFACTS = (MANIFEST, FINISHED, TIMINGS)
+_NOT_ARTEFACT_FOLDERS = ("checkpoints", "wandb")
+
+
+class Run:
+    """A run's directory and what is drawn in it.
+
+    Made by `claim`; a context manager that gives the lock back. A process that is not the first of
+    its group (``is_writer`` false) reads the directory and writes nothing.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        config: Mapping[str, Any],
+        target: str,
+        *,
+        lock: RunLock | None = None,
+        is_writer: bool = True,
+    ) -> None:
+        self.directory = directory
+        self.config = config
+        self.identity = identity(config)
+        self.target = target
+        self.is_writer = is_writer
+        self.draws = Draws(int(config["seed"]), target)
+        self._lock = lock
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run was finished and every file is still as it was then."""
+        try:
+            finished = json.loads((self.directory / FINISHED).read_text(encoding="utf-8"))
+            artefacts = finished["artefacts"]
+            return finished["identity"] == self.identity and all(
+                _sha256(self.directory / name) == digest for name, digest in artefacts.items()
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return False
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """Where the optimisation's last checkpoint is, if there is one yet."""
+        return self.directory / "checkpoints" / "last.ckpt"
+
+    def path(self, name: str) -> Path:
+        """``name`` inside the run's directory, its folder made.
+
+        Raises:
+            ValueError: ``name`` leads out of the directory.
+        """
+        path = self.directory / name
+        if not path.resolve().is_relative_to(self.directory.resolve()):
+            raise ValueError(f"{name!r} is not inside the run's directory")
+        if self.is_writer:
+            with atomic.storage_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write_bytes(self, name: str, data: bytes) -> Path:
+        """Write a file of the run, whole or not at all, and return its path."""
+        path = self.path(name)
+        if self.is_writer:
+            atomic.write_bytes(path, data)
+        return path
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a text file of the run as UTF-8."""
+        return self.write_bytes(name, text.encode("utf-8"))
+
+    def write_json(self, name: str, value: Any) -> Path:
+        """Write a JSON file of the run; equal values give equal bytes, NaN raises ``ValueError``."""
+        return self.write_text(name, atomic.to_json(value))
+
+    def read_json(self, name: str) -> Any:
+        """Read a JSON file of the run."""
+        return json.loads((self.directory / name).read_text(encoding="utf-8"))
+
+    def record_timings(self, **values: Any) -> None:
+        """Add to ``timings.json``, the only file of a run that depends on time and memory."""
+        try:
+            timings = self.read_json(TIMINGS)
+        except (OSError, ValueError):
+            timings = {}
+        self.write_json(TIMINGS, timings | values)
+
+    def record_device(self, device: str) -> None:
+        """Add the kind of device to the manifest; another kind than an earlier attempt's warns."""
+        if not self.is_writer:
+            return
+        content = self.read_json(MANIFEST)
+        history = content["made_with"]
+        before = history[-1].get("device", device)
+        if before != device:
+            warnings.warn(
+                f"The run in {self.directory} was begun on {before} and goes on on {device}; its result "
+                "may differ from one made anew.",
+                stacklevel=2,
+            )
+            history.append(dict(history[-1]))
+        history[-1]["device"] = device
+        self.write_json(MANIFEST, content)
+
+    def finish(self) -> None:
+        """Mark the run as done, with the SHA-256 of all its files."""
+        artefacts = {
+            path.relative_to(self.directory).as_posix(): _sha256(path)
+            for path in sorted(self.directory.rglob("*"))
+            if path.is_file() and self._is_artefact(path)
+        }
+        self.write_json(FINISHED, {"identity": self.identity, "artefacts": artefacts})
+
+    def acquire(self) -> None:
+        """Take the run for this process.
+
+        Raises:
+            OwnedElsewhere: another process has it; the message names that process.
+        """
+        if self._lock is not None:
+            self._lock.acquire()
+
+    def release(self) -> None:
+        """Give the lock back; may be called twice."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def _is_artefact(self, path: Path) -> bool:
+        relative = path.relative_to(self.directory)
+        return not (
+            relative.as_posix() in _NOT_ARTEFACTS
+            or relative.parts[0] in _NOT_ARTEFACT_FOLDERS
+            or relative.name.endswith(".tmp")
+        )
+
+
+def run_directory(config: Mapping[str, Any], root: str | Path, slug: str) -> Path:
+    """``<root>/<classifier>/<target>/<explainer>-<identity>``, as an absolute path."""
+    name = f"{slugify(config['explainer']['name'])}-{identity(config)[:IDENTITY_DIGITS]}"
+    folder = Path(root).expanduser().absolute() / slugify(config["classifier"]["name"])
+    return folder / slug / name
+
+
+def claim(config: Mapping[str, Any], root: str | Path, *, target: ResolvedTarget | None = None) -> Run:
+    """Take the run of ``config`` for this process, to begin it, to go on with it, or to read it.
+
+    Args:
+        config: resolved, plain containers; ``force`` true sets an earlier attempt aside.
+        root: the folder of all runs.
+        target: the target looked up; without it the text in ``config`` stands for it.
+
+    Raises:
+        OwnedElsewhere: another process is making it.
+        RetryableError: ``root`` cannot be written to or is full.
+    """
+    slug = slugify(str(config["target"])) if target is None else target.slug
+    text = str(config["target"]) if target is None else target.text
+    directory = run_directory(config, root, slug)
+    if process_rank() > 0:
+        return Run(directory, config, text, is_writer=False)
+
+    run = Run(directory, config, text)
+    if run.is_finished and not config.get("force"):
+        _warn_of_differences(run)
+        return run  # Nothing will be written, so neither lock nor write access is needed.
+
+    run = Run(directory, config, text, lock=RunLock(directory.with_name(f".{directory.name}.lock")))
+    run.acquire()
+    try:
+        if config.get("force") and directory.exists():
+            _set_aside(directory)
+        if not run.is_finished:
+            atomic.require_free_space(directory, SPACE_NEEDED)
+            with atomic.storage_errors(directory):
+                directory.mkdir(parents=True, exist_ok=True)
+                atomic.remove_temporaries(directory)
+            _record_manifest(run)
+        return run
+    except BaseException:
+        run.release()
+        raise
+
+
+def process_rank() -> int:
+    """This process's place in the group that makes one run together; 0 when it is alone.
+
+    Lightning's and torchrun's launchers tell it through the environment.
+    """
+    for name in ("RANK", "LOCAL_RANK"):
+        if os.environ.get(name, "").isdigit():
+            return int(os.environ[name])
+    return 0
+
+
+def _record_manifest(run: Run) -> None:
+    """Write what the run is made from; when it goes on with an older attempt, keep both."""
+    made_with = manifest.made_with(run.config)
+    history = [made_with]
+    path = run.directory / MANIFEST
+    if path.exists():
+        try:
+            before = run.read_json(MANIFEST)
+            history = before["made_with"]
+        except (OSError, ValueError, KeyError):
+            before = None  # Damaged: it is written anew below.
+        if before is not None and before["identity"] != run.identity:
+            raise UserError(
+                f"{run.directory} belongs to another configuration with the same short identity; "
+                "change the seed or paths.outputs."
+            )
+        if manifest.differences(history[-1], made_with):
+            _warn_of_differences(run)
+            history = [*history, made_with]
+    content = {
+        "identity": run.identity,
+        "target": run.target,
+        "config": identifying(run.config),
+        "config_as_given": dict(run.config),
+        "made_with": history,
+    }
+    run.write_json(MANIFEST, content)
+
+
+def _warn_of_differences(run: Run) -> None:
+    try:
+        before = run.read_json(MANIFEST)["made_with"][-1]
+    except (OSError, ValueError, KeyError, IndexError):
+        return
+    lines = manifest.differences(before, manifest.made_with(run.config))
+    if lines:
+        warnings.warn(
+            f"The run in {run.directory} was begun with {'; '.join(lines)}. Its result may differ "
+            "from one made anew; force=true redoes it and keeps the old copy.",
+            stacklevel=2,
+        )
+
+
+def _set_aside(directory: Path) -> Path:
+    number = 1
+    while (old := directory.with_name(f"{directory.name}.old-{number}")).exists():
+        number += 1
+    with atomic.storage_errors(directory):
+        return directory.rename(old)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,200 @@
+"""CLIPSeg (Lüddecke & Ecker 2022) through transformers, differentiable, each image encoded once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from diffexplain.errors import UserError
+from diffexplain.paths import resolve_folder
+
+CALIBRATION_FILE = "calibration.json"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """When a pixel belongs to a phrase, and when the phrase is there at all.
+
+    Measured on images with and without the phrase, and kept beside the weights as ``calibration.json``.
+    Masks are never stretched to their own range: an absent phrase would light up somewhere.
+
+    Attributes:
+        mask_threshold: a pixel belongs to the phrase above this probability.
+        minimum_area: the phrase is seen where at least this share of the pixels belongs to it.
+    """
+
+    mask_threshold: float = 0.5
+    minimum_area: float = 0.005
+
+    @staticmethod
+    def load(folder: Path) -> Calibration:
+        """The folder's calibration, or the defaults where it has none.
+
+        Raises:
+            UserError: the file cannot be read, or has an unknown key.
+        """
+        path = folder / CALIBRATION_FILE
+        if not path.is_file():
+            return Calibration()
+        known = [field.name for field in fields(Calibration)]
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            unknown = [key for key in content if key not in known]
+            if unknown:
+                raise UserError(f"{path} has an unknown key.", given=unknown[0], accepted=known)
+            return Calibration(**{key: float(value) for key, value in content.items()})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UserError(f"{path} is not a JSON object of numbers: {error}") from error
+
+    def save(self, folder: Path) -> None:
+        """Write ``calibration.json`` beside the weights."""
+        text = json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+        (folder / CALIBRATION_FILE).write_text(text, encoding="utf-8")
+
+
+class Segmenter(nn.Module):
+    """Images and phrases to masks; frozen and in eval mode, gradients reach the images.
+
+    Args:
+        model: a ``CLIPSegForImageSegmentation``.
+        processor: its ``CLIPSegProcessor``: the tokenizer, and the image's mean and standard deviation.
+        calibration: when something is seen.
+        pairs_at_once: (image, phrase) pairs decoded together; bounds memory, not the result.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: Any, processor: Any, calibration: Calibration, pairs_at_once: int = 64) -> None:
+        super().__init__()
+        self.model: Any = model
+        self.tokenizer: Any = processor.tokenizer
+        self.calibration = calibration
+        self.pairs_at_once = pairs_at_once
+        statistics = processor.image_processor
+        self.register_buffer("mean", torch.tensor(statistics.image_mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(statistics.image_std).view(1, 3, 1, 1), persistent=False)
+        # Not the vision tower's image_size: the published weights have positions for 224 px, are used at 352.
+        size = statistics.size
+        self.image_size = int(size["height"] if "height" in size else size["shortest_edge"])
+        self._embeddings: dict[str, Tensor] = {}
+        self.requires_grad_(False)
+        self.eval()
+
+    @classmethod
+    def load(cls, folder: str, pairs_at_once: int = 64) -> Segmenter:
+        """The segmenter of a folder in transformers' format.
+
+        Args:
+            folder: a path, or ``embedded:clipseg``.
+            pairs_at_once: see the class.
+
+        Raises:
+            UserError: the folder is missing, or lacks a file.
+        """
+        from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
+
+        path = resolve_folder(folder)
+        try:
+            model = CLIPSegForImageSegmentation.from_pretrained(
+                path, local_files_only=True, use_safetensors=True, dtype=torch.float32
+            )
+            processor = CLIPSegProcessor.from_pretrained(path, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise UserError(f"No CLIPSeg can be loaded from {path}: {error}") from error
+        return cls(model, processor, Calibration.load(path), pairs_at_once)
+
+    def train(self, mode: bool = True) -> Segmenter:
+        """Stays in eval mode, whatever a trainer says."""
+        super().train(False)
+        return self
+
+    def logits(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
+        """Per-pixel logits at the model's own size.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1], any size.
+            phrases: P texts.
+
+        Returns:
+            (B, P, image_size, image_size).
+        """
+        activations = self._activations(images)
+        conditions = self._conditions(phrases)
+        count, width = images.shape[0], len(phrases)
+        pairs = [(image, phrase) for image in range(count) for phrase in range(width)]
+        parts = []
+        for start in range(0, len(pairs), self.pairs_at_once):
+            chunk = torch.tensor(pairs[start : start + self.pairs_at_once], device=images.device)
+            chosen = tuple(activation[chunk[:, 0]] for activation in activations)
+            decoded: Tensor = self.model.decoder(chosen, conditions[chunk[:, 1]]).logits
+            # The decoder drops the batch axis of a single pair.
+            parts.append(decoded.reshape(len(chunk), *decoded.shape[-2:]))
+        stacked = torch.cat(parts)
+        return stacked.reshape(count, width, *stacked.shape[-2:])
+
+    def masks(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
+        """Probability that a pixel belongs to a phrase.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1].
+            phrases: P texts.
+
+        Returns:
+            (B, P, H, W) in [0, 1], at the images' size.
+        """
+        if not len(phrases):
+            return images.new_empty((len(images), 0, *images.shape[-2:]))
+        logits = self.logits(images, phrases)
+        if logits.shape[-2:] != images.shape[-2:]:
+            logits = functional.interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False)
+        return torch.sigmoid(logits)
+
+    def presence(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
+        """Share of an image's pixels that belong to each phrase: (B, P) in [0, 1]."""
+        return (self.masks(images, phrases) > self.calibration.mask_threshold).float().mean(dim=(-2, -1))
+
+    def sees(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
+        """Whether each phrase is in each image: (B, P) bool."""
+        return self.presence(images, phrases) >= self.calibration.minimum_area
+
+    def preprocess(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] to the model's size and range; gradients pass."""
+        side = (self.image_size, self.image_size)
+        if images.shape[-2:] != side:
+            images = functional.interpolate(images, side, mode="bilinear", align_corners=False, antialias=True)
+        normalised: Tensor = (images - self.mean) / self.std
+        return normalised
+
+    def _activations(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The vision layers that the decoder reads, (B, patches + 1, width) each.
+
+        The model's own forward runs its vision tower without gradient; called apart, it has one.
+        """
+        output = self.model.clip.vision_model(
+            pixel_values=self.preprocess(images), interpolate_pos_encoding=True, output_hidden_states=True
+        )
+        return tuple(output.hidden_states[layer + 1] for layer in self.model.extract_layers)
+
+    @torch.no_grad()
+    def _conditions(self, phrases: Sequence[str]) -> Tensor:
+        """(P, projection_dim), each phrase encoded once in the life of the segmenter."""
+        new = [phrase for phrase in dict.fromkeys(phrases) if phrase not in self._embeddings]
+        if new:
+            limit = int(self.model.config.text_config.max_position_embeddings)
+            tokens = self.tokenizer(new, padding=True, truncation=True, max_length=limit, return_tensors="pt")
+            embedded: Tensor = self.model.clip.get_text_features(
+                input_ids=tokens["input_ids"].to(self.mean.device),
+                attention_mask=tokens["attention_mask"].to(self.mean.device),
+            ).pooler_output
+            self._embeddings.update(zip(new, embedded, strict=True))
+        if not phrases:
+            return self.mean.new_empty((0, int(self.model.config.projection_dim)))
+        return torch.stack([self._embeddings[phrase].to(self.mean.device) for phrase in phrases])

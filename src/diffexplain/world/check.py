@@ -1,0 +1,63 @@
+"""`python -m diffexplain.world.check`: measure the gates of all trained parts; exit status 1 if one fails."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+
+from diffexplain.errors import UserError
+from diffexplain.world.gates.autoencoder import autoencoder_rows
+from diffexplain.world.gates.classifiers import classifier_rows
+from diffexplain.world.gates.clip import clip_rows
+from diffexplain.world.gates.clipseg import clipseg_rows
+from diffexplain.world.gates.oracle import oracle_rows
+from diffexplain.world.gates.prior import prior_rows
+from diffexplain.world.gates.row import Row, missing, table
+
+PARTS: dict[str, Callable[[], list[Row]]] = {
+    "oracle": oracle_rows,
+    "prior": prior_rows,
+    "autoencoder": autoencoder_rows,
+    "clip": clip_rows,
+    "clipseg": clipseg_rows,
+    "classifiers": classifier_rows,
+}
+
+
+def rows_of(part: str) -> list[Row]:
+    """The rows of one part; a part that is not there is one failing row, not a crash."""
+    try:
+        return PARTS[part]()
+    except (UserError, OSError) as error:
+        return [missing(part, str(error))]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m diffexplain.world.check", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all by default")
+    parser.add_argument("--threads", type=int, help="of torch; its own choice by default")
+    options = parser.parse_args(arguments)
+    unknown = [part for part in options.parts if part not in PARTS]
+    if unknown:
+        parser.error(f"no part {unknown[0]!r}; there are {', '.join(PARTS)}")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    rows: list[Row] = []
+    for part in options.parts or PARTS:
+        started = time.monotonic()
+        rows += rows_of(part)
+        print(f"{part}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    print(table(rows))
+    failed = sum(not row.passed for row in rows)
+    gated = sum(row.relation != "report" for row in rows)
+    print(f"\n{gated - failed} of {gated} gates passed" + (f", {failed} FAILED" if failed else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""The truth table of a classifier as a file beside its weights: what it learned, whatever was planted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from diffexplain.errors import UserError
+from diffexplain.world.truth import Logits, effects
+
+TRUTH_TABLE_FILE = "truth_table.json"
+SCHEMA_VERSION = "1"
+THERE = 0.2
+ABSENT = 0.02
+
+Stratum = Literal["shows_target", "without_target"]
+Measure = Literal["probability", "logit"]
+
+
+@dataclass(frozen=True)
+class TruthTable:
+    """Measured effects of attribute values on classes; see `diffexplain.world.truth` for the definition.
+
+    Attributes:
+        classifier: name of its folder.
+        weights_sha256: of the weights that were measured, as hex.
+        seed: of the scenes.
+        scenes: that show each subject; each effect rests on so many pairs, or, without the target, on those
+            of all other subjects together.
+        rows: as `diffexplain.world.truth.effects` gives them.
+    """
+
+    classifier: str
+    weights_sha256: str
+    seed: int
+    scenes: int
+    rows: tuple[dict[str, Any], ...]
+
+    @staticmethod
+    def load(folder: Path) -> TruthTable:
+        """Read the table in a classifier's folder.
+
+        Raises:
+            UserError: there is none, or it has another schema.
+        """
+        path = folder / TRUTH_TABLE_FILE
+        if not path.is_file():
+            raise UserError(
+                f"The classifier in {folder} has no truth table: {TRUTH_TABLE_FILE} is missing.",
+                hint="python experiments/world/truth_tables.py",
+            )
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("schema_version") != SCHEMA_VERSION:
+            raise UserError(f"{path} was written by another version; this one reads schema {SCHEMA_VERSION}.")
+        del content["definition"]
+        return TruthTable(**{**content, "rows": tuple(content["rows"])})
+
+    def save(self, folder: Path) -> None:
+        """Write the table into a classifier's folder, one row a line."""
+        head = {
+            "schema_version": SCHEMA_VERSION,
+            "definition": "E[p | do(value)] - E[p | do(not value)], paired renders, 95 % intervals",
+            "classifier": self.classifier,
+            "weights_sha256": self.weights_sha256,
+            "seed": self.seed,
+            "scenes": self.scenes,
+        }
+        rows = ",\n".join(" " + json.dumps(row) for row in self.rows)
+        text = json.dumps(head, indent=1).removesuffix("\n}") + f',\n "rows": [\n{rows}\n ]\n}}\n'
+        (folder / TRUTH_TABLE_FILE).write_text(text, encoding="utf-8")
+
+    def fits(self, folder: Path) -> bool:
+        """Whether the weights in the folder are those that were measured."""
+        return weights_digest(folder) == self.weights_sha256
+
+    def row(self, class_name: str, attribute: str, value: str) -> dict[str, Any]:
+        """The row of one class and attribute value, e.g. `("flagpole", "companion", "flag")`.
+
+        Raises:
+            KeyError: nothing of that name was measured.
+        """
+        for row in self.rows:
+            if (row["class"], row["attribute"], row["value"]) == (class_name, attribute, value):
+                return row
+        raise KeyError(f"no effect of {attribute}={value} on {class_name} in the truth table")
+
+    def effect(
+        self,
+        class_name: str,
+        attribute: str,
+        value: str,
+        stratum: Stratum = "shows_target",
+        measure: Measure = "probability",
+    ) -> float:
+        """One effect; the headline by default.
+
+        Raises:
+            KeyError: nothing of that name was measured.
+        """
+        return float(self.row(class_name, attribute, value)[stratum][measure]["effect"])
+
+    def largest(self, class_name: str, attributes: Sequence[str]) -> list[tuple[str, str, float]]:
+        """Headline effects of these attributes on a class: (attribute, value, effect), largest first."""
+        found = [
+            (row["attribute"], row["value"], float(row["shows_target"]["probability"]["effect"]))
+            for row in self.rows
+            if row["class"] == class_name and row["attribute"] in attributes
+        ]
+        return sorted(found, key=lambda entry: -abs(entry[2]))
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 of the classifier's weights, as hex."""
+    return sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def truth_table(folder: Path, logits: Mapping[str, Logits], class_names: Sequence[str], seed: int) -> TruthTable:
+    """The table of the classifier in `folder`, from `measure_logits` of every subject."""
+    return TruthTable(
+        classifier=folder.name,
+        weights_sha256=weights_digest(folder),
+        seed=seed,
+        scenes=min(len(values) for values in logits.values()),
+        rows=tuple(effects(logits, class_names)),
+    )

@@ -1,0 +1,51 @@
+"""Every test runs offline, on one thread, and fails if it tries to leave this machine."""
+
+import os
+import runpy
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+pytest_plugins = ["pytester"]
+
+GUARD = Path(__file__).parent / "network_guard"
+ATTEMPTS = Path(tempfile.mkdtemp(prefix="diffexplain-tests-")) / "network-attempts"
+
+# Set before a test module imports torch, transformers or wandb; inherited by the programs that tests start.
+os.environ |= {
+    "OMP_NUM_THREADS": "1",  # torch takes its number of threads from these two
+    "MKL_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "WANDB_MODE": "offline",
+    "WANDB_ERROR_REPORTING": "false",
+    "DIFFEXPLAIN_TEST_NETWORK_ATTEMPTS": str(ATTEMPTS),
+    "PYTHONPATH": os.pathsep.join(filter(None, [str(GUARD), os.environ.get("PYTHONPATH")])),
+}
+os.environ.pop("WANDB_API_KEY", None)
+ATTEMPTS.touch()
+runpy.run_path(str(GUARD / "sitecustomize.py"))
+
+# The same examples every time, and no limit on how long one takes: the machine may be busy.
+hypothesis.settings.register_profile("diffexplain", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("diffexplain")
+
+
+@pytest.fixture(autouse=True)
+def _stays_on_this_machine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that tried to leave, even where a library swallowed the refusal."""
+    known = len(ATTEMPTS.read_text().splitlines())
+    yield
+    attempts = ATTEMPTS.read_text().splitlines()[known:]
+    if attempts and request.node.get_closest_marker("reaches_out") is None:
+        pytest.fail("tried to reach the network: " + "; ".join(attempts))
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind in the folder for temporary files."""
+    ATTEMPTS.unlink(missing_ok=True)
+    ATTEMPTS.parent.rmdir()

@@ -1,0 +1,123 @@
+"""Intervals and tests against answers known by hand or printed in the literature."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from diffexplain.evaluation.results import Estimate
+from diffexplain.evaluation.statistics import (
+    benjamini_hochberg,
+    bootstrap_mean,
+    p_mean_above,
+    share_difference,
+    wilson,
+)
+
+
+def generator() -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=1))
+
+
+def test_wilson_of_newcombes_example() -> None:
+    # Newcombe (1998), table I: 81 of 263.
+    found = wilson(81, 263)
+    assert (found.value, found.n) == (81 / 263, 263)
+    assert found.low == pytest.approx(0.2553, abs=5e-5)
+    assert found.high == pytest.approx(0.3662, abs=5e-5)
+
+
+def test_wilson_at_the_ends_has_width() -> None:
+    assert wilson(0, 20).low == 0
+    assert wilson(0, 20).high == pytest.approx(0.1611, abs=5e-5)
+    assert wilson(20, 20).low == pytest.approx(1 - 0.1611, abs=5e-5)
+    assert wilson(20, 20).high == 1
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 0), (3, 2), (-1, 4)])
+def test_wilson_refuses_what_is_no_share(successes: int, n: int) -> None:
+    with pytest.raises(ValueError):
+        wilson(successes, n)
+
+
+@given(some.integers(1, 200).flatmap(lambda n: some.tuples(some.integers(0, n), some.just(n))))
+def test_wilson_holds_its_share(counts: tuple[int, int]) -> None:
+    found = wilson(*counts)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_share_difference_of_newcombes_example() -> None:
+    # Newcombe (1998, part II), method 10, contrast (a): 56/70 - 48/80.
+    found = share_difference(wilson(56, 70), wilson(48, 80))
+    assert found.value == pytest.approx(0.2)
+    assert found.low == pytest.approx(0.0524, abs=5e-5)
+    assert found.high == pytest.approx(0.3339, abs=5e-5)
+    assert found.n == 70
+
+
+def test_bootstrap_of_equal_values_is_a_point() -> None:
+    assert bootstrap_mean([0.3] * 9, generator(), 100) == Estimate(pytest.approx(0.3), 0.3, 0.3, 9)
+
+
+def test_bootstrap_agrees_with_the_normal_interval_of_normal_values() -> None:
+    values = np.random.Generator(np.random.Philox(key=2)).standard_normal(200)
+    found = bootstrap_mean(values, generator(), 4000)
+    half = 1.96 * values.std(ddof=1) / np.sqrt(200)
+    assert found.low == pytest.approx(values.mean() - half, abs=0.15 * half)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.15 * half)
+
+
+def test_bootstrap_follows_skew() -> None:
+    found = bootstrap_mean([0.0] * 45 + [1.0] * 5, generator(), 4000)
+    assert found.high - found.value > 1.2 * (found.value - found.low)
+
+
+def test_bootstrap_is_repeatable() -> None:
+    values = [0.1, 0.5, 0.9, 0.2]
+    assert bootstrap_mean(values, generator(), 300) == bootstrap_mean(values, generator(), 300)
+
+
+@pytest.mark.parametrize("values", [[], [0.1, float("nan")]])
+def test_bootstrap_refuses_missing_values(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        bootstrap_mean(values, generator(), 10)
+
+
+def test_p_of_a_mean_known_by_hand() -> None:
+    # Mean 2, standard error 1, 2 degrees of freedom: t = 2, and P(T > t) = 1/2 - t / (2 sqrt(2 + t^2)).
+    values = 2 + np.sqrt(3) * np.array([-1.0, 0.0, 1.0])
+    assert p_mean_above(values, 0) == pytest.approx(0.5 - 2 / (2 * np.sqrt(6)))
+    assert p_mean_above(values, 2) == pytest.approx(0.5)
+
+
+def test_p_where_all_pairs_agree() -> None:
+    assert p_mean_above([0.5, 0.5, 0.5], 0.02) == 0
+    assert p_mean_above([0.02, 0.02, 0.02], 0.02) == 1
+    assert p_mean_above([0.0, 0.0], 0.02) == 1
+
+
+def test_p_is_careful_where_few_pairs_answer() -> None:
+    # One of 24 answers fully: the mean drop is 0.04, but nothing is shown.
+    assert p_mean_above([0.0] * 23 + [1.0], 0.02) > 0.3
+
+
+def test_p_needs_two_pairs() -> None:
+    with pytest.raises(ValueError, match="two pairs"):
+        p_mean_above([0.5], 0.02)
+
+
+def test_benjamini_hochberg_by_hand() -> None:
+    # Sorted .01 .02 .03 .5 of 4: .04, .04, .04, .5.
+    assert benjamini_hochberg([0.03, 0.5, 0.01, 0.02]) == pytest.approx([0.04, 0.5, 0.04, 0.04])
+    assert benjamini_hochberg([0.04, 0.01]) == pytest.approx([0.04, 0.02])
+    assert benjamini_hochberg([]) == []
+
+
+@given(some.lists(some.floats(0, 1), min_size=1, max_size=20))
+def test_benjamini_hochberg_only_raises_and_keeps_order(p_values: list[float]) -> None:
+    adjusted = benjamini_hochberg(p_values)
+    assert all(p <= q + 1e-12 and q <= 1 for p, q in zip(p_values, adjusted, strict=True))
+    order = np.argsort(p_values, kind="stable")
+    assert np.all(np.diff(np.asarray(adjusted)[order]) >= -1e-12)

@@ -1,0 +1,65 @@
+"""A run on the tiny pipeline, started as the application starts it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.tiny import WORDS, TinyClassifier, tiny_prior
+
+from diffexplain.explainers import DiffExplainer, Explanation, TrainerSettings
+from diffexplain.prompts import ConstrainedPrompt
+from diffexplain.runs.run import Run
+from diffexplain.target import ResolvedTarget
+
+BEE = ResolvedTarget("class", "class:bee", "class-bee", class_index=1, class_name="bee")
+GREEN = ResolvedTarget("unit", "unit:colours:1", "unit", module="colours", channel=1)
+QUIET = TrainerSettings(accelerator="cpu", progress="none")
+
+
+def run_in(directory: Path, target: ResolvedTarget = BEE) -> Run:
+    """An unclaimed run in ``directory``."""
+    directory.mkdir(parents=True, exist_ok=True)
+    return Run(directory, {"seed": 0}, target.text)
+
+
+def explainer(prompt: Any = ConstrainedPrompt, **settings: Any) -> DiffExplainer:
+    """Few steps on few images; the learning rate is such that they move something."""
+    defaults: dict[str, Any] = {
+        "steps": 6,
+        "batch": 2,
+        "stop_at": None,
+        "window": 2,
+        "checkpoint_every": 2,
+        "image_every": 3,
+    }
+    return DiffExplainer(partial(prompt, tokens=2, learning_rate=0.5), **(defaults | settings))
+
+
+def explain(
+    directory: Path,
+    method: DiffExplainer | None = None,
+    *,
+    target: ResolvedTarget = BEE,
+    classifier: Any = None,
+    trainer: TrainerSettings = QUIET,
+) -> Explanation:
+    """Explain ``target`` in ``directory``, from the start or from where the run there stopped."""
+    return (method or explainer()).explain(
+        target,
+        classifier or TinyClassifier(),
+        tiny_prior(steps=2),
+        run_in(directory, target),
+        vocabulary=WORDS,
+        trainer=trainer,
+    )
+
+
+def artefacts(directory: Path) -> dict[str, bytes]:
+    """All files of a run but its checkpoints."""
+    return {
+        path.relative_to(directory).as_posix(): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and "checkpoints" not in path.parts
+    }

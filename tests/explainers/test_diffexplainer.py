@@ -1,0 +1,163 @@
+"""The optimisation moves the prompt, keeps the best, and touches nothing else."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tests.explainers.support import GREEN, explain, explainer
+from tests.tiny import TinyClassifier, tiny_prior
+from torch import Tensor
+
+from diffexplain.errors import UserError
+from diffexplain.explainers import Diverged, TrainerSettings
+from diffexplain.explainers.diffexplainer import PromptOptimisation
+from diffexplain.prompts import ConstrainedPrompt, FreePrompt
+from diffexplain.runs.draws import Draws
+
+
+def test_the_record_of_a_run(tmp_path: Path) -> None:
+    classifier = TinyClassifier()
+    found = explain(tmp_path, classifier=classifier)
+    assert [row["step"] for row in found.curve] == list(range(6))
+    assert found.images == ("images/step-00000.png", "images/step-00003.png", "images/step-00005.png")
+    with Image.open(tmp_path / found.images[0]) as picture:
+        assert picture.size == (32 + 2 + 32, 32)
+    first = found.curve[0]
+    assert set(first) == {"step", "loss", "score", "smoothed", "gradient_norm", "words", "image"}
+    assert len(first["words"]) == 2
+    assert found.curve == tuple(map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines()))
+    assert found.embeddings.shape == (2, 16)
+    assert found.condition.shape == (1, 16, 16)
+    assert len(found.words) == 2
+    assert not found.stopped_early
+    assert not found.condition.requires_grad
+
+
+def test_the_score_is_that_of_the_images_generated_and_the_best_prompt_is_reproduced(tmp_path: Path) -> None:
+    method = explainer(window=1, fresh_latents=False)
+    found = explain(tmp_path, method)
+    best = max(found.curve, key=lambda row: row["score"])
+    assert (found.best_step, found.best_score) == (best["step"], best["score"])
+    prior = tiny_prior(steps=2)
+    latents = Draws(0, "class:bee").normals("optimise", 0, 2, prior.latent_shape)
+    score = TinyClassifier()(prior.generate(found.condition, latents)).softmax(dim=1)[:, 1].mean()
+    assert score.item() == pytest.approx(best["score"], abs=1e-5)
+    assert found.curve[-1]["score"] > found.curve[0]["score"]
+
+
+def test_the_best_is_chosen_by_the_mean_over_the_window(tmp_path: Path) -> None:
+    found = explain(tmp_path, explainer(window=3))
+    scores = [row["score"] for row in found.curve]
+    means = {step: np.mean(scores[step - 2 : step + 1]) for step in range(2, 6)}
+    assert found.best_step == max(means, key=lambda step: means[step])
+    assert found.best_score == pytest.approx(means[found.best_step])
+
+
+def test_latents_are_fresh_each_step_or_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Tensor] = []
+    latents = PromptOptimisation.latents
+
+    def spy(module: PromptOptimisation) -> Tensor:
+        seen.append(latents(module))
+        return seen[-1]
+
+    monkeypatch.setattr(PromptOptimisation, "latents", spy)
+    explain(tmp_path / "fresh", explainer(steps=2))
+    explain(tmp_path / "fixed", explainer(steps=2, fresh_latents=False))
+    assert not torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[2], seen[3])
+    assert torch.equal(seen[2], seen[0])
+
+
+def test_a_unit_and_a_free_prompt(tmp_path: Path) -> None:
+    found = explain(tmp_path, explainer(FreePrompt, stop_at=0.0), target=GREEN)
+    assert all(row["loss"] == pytest.approx(-row["score"]) for row in found.curve)
+    assert len(found.curve) == 6  # An activation has no threshold to stop at.
+    assert found.curve[-1]["score"] > found.curve[0]["score"]
+
+
+def test_early_stop(tmp_path: Path) -> None:
+    found = explain(tmp_path, explainer(steps=30, stop_at=0.01, window=3))
+    assert found.stopped_early
+    assert found.steps == len(found.curve) == 3
+    assert found.images[-1] == "images/step-00002.png"
+    assert explain(tmp_path, explainer(steps=30, stop_at=0.01, window=3)).steps == 3
+
+
+def test_the_same_gradient_with_the_memory_of_one_step(tmp_path: Path) -> None:
+    plain = explain(tmp_path / "plain")
+    saving = explain(tmp_path / "saving", explainer(recompute_activations=True))
+    assert torch.equal(plain.embeddings, saving.embeddings)
+
+
+def test_the_module_owns_the_prompt_alone(tmp_path: Path) -> None:
+    explain(tmp_path)
+    content = (tmp_path / "checkpoints" / "last.ckpt").read_bytes()
+    assert len(content) < 40_000
+    state = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert list(state["state_dict"]) == ["prompt.logits"]
+
+
+class FailsAt(TinyClassifier):
+    """Logits, or only their gradients, that are not numbers from the given forward pass on."""
+
+    def __init__(self, call: int, *, gradient: bool = False) -> None:
+        super().__init__()
+        self.calls = 0
+        self.call = call
+        self.gradient = gradient
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.calls += 1
+        logits = super().forward(images)
+        if self.calls <= self.call:
+            return logits
+        if self.gradient:
+            logits.register_hook(lambda gradient: gradient * float("nan"))
+            return logits
+        return logits * float("nan")
+
+
+@pytest.mark.parametrize(("gradient", "cause"), [(False, "loss"), (True, "gradient")])
+def test_what_is_not_finite_stops_the_run_and_keeps_what_was_good(gradient: bool, cause: str, tmp_path: Path) -> None:
+    # Without the penalty, which depends on the share of the run that is done.
+    prompt = partial(ConstrainedPrompt, entropy_weight=0.0)
+    with pytest.raises(Diverged, match=f"step 3: the {cause}") as caught:
+        explain(tmp_path / "failed", explainer(prompt), classifier=FailsAt(3, gradient=gradient))
+    kept = caught.value.explanation
+    assert caught.value.step == 3
+    assert kept is not None
+    assert kept.steps == 3
+    reference = explain(tmp_path / "reference", explainer(prompt, steps=3))
+    assert torch.equal(kept.embeddings, reference.embeddings)
+    assert (tmp_path / "failed" / "prompt.safetensors").is_file()
+    # The same command fails alike, and still keeps it.
+    with pytest.raises(Diverged, match=f"step 3: the {cause}"):
+        explain(tmp_path / "failed", explainer(prompt), classifier=FailsAt(1, gradient=gradient))
+
+
+def test_failing_at_once_leaves_nothing_to_keep(tmp_path: Path) -> None:
+    with pytest.raises(Diverged) as caught:
+        explain(tmp_path, classifier=FailsAt(0))
+    assert caught.value.explanation is None
+
+
+@pytest.mark.parametrize("progress", ["lines", "bar"])
+def test_progress_is_shown(progress: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    explain(tmp_path, trainer=TrainerSettings(accelerator="cpu", progress=progress))
+    output = "".join(capfd.readouterr())
+    assert "optimise" in output
+    assert "6/6" in output
+    assert "GPU available" not in output
+
+
+def test_a_batch_that_cannot_be_shared_is_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="evenly"):
+        explain(tmp_path, explainer(batch=3), trainer=TrainerSettings(accelerator="cpu", devices=2))

@@ -1,0 +1,38 @@
+"""W&B never asks, never fails a run, and stays on this machine without a key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import wandb
+
+from diffexplain.logging import wandb_logger
+
+
+@pytest.fixture(autouse=True)
+def _nobody_logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_a_key_it_is_offline_and_says_so_once(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="No W&B key") as caught:
+        logger = wandb_logger(tmp_path / "run", "a" * 64, {"seed": 0})
+    assert len([warning for warning in caught if "W&B" in str(warning.message)]) == 1
+    assert logger is not None
+    assert logger.experiment.settings._offline
+    logger.log_metrics({"score": 0.5}, step=0)
+    logger.experiment.finish()
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*-aaaaaaaaaaaa"))
+
+
+def test_a_failure_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise wandb.Error("out of order")
+
+    monkeypatch.setattr(wandb, "init", fail)
+    with pytest.warns(UserWarning, match="goes on without it: out of order"):
+        assert wandb_logger(tmp_path, "a" * 64, {}, mode="offline") is None

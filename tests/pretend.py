@@ -1,0 +1,94 @@
+"""Parts that a run can be made of in a second, named by the configuration in ``tests/conf``.
+
+The boxes of ``tests.evaluation.toy`` with an explainer that knows the answer, or fails as it is told.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from tests.evaluation import toy
+
+from diffexplain.errors import RetryableError, UserError
+from diffexplain.prompts.soft_prompt import Word
+from diffexplain.runs.run import Run
+from diffexplain.target import ResolvedTarget
+
+ACCIDENT = "DIFFEXPLAIN_TEST_ACCIDENT"
+"""Environment variable: a kind of `accident` and, perhaps, the class that it happens to."""
+
+
+class Classifier(toy.Classifier):
+    """Answers to the flag alone."""
+
+    labels = ("pole", "tree", "crane")
+
+
+class Prior(toy.Prior):
+    """The toy's, with what a summary says about a prior."""
+
+    image_size = (toy.SIZE, toy.SIZE)
+    steps = 1
+    guidance = 1.0
+
+
+class Segmenter(toy.Segmenter):
+    """The toy's, on the only device that there is."""
+
+    def to(self, device: Any) -> Segmenter:
+        return self
+
+
+def load_classifier() -> Classifier:
+    return Classifier(lambda share: 60 * share("a flag") - 4)
+
+
+def load_prior() -> Prior:
+    return Prior()
+
+
+def load_segmenter(folder: str, pairs_at_once: int) -> Segmenter:
+    return Segmenter()
+
+
+@dataclass
+class Explainer:
+    """Says that the flag does it, after ``steps`` lines of metrics; or has the accident in ``ACCIDENT``."""
+
+    prompt: Any
+    steps: int = 3
+
+    def explain(self, target: ResolvedTarget, classifier: Any, prior: Any, run: Run, **others: Any) -> SimpleNamespace:
+        kind, _, victim = os.environ.get(ACCIDENT, "").partition(" ")
+        if kind and victim in ("", target.class_name):
+            accident(kind)
+        run.write_text("metrics.jsonl", "".join(f'{{"step": {n}, "score": 0.5}}\n' for n in range(self.steps)))
+        return SimpleNamespace(
+            condition=toy.condition({"a pole": 0.5, "a flag": 0.9, "a tree": 0.5}),
+            words=((Word("flag", 0.9),),),
+            steps=self.steps,
+            best_step=self.steps - 1,
+            stopped_early=False,
+            curve=(),
+        )
+
+
+def accident(kind: str) -> None:
+    """What can happen to a run."""
+    match kind:
+        case "user":
+            raise UserError("the user was wrong")
+        case "retry":
+            raise RetryableError("the disk was full")
+        case "bug":
+            raise ZeroDivisionError("a bug")
+        case "exit":
+            raise SystemExit(1)
+        case "interrupt":
+            raise KeyboardInterrupt
+        case name:
+            os.kill(os.getpid(), signal.Signals[name])

@@ -1,0 +1,130 @@
+"""The copy on W&B is made from the run's files, always closed, and its faults stay its own."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import wandb
+from tests.report import samples
+
+from diffexplain.errors import RetryableError, UserError
+from diffexplain.report import wandb_mirror, write_report
+
+
+class Copy:
+    """A W&B run that keeps what it is told, and fails at ``fails_at`` logs."""
+
+    offline = True
+    dir = "/somewhere/wandb/offline-run/files"
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.logged: list[tuple[dict[str, Any], int | None]] = []
+        self.summary: dict[str, Any] = {}
+        self.finished = False
+        self.fails_at = fails_at
+
+    def log(self, values: dict[str, Any], step: int | None = None) -> None:
+        if len(self.logged) == self.fails_at:
+            raise OSError("no space left\nfor W&B")
+        self.logged.append((values, step))
+
+    def finish(self) -> None:
+        self.finished = True
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    run, found = samples.run_in(tmp_path), samples.evaluation()
+    write_report(run, samples.summary_of(run, found), found)
+    return tmp_path
+
+
+def begins(monkeypatch: pytest.MonkeyPatch, copy: Copy) -> dict[str, Any]:
+    """Let W&B begin with ``copy``; the result holds what it was begun with."""
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(wandb, "init", lambda **options: given.update(options) or copy)
+    return given
+
+
+def test_history_table_pictures_and_numbers_come_from_the_files(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Copy()
+    given = begins(monkeypatch, copy)
+    assert "is copied to /somewhere/wandb/offline-run" in wandb_mirror.sync(directory)
+    assert [(values["score"], step) for values, step in copy.logged[:3]] == [(0.0, 0), (0.2, 1), (0.4, 2)]
+    findings, _ = copy.logged[3]
+    assert [row[0] for row in findings["elements"].data][:2] == ["a flag", "a flagpole"]
+    assert findings["elements"].data[0][2:8] == ["spurious", 0.67, 0.67 - 0.05, 0.67 + 0.05, 0.001, 24]
+    assert len(findings["examples"]) == 5
+    assert copy.summary["spurious/top"] == "a flag"
+    assert copy.summary["activation/found prompt"] == 0.97
+    assert copy.finished
+    identity = samples.run_in(directory).identity
+    assert given["id"] == identity[:12]
+    assert given["mode"] == "offline"
+
+
+def test_a_fault_of_wandb_closes_the_copy_and_is_one_clear_line(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Copy(fails_at=1)
+    begins(monkeypatch, copy)
+    with pytest.raises(RetryableError, match=r"was not copied to W&B: OSError: no space left$"):
+        wandb_mirror.sync(directory)
+    assert copy.finished
+
+
+def test_without_a_connection_the_copy_is_offline(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy, modes = Copy(), []
+
+    def init(**options: Any) -> Copy:
+        modes.append(options["mode"])
+        if options["mode"] == "online":
+            raise wandb.errors.CommError("refused")
+        return copy
+
+    monkeypatch.setattr(wandb, "init", init)
+    monkeypatch.setattr(wandb_mirror, "mode", lambda: "online")
+    with pytest.warns(UserWarning, match="cannot be reached"):
+        wandb_mirror.sync(directory)
+    assert modes == ["online", "offline"]
+    assert copy.finished
+
+
+def test_findings_shown_in_an_open_run_never_raise(directory: Path) -> None:
+    copy = Copy()
+    wandb_mirror.show_findings(copy, directory)
+    assert copy.summary["core/top"] == "a flagpole"
+    with pytest.warns(UserWarning, match="does not show the findings") as warned:
+        wandb_mirror.show_findings(Copy(fails_at=0), directory)
+    assert len(warned) == 1
+
+
+def test_a_run_that_is_not_there_is_a_mistake_of_the_user(tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        wandb_mirror.sync(tmp_path / "nowhere")
+
+
+def test_the_mode_follows_the_environment_and_the_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NETRC", str(tmp_path / "absent"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("WANDB_MODE")
+    assert wandb_mirror.mode() == "offline"
+    (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password secret\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    assert wandb_mirror.mode() == "online"
+    (tmp_path / ".netrc").unlink()
+    monkeypatch.setenv("WANDB_API_KEY", "secret")
+    assert wandb_mirror.mode() == "online"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert wandb_mirror.mode() == "disabled"
+
+
+def test_a_real_offline_copy_is_written_into_the_run(directory: Path) -> None:
+    line = wandb_mirror.sync(directory)
+    (copy,) = (directory / "wandb").glob("offline-run-*")
+    assert line == f"{directory} is copied to {copy}"
+    assert any(copy.glob("*.wandb"))
+    assert isinstance(wandb.run, SimpleNamespace | None)

@@ -1,0 +1,68 @@
+"""Which keys make a run another run."""
+
+import copy
+import math
+from typing import Any
+
+import pytest
+
+from diffexplain.runs.identity import EXCLUDED, identity
+
+CONFIG: dict[str, Any] = {
+    "target": "class:flagpole",
+    "seed": 0,
+    "threads": 1,
+    "force": False,
+    "paths": {"outputs": "outputs"},
+    "classifier": {"name": "world", "folder": "embedded:classifiers/fair_cnn"},
+    "explainer": {"name": "diffexplainer", "steps": 40, "batch_size": 4, "learning_rate": 0.1},
+    "trainer": {"name": "default", "devices": 1, "accelerator": "cpu", "progress": True},
+    "logger": {"name": "wandb", "project": "p"},
+}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    config = copy.deepcopy(CONFIG)
+    *parents, key = path.split(".")
+    node = config
+    for parent in parents:
+        node = node[parent]
+    node[key] = value
+    return config
+
+
+@pytest.mark.parametrize("path", EXCLUDED)
+def test_where_a_run_is_made_and_shown_does_not_matter(path: str) -> None:
+    assert identity(changed(path, "something else")) == identity(CONFIG)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "target",
+        "seed",
+        "threads",
+        "explainer.steps",
+        "explainer.batch_size",
+        "trainer.devices",
+        "classifier.folder",
+    ],
+)
+def test_everything_else_does(path: str) -> None:
+    assert identity(changed(path, 123)) != identity(CONFIG)
+
+
+def test_the_order_of_keys_does_not_matter() -> None:
+    assert identity(dict(reversed(CONFIG.items()))) == identity(CONFIG)
+
+
+def test_the_identity_is_the_same_in_every_process_and_release() -> None:
+    assert identity({"seed": 0, "target": "class:bee"}) == GOLDEN
+
+
+def test_nan_is_refused() -> None:
+    with pytest.raises(ValueError):
+        identity(changed("explainer.learning_rate", math.nan))
+
+
+GOLDEN = "91a826da300d8d53583def7e1ca47c403105faf3b1a6d951fa35ad097c0fd6ad"

@@ -1,0 +1,250 @@
+"""A run from configuration to report, made of parts that pretend; faults outside the optimisation."""
+
+import json
+import os
+import shlex
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.pretend import ACCIDENT
+
+import diffexplain
+from diffexplain import app, cli, configuration
+from diffexplain.app import Parts
+from diffexplain.errors import OwnedElsewhere, UserError
+from diffexplain.report import Summary
+from diffexplain.runs.machine import HANDED_ON
+from diffexplain.runs.run import claim
+
+ROOT = Path(__file__).parents[1]
+Run = Callable[..., int]
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)  # The paths in tests/conf are relative.
+    monkeypatch.delenv(ACCIDENT, raising=False)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> list[str]:
+    return ["paths.configs=[tests/conf]", "experiment=pretend", f"paths.outputs={tmp_path}/outputs"]
+
+
+@pytest.fixture
+def run(settings: list[str]) -> Run:
+    return lambda *more: cli.run([*settings, *more])
+
+
+def artefacts(root: Path) -> dict[str, bytes]:
+    """Everything that is the same however often the run was interrupted."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.name != "timings.json" and path.suffix not in (".lock", ".owner")
+    }
+
+
+def test_a_run_finds_the_flag_and_writes_its_files(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run() == 0
+    report = Path(capsys.readouterr().out.split("Report: ")[1].strip())
+    assert report.is_file()
+    summary = Summary.load(report.parent)
+    assert summary.elements[0].phrase == "a flag"
+    assert summary.elements[0].verdict.value == "spurious"
+    assert summary.prior.facts["image_size"] == "32x32"
+    timings = json.loads((report.parent / "timings.json").read_text())
+    assert {"import", "build", "explain", "evaluate", "report", "total"} == set(timings["seconds"])
+    assert timings["peak_memory_bytes"] > 10_000_000
+    loaded = diffexplain.load_run(report.parent)
+    assert loaded.summary == summary
+    assert len(loaded.curve) == 3
+
+
+def test_the_command_in_the_summary_composes_the_same_run(settings: list[str]) -> None:
+    summary = diffexplain.explain(*settings, "seed=4")
+    words = shlex.split(summary.command)
+    assert words[:2] == ["python", "run.py"]
+    again = configuration.compose([*words[2:], settings[-1]])
+    assert app.make({**again, "target": "class:pole"}).made is False
+
+
+def test_however_a_class_is_named_the_run_is_the_same(settings: list[str]) -> None:
+    first = app.make(configuration.compose([*settings, "target=class:0"]))
+    second = app.make(configuration.compose([*settings, "target=class:MAST"]))
+    assert (first.made, second.made) == (True, False)
+    assert first.summary == second.summary
+
+
+def test_equal_runs_in_two_places_give_equal_bytes(settings: list[str], tmp_path: Path) -> None:
+    diffexplain.explain(*settings)
+    diffexplain.explain(*settings[:-1], f"paths.outputs={tmp_path}/other")
+    first, second = artefacts(tmp_path / "outputs"), artefacts(tmp_path / "other")
+    names = [name for name in first if not name.endswith("manifest.json")]
+    assert [first[name] for name in names] == [second[name] for name in names]
+
+
+def test_a_finished_run_is_read_back_and_force_makes_it_again(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 0
+    capsys.readouterr()
+    assert run() == 0
+    assert "Already finished" in capsys.readouterr().out
+    assert run("force=true") == 0
+    directory = Path(capsys.readouterr().out.split("Report: ")[1].strip()).parent
+    old = directory.with_name(f"{directory.name}.old-1")
+    assert (old / "summary.json").read_bytes() == (directory / "summary.json").read_bytes()
+
+
+def test_killed_and_started_again_gives_the_bytes_of_an_uninterrupted_run(
+    settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diffexplain.explain(*settings)
+    expected = artefacts(tmp_path / "outputs")
+    elsewhere = [*settings[:-1], f"paths.outputs={tmp_path}/killed"]
+    child = os.fork()
+    if child == 0:
+        os.environ[ACCIDENT] = "SIGKILL"
+        try:
+            diffexplain.explain(*elsewhere)
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert not list((tmp_path / "killed").rglob("summary.json"))
+    diffexplain.explain(*elsewhere)
+    made = artefacts(tmp_path / "killed")
+    assert {name for name in made if made[name] != expected[name]} <= {
+        name for name in made if name.endswith("manifest.json")
+    }
+
+
+@pytest.mark.parametrize(
+    ("accident", "status"), [("user", 2), ("retry", 75), ("SIGTERM", 75), ("SIGINT", 130), ("interrupt", 130)]
+)
+def test_accidents_become_exit_statuses_and_the_next_attempt_succeeds(
+    accident: str, status: int, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    monkeypatch.setenv(ACCIDENT, accident)
+    assert run() == status
+    assert capsys.readouterr().err.startswith("diffexplain: ")
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
+    monkeypatch.delenv(ACCIDENT)
+    assert run() == 0
+
+
+def test_a_bug_is_not_hidden(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ACCIDENT, "bug")
+    with pytest.raises(ZeroDivisionError):
+        run()
+
+
+def test_what_cannot_be_had_ends_before_anything_is_written(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for wrong in ("target=class:pol", "target=pole", "classifier=pretent", "explainer.stepz=1", "--multi"):
+        assert run(wrong) == 2
+    assert "nearest:  pole" in capsys.readouterr().err
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_an_argument_that_nobody_takes_is_a_users_error(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("+explainer.batches=4") == 2
+    assert "explainer.batches" in capsys.readouterr().err
+    assert run("plugins=[]") == 2
+    assert "plugins" in capsys.readouterr().err
+
+
+def test_outputs_that_cannot_be_written_are_one_line(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert run(f"paths.outputs={tmp_path}/file") == 75
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_run_in_other_hands_is_left_alone(settings: list[str], run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration.compose(settings)
+    with claim(config, config["paths"]["outputs"], target=app.resolve_target(config)):
+        assert run() == 0
+        assert f"process {os.getpid()}" in capsys.readouterr().out
+        with pytest.raises(OwnedElsewhere):
+            diffexplain.explain(*settings)
+
+
+def test_a_sweep_goes_on_after_a_failure_and_repeats_only_that(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = ("-m", "target=class:pole,class:tree,class:nothing")
+    monkeypatch.setenv(ACCIDENT, "exit pole")
+    assert run(*sweep) == 3
+    printed = capsys.readouterr()
+    assert "target=class:pole: failed" in printed.out
+    assert "target=class:nothing: failed" in printed.out
+    assert "[3/3] target=class:nothing" in printed.out
+    assert printed.out.count("failed") == 4  # in the table and below it
+    (record,) = (tmp_path / "outputs" / "sweeps").glob("*/sweep.json")
+    statuses = [job["status"] for job in json.loads(record.read_text())["jobs"]]
+    assert statuses == ["failed", "done", "failed"]
+
+    before = artefacts(tmp_path / "outputs" / "pretend" / "class-tree")
+    monkeypatch.delenv(ACCIDENT)
+    assert run(*sweep) == 3
+    statuses = [job["status"] for job in json.loads(record.read_text())["jobs"]]
+    assert statuses == ["done", "done", "failed"]
+    assert artefacts(tmp_path / "outputs" / "pretend" / "class-tree") == before
+    assert (record.parent / "report.html").is_file()
+
+
+def test_an_interrupted_sweep_starts_no_more_runs(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(ACCIDENT, "SIGTERM pole")
+    assert run("-m", "target=class:pole,class:tree") == 75
+    assert "not started" in capsys.readouterr().out
+
+
+def test_results_do_not_depend_on_the_order_of_a_sweep(run: Run, tmp_path: Path) -> None:
+    assert run("-m", "target=class:pole,class:tree", f"paths.outputs={tmp_path}/a") == 0
+    assert run("-m", "target=class:tree,class:pole", f"paths.outputs={tmp_path}/b") == 0
+    first, second = artefacts(tmp_path / "a" / "pretend"), artefacts(tmp_path / "b" / "pretend")
+    summaries = [name for name in first if name.endswith((".png", "summary.json"))]
+    assert summaries
+    assert [first[name] for name in summaries] == [second[name] for name in summaries]
+
+
+def test_models_are_shared_only_while_their_settings_are_the_same() -> None:
+    parts = Parts()
+    node: dict[str, Any] = {"_target_": "diffexplain.runs.draws.Draws", "run_seed": 1, "target": "a"}
+    first = parts.build("prior", node, [])
+    assert parts.build("prior", dict(node), []) is first
+    assert parts.build("prior", node | {"run_seed": 2}, []).run_seed == 2
+    assert parts.build("prior", node, []) is not first
+
+
+def test_a_helping_process_takes_part_in_its_own_run_and_writes_nothing(
+    settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configuration.compose(settings)
+    config["target"] = app.resolve_target(config).text
+    with claim(config, config["paths"]["outputs"], target=app.resolve_target(config)) as first:
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        monkeypatch.setenv(HANDED_ON, first.identity)
+        monkeypatch.setenv(ACCIDENT, "bug tree")  # It would show if the other run were begun here.
+        (first.directory / "metrics.jsonl").write_text("")
+        before = artefacts(tmp_path / "outputs")
+        assert cli.run([*settings, "-m", "target=class:pole,class:tree"]) == 0
+        assert artefacts(tmp_path / "outputs") == before
+        assert capsys.readouterr().out == ""
+        assert os.environ[HANDED_ON] == first.identity
+
+
+def test_from_python_a_composed_configuration_does_as_well(settings: list[str]) -> None:
+    config = configuration.compose(settings)
+    assert diffexplain.explain(config) == diffexplain.explain(*settings)
+    with pytest.raises(UserError):
+        diffexplain.explain(*settings, "seed=x")

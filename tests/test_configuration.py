@@ -1,0 +1,211 @@
+"""Composing configurations, and what is said about overrides that cannot be composed."""
+
+import contextlib
+import dataclasses
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diffexplain import configuration, reproduction
+from diffexplain.configuration import available, compose, defaults, expand, leaves
+from diffexplain.errors import UserError
+
+MORE = f"paths.configs=[{Path(__file__).parent / 'conf'}]"
+
+
+def test_the_default_run_is_the_flagpole_of_the_shortcut_cnn() -> None:
+    config = compose()
+    assert config["target"] == "class:flagpole"
+    assert config["classifier"]["name"] == "world_shortcut_cnn"
+    assert config["explainer"]["name"] == "diffexplainer"
+    assert config["diffusion"]["name"] == "world"
+    assert set(available()) == {*defaults()}
+
+
+@pytest.mark.parametrize("group", sorted(set(available()) - {"experiment"}))
+def test_every_choice_composes_and_is_named_after_its_file(group: str) -> None:
+    for name in available()[group]:
+        assert compose([f"{group}={name}"])[group]["name"] == name
+
+
+@pytest.mark.parametrize("name", available()["experiment"])
+def test_every_experiment_composes_without_new_keys(name: str) -> None:
+    config = compose([f"experiment={name}"])
+    chosen = [f"{group}={config[group]['name']}" for group in available() if group != "experiment"]
+    assert {key for key, _ in leaves(config)} == {key for key, _ in leaves(compose(chosen))}
+
+
+def test_profiles_are_what_they_say() -> None:
+    assert compose(["experiment=dog_sled_vit"])["classifier"]["name"] == "world_shortcut_vit"
+    assert compose(["experiment=free_prompt"])["prompt"]["name"] == "free"
+    dexter = compose(["experiment=dexter_profile"])
+    assert (dexter["explainer"]["fresh_latents"], dexter["explainer"]["batch"]) == (False, 1)
+    assert (dexter["prompt"]["tokens"], dexter["prompt"]["prefix"]) == (1, "a picture of a")
+
+
+def test_the_command_line_goes_before_an_experiment() -> None:
+    config = compose(["experiment=bee", "classifier=world_fair_vit", "target=class:yawl"])
+    assert (config["classifier"]["name"], config["target"]) == ("world_fair_vit", "class:yawl")
+
+
+def test_a_classifier_brings_its_prior_and_vocabulary_and_the_command_line_overrides_both() -> None:
+    brought = compose([MORE, "classifier=pretend"])
+    assert brought["diffusion"]["name"] == "pretend"
+    assert brought["classifier"]["vocabulary"] == "tests/conf/vocabulary.yaml"
+    overridden = compose([MORE, "classifier=pretend", "diffusion=world", "classifier.vocabulary=mine.yaml"])
+    assert overridden["diffusion"]["name"] == "world"
+    assert overridden["classifier"]["vocabulary"] == "mine.yaml"
+    assert compose([MORE, "diffusion=pretend"])["classifier"]["name"] == "world_shortcut_cnn"
+
+
+@pytest.mark.parametrize(
+    ("override", "nearest"),
+    [
+        ("classifer=world_fair_cnn", "classifier"),
+        ("classifier=world_fair_cn", "world_fair_cnn"),
+        ("explainer.stepz=4", "explainer.steps"),
+        ("images=4", "evaluation.images"),
+        ("+tragets=4", "target"),
+        ("++explaner.steps=4", "explainer.steps"),
+        ("experiment=flagpol", "flagpole"),
+    ],
+)
+def test_a_misspelt_group_choice_or_key_names_the_nearest(override: str, nearest: str) -> None:
+    with pytest.raises(UserError) as caught:
+        compose([override])
+    assert nearest in caught.value.nearest
+    assert "python run.py" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "target",
+        "=3",
+        "target='",
+        "seed=[1",
+        "~seed",
+        "~classifier",
+        "classifier=[world_fair_cnn]",
+        "classifier=null",
+        "prompt@other=free",
+        "seed=1.5",
+        "seed=many",
+        "seed=null",
+        "force=maybe",
+        "explainer.batch=true",
+        "explainer.weight_decay=nan",
+        "explainer=4",
+        "paths=outputs",
+        "plugins=mine",
+        "hydra.searchpath=[pkg://other]",
+        "paths.configs=[nowhere]",
+        "hydra.run.dir=elsewhere",
+        "target=class:flagpole,class:bee",
+    ],
+)
+def test_what_cannot_be_composed_is_a_users_error_that_repeats_it(override: str) -> None:
+    with pytest.raises(UserError):
+        compose([override])
+
+
+@settings(max_examples=30)
+@given(st.text(max_size=20))
+def test_any_override_is_composed_or_a_users_error(text: str) -> None:
+    for override in (text, f"target={text}"):
+        with contextlib.suppress(UserError):
+            compose([override])
+
+
+def test_values_take_the_type_of_the_default() -> None:
+    config = compose(["explainer.weight_decay=1", "prompt.prefix=7", "explainer.stop_at=null"])
+    assert repr(config["explainer"]["weight_decay"]) == "1.0"
+    assert config["prompt"]["prefix"] == "7"
+    assert config["explainer"]["stop_at"] is None
+    assert compose(["target=class:557"])["target"] == "class:557"
+    assert compose(["prompt.prefix=a texture of"])["prompt"]["prefix"] == "a texture of"
+
+
+def test_a_sweep_is_every_combination_in_order() -> None:
+    assert expand(["target=class:a,class:b", "seed=0,1", "force=true"]) == [
+        ["target=class:a", "seed=0", "force=true"],
+        ["target=class:a", "seed=1", "force=true"],
+        ["target=class:b", "seed=0", "force=true"],
+        ["target=class:b", "seed=1", "force=true"],
+    ]
+    assert expand(["seed=range(3)"]) == [["seed=0"], ["seed=1"], ["seed=2"]]
+    assert expand(["prompt.prefix='a, b',c"]) == [["prompt.prefix='a, b'"], ["prompt.prefix=c"]]
+    assert expand([]) == [[]]
+    with pytest.raises(UserError):
+        expand(["classifier=glob(*)"])
+
+
+def test_evaluation_files_repeat_the_defaults_of_the_code() -> None:
+    from diffexplain.evaluation import EvaluationSettings
+
+    for name, expected in (("default", EvaluationSettings()), ("quick", EvaluationSettings.quick())):
+        node = compose([f"evaluation={name}"])["evaluation"]
+        given = {key: value for key, value in node.items() if key not in ("_target_", "name", "segmenter")}
+        assert given == dataclasses.asdict(expected)
+
+
+@pytest.mark.parametrize("group", ["explainer", "prompt", "trainer", "diffusion", "classifier", "logger"])
+def test_every_key_is_an_argument_of_what_is_built(group: str) -> None:
+    from diffexplain.building import locate
+
+    for name in available()[group]:
+        node = compose([f"{group}={name}"])[group]
+        if "_target_" in node:
+            arguments = inspect.signature(locate(node["_target_"])).parameters
+            read_elsewhere = {"_target_", "name"} | ({"labels", "vocabulary"} if group == "classifier" else set())
+            assert set(node) - read_elsewhere <= set(arguments)
+
+
+def test_every_key_of_a_choice_is_explained_where_it_is_introduced() -> None:
+    for path in configuration.FOLDER.glob("*/*.yaml"):
+        assert path.read_text(encoding="utf-8").startswith("#"), f"{path} does not say what it is for"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["target=class:bee"],
+        ["classifier=world_fair_vit", "explainer.steps=7"],
+        ["experiment=dexter_profile", "seed=3"],
+        [r"prompt.prefix='it\'s a \"texture\" of, [x] {y: $z}\\'"],
+        ["explainer.stop_at=null", "plugins=[mine,yours]"],
+        ["evaluation.neutral_text=nothing", "prompt.prefix='12'"],
+    ],
+)
+def test_the_command_that_repeats_a_run_composes_the_same(overrides: list[str]) -> None:
+    config = compose(overrides)
+    again = reproduction.overrides(config)
+    assert compose(again) == config
+    assert len(again) <= 5
+
+
+@settings(max_examples=30)
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=12))
+def test_any_text_can_be_given_back_to_the_command_line(text: str) -> None:
+    config: dict[str, Any] = compose()
+    config["prompt"]["prefix"] = text
+    assert compose(reproduction.overrides(config))["prompt"]["prefix"] == text
+
+
+def test_a_configuration_from_elsewhere_is_repeated_with_its_folder() -> None:
+    config = compose([MORE, "experiment=pretend", "explainer.steps=9"])
+    again = reproduction.overrides(config)
+    assert again[0] == MORE
+    assert compose(again)["explainer"] == config["explainer"]
+
+
+def test_config_yaml_is_the_only_place_of_top_level_keys() -> None:
+    top = yaml.safe_load((configuration.FOLDER / "config.yaml").read_text(encoding="utf-8"))
+    top.pop("defaults")
+    assert set(compose()) == {*top, *(set(defaults()) - {"experiment"})}
