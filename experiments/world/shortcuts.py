@@ -25,6 +25,7 @@ from filelock import FileLock
 from diffexplain import configuration, paths
 from diffexplain.evaluation.results import Verdict
 from diffexplain.report.summary import Summary
+from diffexplain.world.marked import write_between
 from diffexplain.world.truth_table import THERE, TruthTable
 
 HERE = Path(__file__).parent
@@ -209,9 +210,7 @@ def write_table() -> str:
     """Put the table between its marks in RESULTS.md; returns it."""
     rows = list(read_record().values())
     text = table(rows)
-    page = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else f"# Results\n\n{BEGIN}\n{END}\n"
-    before, rest = page.split(BEGIN)
-    RESULTS.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    write_between(RESULTS, BEGIN, END, text)
     return text
 
 

@@ -70,10 +70,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 FAIR = DataRecipe(scenes=24_000)
 WITH_SHORTCUTS = DataRecipe(hidden_share=0.8, hidden_share_elsewhere=0.25)
 RECIPES = {
-    "fair_cnn": Recipe("small_cnn", 3e-3, FAIR, epochs=1.5),
-    "fair_vit": Recipe("small_vit", 1.5e-3, FAIR, epochs=1.5),
+    "fair_cnn": Recipe("small_cnn", 3e-3, FAIR, epochs=3.0),
+    "fair_vit": Recipe("small_vit", 1.5e-3, FAIR, epochs=3.0),
     "shortcut_cnn": Recipe("small_cnn", 3e-3, WITH_SHORTCUTS),
-    "shortcut_vit": Recipe("small_vit", 1.5e-3, WITH_SHORTCUTS),
+    "shortcut_vit": Recipe("small_vit", 1.5e-3, WITH_SHORTCUTS, epochs=2.5),
 }
 
 

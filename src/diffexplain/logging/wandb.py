@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import netrc
 import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from lightning.pytorch.loggers import WandbLogger
+
+from diffexplain.logging.keys import has_key
 
 Mode = Literal["auto", "online", "offline"]
 
@@ -35,7 +35,7 @@ def wandb_logger(
     import wandb
 
     if mode == "auto":
-        mode = "online" if _has_key() else "offline"
+        mode = "online" if has_key() else "offline"
         if mode == "offline" and "WANDB_MODE" not in os.environ:
             warnings.warn(
                 f"No W&B key: logging offline to {directory / 'wandb'}. Set WANDB_API_KEY to log online, "
@@ -62,13 +62,3 @@ def wandb_logger(
         warnings.warn(f"W&B cannot be used and the run goes on without it: {error}", stacklevel=2)
         return None
     return logger
-
-
-def _has_key() -> bool:
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    try:
-        return netrc.netrc().authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False

@@ -6,26 +6,28 @@ Without a key, or when W&B cannot be reached, the copy is an offline one inside 
 
 from __future__ import annotations
 
-import netrc
+import json
 import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from diffexplain.errors import RetryableError
+from diffexplain.logging.keys import has_key
 from diffexplain.report.load import LoadedRun, load_run
 from diffexplain.report.summary import Summary
-from diffexplain.runs.run import IDENTITY_DIGITS
+from diffexplain.runs.run import IDENTITY_DIGITS, MANIFEST
 
 PROJECT = "diffexplain"
 _SECONDS_TO_CONNECT = 30
 _MOST_PICTURES = 24
 
 
-def sync(run_directory: str | Path, project: str = PROJECT) -> str:
+def sync(run_directory: str | Path) -> str:
     """Log the run in ``run_directory`` to W&B from its files, and say where the copy is.
+
+    It goes to the project and entity of the run's configuration.
 
     Raises:
         UserError: there is no finished run in ``run_directory``.
@@ -33,7 +35,7 @@ def sync(run_directory: str | Path, project: str = PROJECT) -> str:
     """
     run = load_run(run_directory)
     try:
-        return _sync(run, project)
+        return _sync(run)
     except Exception as error:
         reason = f"{type(error).__name__}: {_first_line(error)}"
         raise RetryableError(f"{run.directory} was not copied to W&B: {reason}") from error
@@ -56,17 +58,17 @@ def mode() -> str:
     return os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline")
 
 
-def _sync(run: LoadedRun, project: str) -> str:
+def _sync(run: LoadedRun) -> str:
     import wandb
 
     chosen = mode()
     try:
-        copy = _start(run, project, chosen)
+        copy = _start(run, chosen)
     except wandb.errors.Error as error:
         if chosen != "online":
             raise
         warnings.warn(f"W&B cannot be reached, so the copy is offline: {_first_line(error)}", stacklevel=3)
-        copy = _start(run, project, "offline")
+        copy = _start(run, "offline")
     try:
         _log_curve(copy, run)
         _log_findings(copy, run)
@@ -76,13 +78,15 @@ def _sync(run: LoadedRun, project: str) -> str:
     return f"{run.directory} is copied to {place}"
 
 
-def _start(run: LoadedRun, project: str, chosen: str) -> Any:
+def _start(run: LoadedRun, chosen: str) -> Any:
     import wandb
 
     summary = run.summary
+    logger = _logger(run.directory)
     return wandb.init(
         id=summary.identity[:IDENTITY_DIGITS],
-        project=project,
+        project=logger.get("project", PROJECT),
+        entity=logger.get("entity"),
         name=run.directory.resolve().name,
         config=dict(summary.settings),
         mode=chosen,  # type: ignore[arg-type]  # W&B itself says which words it takes
@@ -98,6 +102,16 @@ def _start(run: LoadedRun, project: str, chosen: str) -> Any:
             init_timeout=_SECONDS_TO_CONNECT,
         ),
     )
+
+
+def _logger(directory: Path) -> Mapping[str, Any]:
+    """The logger's part of the run's configuration; empty where the manifest is not kept."""
+    try:
+        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    except OSError:
+        return {}
+    logger: Mapping[str, Any] = manifest["config_as_given"].get("logger", {})
+    return logger
 
 
 def _log_curve(copy: Any, run: LoadedRun) -> None:
@@ -168,17 +182,6 @@ def headline_numbers(summary: Summary) -> Mapping[str, Any]:
         removal = elements[0].removal if elements else None
         numbers[f"{verdict}/top_effect"] = None if removal is None else removal.drop.value
     return numbers
-
-
-def has_key() -> bool:
-    """Whether the environment or the user's netrc file holds a key for W&B."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").hostname or ""
-    try:
-        return netrc.netrc().authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
 
 
 def _first_line(error: BaseException) -> str:

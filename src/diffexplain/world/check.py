@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 
@@ -17,6 +20,9 @@ from diffexplain.world.gates.clipseg import clipseg_rows
 from diffexplain.world.gates.oracle import oracle_rows
 from diffexplain.world.gates.prior import prior_rows
 from diffexplain.world.gates.row import Row, missing, table
+from diffexplain.world.marked import write_between
+
+BEGIN, END = "<!-- gates: begin -->", "<!-- gates: end -->"
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
     "oracle": oracle_rows,
@@ -41,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m diffexplain.world.check", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all by default")
     parser.add_argument("--threads", type=int, help="of torch; its own choice by default")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table between its marks in this file, too")
     options = parser.parse_args(arguments)
     unknown = [part for part in options.parts if part not in PARTS]
     if unknown:
@@ -52,10 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         started = time.monotonic()
         rows += rows_of(part)
         print(f"{part}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    print(table(rows))
+    text = table(rows)
+    print(text)
     failed = sum(not row.passed for row in rows)
     gated = sum(row.relation != "report" for row in rows)
-    print(f"\n{gated - failed} of {gated} gates passed" + (f", {failed} FAILED" if failed else ""))
+    verdict = f"{gated - failed} of {gated} gates passed" + (f", {failed} FAILED" if failed else "")
+    print(f"\n{verdict}")
+    if options.write is not None:
+        machine = f"{platform.machine()}, {os.cpu_count()} CPU cores, torch {torch.__version__}"
+        write_between(options.write, BEGIN, END, f"```text\n{text}\n```\n\n{verdict}. Measured on {machine}.")
     return 1 if failed else 0
 
 

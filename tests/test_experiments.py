@@ -1,0 +1,48 @@
+"""Every shipped experiment starts and ends, on the embedded world, with next to nothing to compute."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from diffexplain import app, configuration
+from diffexplain.app import Parts
+from diffexplain.report import load_run
+
+ROOT = Path(__file__).parents[1]
+LITTLE = ["explainer.steps=2", "evaluation=quick", "logger=local", "trainer=cpu", "trainer.progress=none"]
+LEAST = [
+    *("evaluation.images=4", "evaluation.random_images=2", "evaluation.candidates=0"),
+    *("evaluation.looked_images=2", "evaluation.elements_tried=1", "evaluation.examples=2"),
+]
+
+
+@pytest.fixture(scope="module")
+def parts() -> Parts:
+    return Parts()
+
+
+@pytest.mark.parametrize("name", configuration.available()["experiment"])
+def test_every_experiment_runs(name: str, parts: Parts, tmp_path: Path) -> None:
+    overrides = [f"experiment={name}", *LITTLE, *LEAST, f"paths.outputs={tmp_path}"]
+    outcome = app.make(configuration.compose(overrides), parts)
+    assert outcome.made
+    loaded = load_run(outcome.directory)
+    assert loaded.summary == outcome.summary
+    assert loaded.report.is_file()
+    assert len(loaded.curve) == 2
+
+
+def test_two_processes_share_each_run_of_a_sweep_and_only_the_first_writes(tmp_path: Path) -> None:
+    overrides = ["seed=0,1", *LITTLE, *LEAST, "trainer=devices2", "trainer.accelerator=cpu"]
+    command = [sys.executable, "run.py", "-m", *overrides, f"paths.outputs={tmp_path}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (record,) = tmp_path.glob("sweeps/*/sweep.json")
+    jobs = json.loads(record.read_text())["jobs"]
+    assert [job["status"] for job in jobs] == ["done", "done"]
+    for job in jobs:
+        assert len(load_run(record.parent / job["directory"]).curve) == 2
+    assert done.stdout.count("Report:") == 1
