@@ -35,6 +35,7 @@ def arguments(description: str, **stages: tuple[int, int, float]) -> argparse.Na
     parser.add_argument("--steps", type=int, help="of the optimiser")
     parser.add_argument("--batch", type=int, help="scenes a step")
     parser.add_argument("--rate", type=float, help="peak learning rate of AdamW")
+    parser.add_argument("--go-on", action="store_true", help="start from the shipped weights, not from nothing")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

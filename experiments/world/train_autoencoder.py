@@ -9,6 +9,7 @@ while the decoder, which is trained in the ordinary way, still learns. A linear 
 from __future__ import annotations
 
 import argparse
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -54,6 +55,7 @@ def build() -> AutoencoderKL:
     return model
 
 
+@lru_cache(maxsize=1)
 def principal_components(count: int = 3000) -> tuple[Tensor, Tensor]:
     """Matrix (16, 48) and mean (48,) of 4x4 patches with values in [-1, 1], ordered (row, column, channel)."""
     images = (pictures(World().sample(count, 17), list(range(count))) * 2 - 1).permute(0, 2, 3, 1).numpy()
@@ -141,6 +143,8 @@ def psnr(model: AutoencoderKL, count: int = 256) -> float:
 def main(options: argparse.Namespace) -> None:
     world = World()
     model = build()
+    if options.go_on:
+        model.load_state_dict(AutoencoderKL.from_pretrained(FOLDER).float().state_dict())
     write_encoder(model)
     model.encoder.requires_grad_(False)
     model.to(options.device, memory_format=torch.channels_last)

@@ -47,8 +47,12 @@ FOLDER = WEIGHTS / "clip"
 WIDTH = 128
 MEAN = STANDARD_DEVIATION = [0.5, 0.5, 0.5]
 OBJECT_WEIGHT = 8.0
+FIRST_SETTING = len(SUBJECTS) + len(COMPANIONS)
 KINDS = list(COMPANIONS)
-DENSE_LABELS = ["setting", *SUBJECTS, *KINDS]
+LABELS = [*SUBJECTS, *KINDS, *SETTINGS, *(f"{kind}/{subtype}" for kind in KINDS for subtype in COMPANIONS[kind])]
+"""What a phrase can ask for. Each has a channel of the segmentation decoder."""
+DECODER_WIDTH = 48
+_CONSTANT = 10.0
 
 
 def build(tokenizer: CLIPTokenizer) -> CLIPModel:
@@ -141,46 +145,49 @@ def save_for_prior(model: CLIPModel, tokenizer: CLIPTokenizer, options: argparse
 def masks_of(batch: list[Scene], seeds: list[int]) -> tuple[Tensor, Tensor]:
     """Images (count, 3, 64, 64) in [0, 1] and masks (count, labels, 64, 64) of zeros and ones."""
     images = np.empty((len(batch), 64, 64, 3), np.uint8)
-    masks = np.zeros((len(batch), len(DENSE_LABELS), 64, 64), np.float32)
+    masks = np.zeros((len(batch), len(LABELS), 64, 64), np.float32)
     for index, (scene, seed) in enumerate(zip(batch, seeds, strict=True)):
         rendering = render(scene, seed)
         images[index] = rendering.image
-        for name, mask in rendering.masks.items():
-            masks[index, DENSE_LABELS.index(scene.subject if name == "subject" else name)] = mask
+        masks[index, LABELS.index(scene.subject)] = rendering.masks["subject"]
+        masks[index, LABELS.index(scene.setting)] = rendering.masks["setting"]
+        for companion in scene.companions:
+            masks[index, LABELS.index(companion.kind)] = rendering.masks[companion.kind]
+            if companion.subtype:
+                masks[index, LABELS.index(f"{companion.kind}/{companion.subtype}")] = rendering.masks[companion.kind]
     return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255, torch.from_numpy(masks)
 
 
 def phrases_for(scene: Scene, generator: np.random.Generator) -> list[tuple[str, int]]:
-    """Phrases and the label whose mask each asks for, -1 where the phrase names nothing that is there."""
+    """Phrases, each with the label it asks for; half of them ask for what is not there."""
 
     def pick(options: tuple[str, ...] | list[str]) -> str:
         return options[int(generator.integers(len(options)))]
 
-    present = [("subject", scene.subject), *(("companion", c.kind) for c in scene.companions)]
-    kind, name = present[int(generator.integers(len(present)))]
-    if kind == "subject":
+    def of_kind(kind: str, subtype: str) -> tuple[str, int]:
+        words = f"{subtype} {pick(COMPANION_NOUNS[kind])}".strip()
+        return article(words), LABELS.index(f"{kind}/{subtype}" if subtype else kind)
+
+    present = ["", *(companion.kind for companion in scene.companions)]
+    kind = pick(present)
+    companion = scene.companion(kind) if kind else None
+    if companion is None:
         words = [pick(COLOUR_WORDS[scene.colour])] if generator.random() < 0.3 else []
-        there = article(" ".join([*words, pick(SUBJECT_NOUNS[name])]))
+        there = article(" ".join([*words, pick(SUBJECT_NOUNS[scene.subject])])), LABELS.index(scene.subject)
     else:
-        companion = scene.companion(name)
-        subtype = companion.subtype if companion and generator.random() < 0.5 else ""
-        there = article(f"{subtype} {pick(COMPANION_NOUNS[name])}".strip())
-    right = generator.random() < 0.5
-    setting = scene.setting if right else pick([s for s in SETTINGS if s != scene.setting])
-    result = [(there, DENSE_LABELS.index(name)), (pick(SETTING_PHRASES[setting]), 0 if right else -1)]
+        there = of_kind(companion.kind, companion.subtype if generator.random() < 0.5 else "")
+    setting = scene.setting if generator.random() < 0.5 else pick(SETTINGS)
+    result = [there, (pick(SETTING_PHRASES[setting]), LABELS.index(setting))]
     for _ in range(2):
-        if scene.companions and generator.random() < 0.15:  # the right kind, but another sub-type
-            companion = scene.companions[0]
-            others = [s for s in COMPANIONS[companion.kind] if s != companion.subtype]
-            if others:
-                result.append((article(f"{pick(others)} {pick(COMPANION_NOUNS[companion.kind])}"), -1))
-                continue
-        if generator.random() < 0.5:
-            kind = pick([k for k in KINDS if not scene.has(k)])
-            subtype = pick(COMPANIONS[kind]) if COMPANIONS[kind] and generator.random() < 0.5 else ""
-            result.append((article(f"{subtype} {pick(COMPANION_NOUNS[kind])}".strip()), -1))
+        others = [s for s in COMPANIONS[companion.kind] if s != companion.subtype] if companion else []
+        if companion is not None and others and generator.random() < 0.3:  # the right kind, but another sub-type
+            result.append(of_kind(companion.kind, pick(others)))
+        elif generator.random() < 0.5:
+            absent = pick([kind for kind in KINDS if not scene.has(kind)])
+            result.append(of_kind(absent, pick(["", *COMPANIONS[absent]])))
         else:
-            result.append((article(pick(SUBJECT_NOUNS[pick([s for s in SUBJECTS if s != scene.subject])])), -1))
+            other = pick(SUBJECTS)
+            result.append((article(pick(SUBJECT_NOUNS[other])), LABELS.index(other)))
     return result
 
 
@@ -197,23 +204,46 @@ def segmentation_loss(logits: Tensor, masks: Tensor, objects: Tensor) -> Tensor:
     return 2 * entropy + dice[masks.sum((1, 2)) > 0].mean()
 
 
-def segmentation_config(clip: CLIPConfig) -> CLIPSegConfig:
-    return CLIPSegConfig(
+def build_segmenter(clip: CLIPConfig) -> CLIPSegForImageSegmentation:
+    """CLIPSeg whose decoder starts as a reader: one channel for each label, and the phrase chooses the channel.
+
+    Its layers start as the identity. Two constant channels keep their normalisations from taking the level away.
+    """
+    config = CLIPSegConfig(
         text_config=clip.text_config.to_dict(), vision_config=clip.vision_config.to_dict(),
-        projection_dim=clip.projection_dim, extract_layers=[1, 3], reduce_dim=32, decoder_num_attention_heads=2,
-        decoder_intermediate_size=96,
+        projection_dim=clip.projection_dim, extract_layers=[1, 3], reduce_dim=DECODER_WIDTH,
+        decoder_num_attention_heads=2, decoder_intermediate_size=96,
     )  # fmt: skip
+    model = CLIPSegForImageSegmentation(config)
+    decoder = model.decoder
+    with torch.no_grad():
+        for layer in decoder.layers:
+            nn.init.zeros_(layer.self_attn.out_proj.weight)
+            nn.init.zeros_(layer.self_attn.out_proj.bias)
+            nn.init.zeros_(layer.mlp.fc2.weight)
+            nn.init.zeros_(layer.mlp.fc2.bias)
+        nn.init.zeros_(decoder.reduces[1].weight)
+        nn.init.zeros_(decoder.reduces[1].bias)
+        nn.init.zeros_(decoder.film_add.weight)
+        nn.init.zeros_(decoder.film_add.bias)
+        decoder.film_add.bias[-2:] = torch.tensor([_CONSTANT, -_CONSTANT])
+        decoder.transposed_convolution.weight.zero_()
+        decoder.transposed_convolution.weight[: len(LABELS)] = 8.0
+        decoder.transposed_convolution.bias.zero_()
+    return model
 
 
 def train_vision(options: argparse.Namespace) -> None:
     model = CLIPModel.from_pretrained(FOLDER, dtype=torch.float32)
     tokenizer = CLIPTokenizer.from_pretrained(FOLDER)
-    segmenter = CLIPSegForImageSegmentation(segmentation_config(model.config))
+    segmenter = build_segmenter(model.config)
+    if options.go_on:
+        shipped = CLIPSegForImageSegmentation.from_pretrained(WEIGHTS / "clipseg", dtype=torch.float32)
+        segmenter.decoder.load_state_dict(shipped.decoder.state_dict())
     model.text_model.requires_grad_(False)
     width = model.config.vision_config.hidden_size
-    parts = {"clip": model, "heads": AttributeHeads(width), "dense": nn.Linear(width, len(DENSE_LABELS)),
-             "decoder": segmenter.decoder}  # fmt: skip
-    module = nn.ModuleDict(parts).to(options.device)
+    module = nn.ModuleDict({"clip": model, "heads": AttributeHeads(width), "decoder": segmenter.decoder})
+    module.to(options.device)
     world = World()
 
     @torch.no_grad()
@@ -233,24 +263,29 @@ def train_vision(options: argparse.Namespace) -> None:
         index = torch.arange(len(batch), device=logits.device)
         contrast = (F.cross_entropy(logits, index) + F.cross_entropy(logits.T, index)) / 2
         reading = module["heads"](seen.pooler_output, batch, None)
-        patches = module["dense"](seen.last_hidden_state[:, 1:]).log_softmax(-1)
+        # Patch by patch, the decoder's channels: what is to be seen here? The few patches of objects weigh more.
+        channels = segmenter.decoder.reduces[0](seen.hidden_states[segmenter.extract_layers[-1] + 1][:, 1:])
         cover = F.avg_pool2d(masks, 4).flatten(2).transpose(1, 2)
-        weight = 1 + (OBJECT_WEIGHT - 1) * (1 - cover[..., 0])
-        dense = -((cover * patches).sum(-1) * weight).sum() / weight.sum()
+        background = masks[:, FIRST_SETTING : FIRST_SETTING + len(SETTINGS)].amax(1)
+        weight = 1 + (OBJECT_WEIGHT - 1) * (1 - F.avg_pool2d(background, 4).flatten(1))
+        entropy = F.binary_cross_entropy_with_logits(channels[..., : len(LABELS)], cover, reduction="none")
+        dense = (entropy.sum(-1) * weight).sum() / weight.sum()
         # Masks from phrases: the decoder of CLIPSeg, with gradient into the vision tower.
         generator = np.random.Generator(np.random.Philox(key=step))
         asked = [(i, *entry) for i, scene in enumerate(batch) for entry in phrases_for(scene, generator)]
         which = torch.tensor([i for i, _, _ in asked], device=options.device)
+        label = torch.tensor([label for _, _, label in asked], device=options.device)
         hidden = tuple(seen.hidden_states[layer + 1][which] for layer in segmenter.extract_layers)
         conditions = model.text_projection(states([text for _, text, _ in asked]))
-        wanted = torch.stack(
-            [masks[i, label] if label >= 0 else torch.zeros_like(masks[i, 0]) for i, _, label in asked]
+        chosen = F.one_hot(label, DECODER_WIDTH).float()
+        choosing = (segmenter.decoder.film_mul(conditions) - chosen).square().sum(1).mean()
+        drawn = segmentation_loss(
+            module["decoder"](hidden, conditions).logits, masks[which, label], 1 - background[which]
         )
-        drawn = segmentation_loss(module["decoder"](hidden, conditions).logits, wanted, 1 - masks[which, 0])
         right = float((logits.argmax(1) == index).float().mean())
-        figures = {"contrast": float(contrast.detach()), "reading": float(reading.detach()),
-                   "dense": float(dense.detach()), "masks": float(drawn.detach()), "right": right}  # fmt: skip
-        return contrast + 2 * reading + 2 * dense + 2 * drawn, figures
+        losses = {"contrast": contrast, "reading": reading, "dense": dense, "choosing": choosing, "masks": drawn}
+        figures = {name: float(value.detach()) for name, value in losses.items()} | {"right": right}
+        return contrast + 2 * reading + 2 * dense + choosing + 2 * drawn, figures
 
     training = Training("clip-vision", module, options, average=0.998)
 
@@ -305,5 +340,5 @@ def retrieval(model: CLIPModel, tokenizer: CLIPTokenizer, groups: int = 10) -> t
 
 
 if __name__ == "__main__":
-    options = arguments(__doc__ or "", text=(1500, 64, 1e-3), vision=(1800, 24, 1.5e-3))
+    options = arguments(__doc__ or "", text=(1500, 64, 1e-3), vision=(3200, 24, 1.5e-3))
     (train_text if options.stage == "text" else train_vision)(options)

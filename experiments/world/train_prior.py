@@ -107,6 +107,8 @@ class Latents:
 def main(options: argparse.Namespace, stage: str) -> None:
     data, noising = Latents(options), scheduler()
     student = build()
+    if options.go_on:
+        student.load_state_dict(UNet2DConditionModel.from_pretrained(FOLDER / "unet").float().state_dict())
     base = CHECKPOINTS / "prior-base.pt"
     if stage == "distil":
         student.load_state_dict(torch.load(base, weights_only=True)["mean"])

@@ -179,7 +179,7 @@ def test_kinds_are_tried_only_where_their_object_is_relevant() -> None:
     striped = {**EVERYTHING, "a flag": 0.0, "a striped flag": 1.0}
     fair = element(run(answers_to_pole, striped), "a striped flag")
     assert fair.verdict is Verdict.UNDECIDED
-    assert fair.reason == "not tried: a flag is not relevant itself"
+    assert fair.reason == "not tried: a flag was not found relevant itself"
     # Exchanged for a plain flag the probability falls only if the classifier asks for stripes.
     wants_stripes = element(run(lambda there: 200 * there("a striped flag") - 2, striped), "a striped flag")
     assert wants_stripes.verdict is Verdict.SPURIOUS

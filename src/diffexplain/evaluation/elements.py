@@ -100,7 +100,7 @@ def judge_elements(
     trials += attempt(kinds, settings.attributes_tried, "kinds of objects")
     for phrase in shown:
         if phrase.kind == "attribute" and phrase.of not in relevant_so_far:
-            reasons[phrase.text] = f"not tried: {phrase.of} is not relevant itself"
+            reasons[phrase.text] = f"not tried: {phrase.of} was not found relevant itself"
 
     adjusted = relevant(trials, settings)
     by_text = {trial.phrase.text: trial for trial in trials}

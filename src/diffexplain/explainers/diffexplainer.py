@@ -70,7 +70,7 @@ class DiffExplainer:
         self,
         prompt: Callable[..., SoftPrompt],
         *,
-        steps: int = 40,
+        steps: int = 30,
         batch: int = 8,
         fresh_latents: bool = True,
         weight_decay: float = 0.0,
