@@ -1,10 +1,11 @@
-"""Model cards of the embedded classifiers, written from what training and the truth table recorded."""
+"""Model cards of classifiers and oracle, written from what training, truth table and gates recorded."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+from diffexplain.world.gates.oracle import oracle_rows
 from diffexplain.world.scenes import SUBJECTS
 from diffexplain.world.truth_table import TRUTH_TABLE_FILE, TruthTable
 from diffexplain.world.worlds import CLASSIFIER_WORLDS
@@ -77,3 +78,34 @@ def _effect_lines(table: TruthTable) -> list[str]:
         interval = f"{measured['low']:+.3f} to {measured['high']:+.3f}"
         lines.append(f"| {class_name} | {attribute} | {value} | {effect:+.3f} | {interval} |")
     return lines
+
+
+def write_oracle_card(folder: Path) -> None:
+    """`README.md` in the oracle's folder, with its gates measured anew."""
+    training = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    lines = [
+        "# Model card: oracle",
+        "",
+        f"A convolutional probe ({training['parameters']:,} parameters, half precision) that reads every"
+        " attribute of a picture of the embedded world. It grades the prior and the autoencoder, and takes no"
+        " part in training or selecting them.",
+        "",
+        "## Data",
+        f"{training['scenes']:,} rendered scenes of the independent world (seed {training['seed'] + 1}),"
+        f" {training['epochs']} epochs, blurred and made noisy at random;"
+        f" {training['reconstructed']:,} of them went through the embedded autoencoder.",
+        "",
+        "## Training",
+        f"AdamW, one-cycle learning rate, {training['steps']} steps, seed {training['seed']},"
+        f" {training['seconds']} s on one busy CPU core. Retrain: `python experiments/world/train_oracle.py`.",
+        "",
+        "## Reached",
+        "Share of held-out renders read right, hidden companions left out:",
+        "",
+        "| attribute | share | gate | n | |",
+        "|---|---|---|---|---|",
+    ]
+    for row in oracle_rows(str(folder)):
+        verdict = "passed" if row.passed else "missed"
+        lines.append(f"| {row.measure} | {row.value:.4f} | {row.relation} {row.gate} | {row.n} | {verdict} |")
+    (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -340,5 +340,5 @@ def retrieval(model: CLIPModel, tokenizer: CLIPTokenizer, groups: int = 10) -> t
 
 
 if __name__ == "__main__":
-    options = arguments(__doc__ or "", text=(1500, 64, 1e-3), vision=(3200, 24, 1.5e-3))
+    options = arguments(__doc__ or "", text=(1500, 64, 1e-3), vision=(2700, 24, 1.5e-3))
     (train_text if options.stage == "text" else train_vision)(options)

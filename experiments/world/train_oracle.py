@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from model_cards import write_oracle_card
 from pixels import degrade, to_tensor
 from safetensors.torch import save_file
 from torch import Tensor
@@ -27,7 +28,7 @@ from diffexplain.world.sampler import World
 SEED_START = 300_000_000
 HIDDEN = -100  # cross_entropy's own mark for "not scored"
 LEARNING_RATE = 3e-3
-RECONSTRUCTED_SHARE = 0.3
+RECONSTRUCTED_SHARE = 0.2
 
 
 def training_set(count: int, seed: int) -> tuple[np.ndarray, Tensor]:
@@ -65,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=60_000)
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--root", type=Path, default=EMBEDDED_ROOT, help="folder of the embedded parts")
     parser.add_argument("--checkpoint", type=Path, default=Path("outputs/world/oracle.pt"))
@@ -113,7 +114,7 @@ def main() -> None:
                 f"step {step + 1}/{steps} loss {loss.item():.3f} {time.monotonic() - started:.0f} s",
                 flush=True,
             )
-        if step % 300 == 299:
+        if step % 250 == 249:
             state = {
                 "oracle": oracle.state_dict(),
                 "optimiser": optimiser.state_dict(),
@@ -137,6 +138,7 @@ def main() -> None:
         "parameters": sum(parameter.numel() for parameter in oracle.parameters()),
     }
     (folder / "training.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    write_oracle_card(folder)
     arguments.checkpoint.unlink(missing_ok=True)
     print(json.dumps(card))
 
