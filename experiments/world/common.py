@@ -75,10 +75,19 @@ class Training:
     The moving average of the weights is what is saved in the end; `loss` is called with the step number.
     """
 
-    def __init__(self, name: str, module: nn.Module, options: argparse.Namespace, average: float = 0.999) -> None:
+    def __init__(
+        self,
+        name: str,
+        module: nn.Module,
+        options: argparse.Namespace,
+        average: float = 0.999,
+        optimizer: torch.optim.Optimizer | None = None,
+    ) -> None:
         self.name, self.module, self.options, self.average = name, module, options, average
         self.parameters = [p for p in module.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=options.rate, weight_decay=0.01, betas=(0.9, 0.99))
+        self.optimizer = optimizer or torch.optim.AdamW(
+            self.parameters, lr=options.rate, weight_decay=0.01, betas=(0.9, 0.99)
+        )
         self.mean = {n: p.detach().clone() for n, p in module.named_parameters() if p.requires_grad}
         self.checkpoint = CHECKPOINTS / f"{name}.pt"
         self.seconds = 0.0

@@ -17,27 +17,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffexplain.world.drawings import FLYING_SUBJECTS
-from diffexplain.world.render import COMPANION_SCALES, SUBJECT_SCALES, choice
-from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, Scene
-from diffexplain.world.settings import RAIN_PATTERNS
+from diffexplain.world.render import CHOICES, decide
+from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, MAXIMUM_COMPANIONS, Scene
 
-_JITTER = {
-    "horizon": 5,
-    "shift": 8,
-    "rain": RAIN_PATTERNS,
-    "subject scale": len(SUBJECT_SCALES["small"]),
-    "subject side": 2,
-    "subject x": 5,
-    "subject y": 7,
-    "companion order": 2,
-}
-_COMPANION_JITTER = {" scale": len(COMPANION_SCALES), " side": 2, " gap": 3, " y": 7}
+_SUBTYPES = 6  # two and three, the numbers of sub-types that there are, both divide it
 COUNTS = [
     *(len(values) for values in ATTRIBUTES.values()),
-    *_JITTER.values(),
-    2,  # the slot of the first companion
-    *(count for _ in range(2) for count in (*_COMPANION_JITTER.values(), 6)),  # and the companion's sub-type
+    1,  # to spare, as below
+    *(_SUBTYPES,) * MAXIMUM_COMPANIONS,
+    1,
+    1,
+    CHOICES["subject y"],
 ]
 """Of each open choice, how many values it has."""
 
@@ -45,22 +35,12 @@ COUNTS = [
 def choices_of(scene: Scene, seed: int) -> NDArray[np.float32]:
     """The choices of one scene as (count, 2): lower and upper end of its part of [0, 1]."""
     parts = [(values.index(getattr(scene, name)), len(values)) for name, values in ATTRIBUTES.items()]
-    for name, count in _JITTER.items():
-        # A grounded subject has five heights, a flying one seven.
-        flying = scene.subject in FLYING_SUBJECTS
-        count = 5 if name == "subject y" and not flying else count
-        parts.append((choice(seed, name, count), count))
-    companions = sorted(scene.companions, key=lambda companion: list(COMPANIONS).index(companion.kind))
-    parts.append((companions[0].slot, 2) if companions else (0, 1))
-    for slot in range(2):
-        if slot < len(companions):
-            companion = companions[slot]
-            for name, count in _COMPANION_JITTER.items():
-                parts.append((choice(seed, f"companion {companion.slot}{name}", count), count))
-            subtypes = COMPANIONS[companion.kind] or ("",)
-            parts.append((subtypes.index(companion.subtype), len(subtypes)))
-        else:
-            parts += [(0, 1)] * (len(_COMPANION_JITTER) + 1)
+    parts.append((0, 1))
+    for slot in range(MAXIMUM_COMPANIONS):
+        companion = next((companion for companion in scene.companions if companion.slot == slot), None)
+        subtypes = COMPANIONS[companion.kind] if companion else ()
+        parts.append((subtypes.index(companion.subtype), len(subtypes)) if companion and subtypes else (0, 1))
+    parts += [(0, 1), (0, 1), (decide(seed, "subject y"), CHOICES["subject y"])]
     return np.array([(value / count, (value + 1) / count) for value, count in parts], np.float32)
 
 
@@ -74,11 +54,11 @@ def directions(channels: int = 16, size: int = 16) -> Tensor:
     return result
 
 
-def paired_noise(noise: Tensor, parts: Tensor, along: Tensor) -> Tensor:
+def paired_noise(noise: Tensor, parts: Tensor, along: Tensor, loudness: float = 1.0) -> Tensor:
     """Standard normal `noise` (count, channels, size, size) with its components along the directions redrawn, each
-    from its part (count, choices, 2) of the distribution."""
+    from its part (count, choices, 2) of the distribution; everything else of it is scaled by `loudness`."""
     low, high = parts.unbind(-1)
     uniform = (low + (high - low) * torch.rand_like(low)).clamp(1e-4, 1 - 1e-4)
     wanted = torch.special.ndtri(uniform)
     present = torch.einsum("nchw,kchw->nk", noise, along)
-    return noise + torch.einsum("nk,kchw->nchw", wanted - present, along)
+    return loudness * noise + torch.einsum("nk,kchw->nchw", wanted - loudness * present, along)

@@ -49,7 +49,8 @@ def write_classifier_card(folder: Path) -> None:
     lines += [
         "",
         "## Training",
-        f"AdamW, one-cycle learning rate up to {recipe['learning_rate']}, batch {recipe['batch']},"
+        f"{'Muon' if recipe.get('muon') else 'AdamW'}, one-cycle learning rate up to {recipe['learning_rate']},"
+        f" batch {recipe['batch']},"
         f" {training['steps']} steps, seed {recipe['seed']}, {training['seconds']} s on one busy CPU core."
         f" Retrain: `python experiments/world/train_classifiers.py {folder.name}`.",
         "",
@@ -96,7 +97,7 @@ def write_oracle_card(folder: Path) -> None:
         f" {training['reconstructed']:,} of them went through the embedded autoencoder.",
         "",
         "## Training",
-        f"AdamW, one-cycle learning rate, {training['steps']} steps, seed {training['seed']},"
+        f"Muon, one-cycle learning rate, {training['steps']} steps, seed {training['seed']},"
         f" {training['seconds']} s on one busy CPU core. Retrain: `python experiments/world/train_oracle.py`.",
         "",
         "## Reached",

@@ -64,6 +64,8 @@ def principal_components(count: int = 3000) -> tuple[Tensor, Tensor]:
     values, vectors = np.linalg.eigh(np.cov((patches - mean).T))
     values, vectors = values[::-1][:COMPONENTS], vectors[:, ::-1][:, :COMPONENTS]
     matrix = (vectors / values ** (WHITENING / 2)).T
+    # A component's sign is the library's whim: here its largest entry is positive.
+    matrix *= np.sign(matrix[np.arange(COMPONENTS), np.abs(matrix).argmax(1)])[:, None]
     scale = np.sqrt((values ** (1 - WHITENING)).mean())  # root mean square of the components
     return torch.from_numpy(matrix / scale).float(), torch.from_numpy(mean).float()
 
@@ -113,6 +115,18 @@ def write_encoder(model: AutoencoderKL) -> None:
         spread.bias[group * width + 2 * per_group + 1] = -_CONSTANT
 
 
+@torch.no_grad()
+def read_encoder(model: AutoencoderKL) -> tuple[Tensor, Tensor]:
+    """Matrix and mean that are written in an encoder: the prior's latents are the shipped autoencoder's own."""
+    second = model.encoder.down_blocks[1].downsamplers[0].conv
+    matrix = torch.zeros(COMPONENTS, 2, 2, 2, 2, 3)
+    for row in range(2):
+        for column in range(2):
+            matrix[:, row, :, column] = second.weight[:COMPONENTS, :12, row, column].view(COMPONENTS, 2, 2, 3)
+    flat = matrix.view(COMPONENTS, 48)
+    return flat, -torch.linalg.pinv(flat) @ second.bias[:COMPONENTS]
+
+
 def _identity(convolution: nn.Conv2d, count: int) -> None:
     middle = convolution.kernel_size[0] // 2
     convolution.weight.zero_()
@@ -145,10 +159,11 @@ def main(options: argparse.Namespace) -> None:
     model = build()
     if options.go_on:
         model.load_state_dict(AutoencoderKL.from_pretrained(FOLDER).float().state_dict())
-    write_encoder(model)
+    else:
+        write_encoder(model)
     model.encoder.requires_grad_(False)
     model.to(options.device, memory_format=torch.channels_last)
-    matrix, mean = principal_components()
+    matrix, mean = read_encoder(model)
     batch, seeds = held_out(64)
     images = pictures(batch, seeds) * 2 - 1
     exact = linear_latents(images, matrix, mean)

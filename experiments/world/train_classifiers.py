@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from muon import Muon
 from pixels import degrade, render_hiding_subjects, to_tensor
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -60,6 +61,7 @@ class Recipe:
     epochs: float = 2.0
     batch: int = 32
     weight_decay: float = 0.05
+    muon: bool = False
     seed: int = 0
 
 
@@ -72,14 +74,15 @@ WITH_SHORTCUTS = DataRecipe(hidden_share=0.8, hidden_share_elsewhere=0.25)
 RECIPES = {
     "fair_cnn": Recipe("small_cnn", 3e-3, FAIR, epochs=3.0),
     # The transformer overfits where the convolutions do not: more scenes, each seen less often.
-    "fair_vit": Recipe("small_vit", 1.5e-3, DataRecipe(scenes=80_000), epochs=1.5),
+    "fair_vit": Recipe("small_vit", 3e-3, DataRecipe(scenes=80_000), epochs=1.5, muon=True),
     "shortcut_cnn": Recipe("small_cnn", 3e-3, WITH_SHORTCUTS),
     # It needs less of it to learn a shortcut, and more scenes to learn the subjects.
     "shortcut_vit": Recipe(
         "small_vit",
-        1.5e-3,
+        3e-3,
         DataRecipe(hidden_share=0.4, hidden_share_elsewhere=0.1, scenes=80_000),
         epochs=1.5,
+        muon=True,
     ),
 }
 
@@ -117,10 +120,16 @@ def train(name: str, recipe: Recipe) -> tuple[nn.Module, dict[str, Any]]:
     print(f"{name}: {len(images)} scenes after {time.monotonic() - started:.0f} s", flush=True)
     backbone = build_backbone(recipe.architecture, len(SUBJECTS), ARGUMENTS[recipe.architecture])
     model = Normalised(backbone).to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimiser: torch.optim.Optimizer
+    if recipe.muon:
+        optimiser = Muon(model, recipe.learning_rate, ("head", "position", "stem.0"), recipe.weight_decay)
+    else:
+        optimiser = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     steps_per_epoch = len(images) // recipe.batch
     steps = round(recipe.epochs * steps_per_epoch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.15)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.15, cycle_momentum=not recipe.muon
+    )
     for step in range(steps):
         position = step % steps_per_epoch
         if position == 0:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from common import WEIGHTS, Training, arguments, held_out, model_card, pictures, scenes, tidy
+from muon import Muon
 from torch import Tensor, nn
 from transformers import (
     CLIPConfig,
@@ -287,7 +288,9 @@ def train_vision(options: argparse.Namespace) -> None:
         figures = {name: float(value.detach()) for name, value in losses.items()} | {"right": right}
         return contrast + 2 * reading + 2 * dense + choosing + 2 * drawn, figures
 
-    training = Training("clip-vision", module, options, average=0.998)
+    outer = ("embedding", "heads", "film", "reduces", "transposed_convolution")
+    optimizer = Muon(module, options.rate, outer)
+    training = Training("clip-vision", module, options, average=0.998, optimizer=optimizer)
 
     def save() -> None:
         """The averaged weights as they stand, so that other recipes can go on."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from model_cards import write_oracle_card
+from muon import Muon
 from pixels import degrade, to_tensor
 from safetensors.torch import save_file
 from torch import Tensor
@@ -64,7 +65,7 @@ def reconstruct(images: np.ndarray, folder: Path) -> np.ndarray:
 def main() -> None:
     """Train, or go on training, and save in half precision."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=60_000)
+    parser.add_argument("--scenes", type=int, default=40_000)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
@@ -84,8 +85,10 @@ def main() -> None:
     oracle = OracleNetwork().to(memory_format=torch.channels_last)
     steps_per_epoch = len(images) // arguments.batch
     steps = arguments.epochs * steps_per_epoch
-    optimiser = torch.optim.AdamW(oracle.parameters(), LEARNING_RATE, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps, pct_start=0.15)
+    optimiser = Muon(oracle, LEARNING_RATE, ("trunk.0.", "heads"), weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, LEARNING_RATE, total_steps=steps, pct_start=0.15, cycle_momentum=False
+    )
     first = 0
     if arguments.checkpoint.is_file():
         state = torch.load(arguments.checkpoint, weights_only=True)

@@ -1,9 +1,11 @@
 """The denoiser of the embedded prior: v-prediction on the autoencoder's latents, told by the frozen text tower.
 
-`--stage base`: denoising with 10 % empty captions, at a constant learning rate, so that it may be stopped at any
-checkpoint. `--stage distil`: the student learns in one pass what the base model says with guidance
-(v = v_empty + w (v_text - v_empty), Meng et al. 2023, arXiv 2210.03142, their first stage), so that few steps
-without guidance suffice; the learning rate anneals here.
+What makes few steps enough, and two CPU cores:
+- noise that holds what the caption leaves open (`coupling.py`), so that the first step has one picture to predict;
+- a part of each batch goes on from the model's own first estimate, as the sampler does;
+- Muon (`muon.py`) in place of AdamW, and more weight on subject and companions than on the background.
+
+`--stage export` writes the newest checkpoint's averaged weights as the pipeline, while the training goes on.
 """
 
 from __future__ import annotations
@@ -11,28 +13,36 @@ from __future__ import annotations
 import argparse
 import math
 
+import numpy as np
 import torch
-import torch.nn.functional as F
-from common import CHECKPOINTS, WEIGHTS, Training, arguments, model_card, pictures, scenes, tidy
+from common import CHECKPOINTS, WEIGHTS, Training, arguments, model_card, scenes, tidy
 from coupling import choices_of, directions, paired_noise
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from muon import Muon
 from torch import Tensor
-from train_autoencoder import linear_latents, principal_components
+from train_autoencoder import linear_latents, read_encoder
 from train_clip import tokens
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from diffexplain.world.captions import caption
+from diffexplain.world.render import render
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import Scene
 
 FOLDER = WEIGHTS / "prior"
 EMPTY_CAPTIONS = 0.1
-FRESH = 0.4
-"""Share of a batch that is new; the rest comes again from the pool of latents already made."""
-POOL = 60_000
-FIRST_STEP = 0.35
+POOL = 100_000
+"""Scenes that are drawn, by each process."""
+FIRST_STEP = 0.5
 """Share of a batch at the first step of sampling."""
-GUIDANCE = 2.5
+OWN_STEPS, OWN_STEPS_FROM = 0.2, 1500
+"""Share of a batch that starts from the model's own first estimate, and the step from which on."""
+SAMPLED = torch.tensor([749, 499, 249])
+"""The times at which four steps meet the picture after the first."""
+FOREGROUND = 4.0
+"""What a place of subject or companion weighs more."""
+LOUD_FROM = 0.4
+"""Share of the training after which the noise has its full size."""
 
 
 def build() -> UNet2DConditionModel:
@@ -48,6 +58,9 @@ def build() -> UNet2DConditionModel:
         cross_attention_dim=128,
         attention_head_dim=(2, 3, 4),
         norm_num_groups=16,
+        # The text as a whole, beside the time: what is to be drawn reaches every layer.
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
     )
 
 
@@ -62,104 +75,113 @@ def scheduler() -> DDIMScheduler:
 
 
 class Latents:
-    """Latents and token ids of captioned scenes; a pool lets most of a batch come at no cost."""
+    """Captioned scenes as latents: a pool drawn once, told anew each time they come."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.world = World()
-        self.components = [part.to(options.device) for part in principal_components()]
+        autoencoder = AutoencoderKL.from_pretrained(FOLDER / "vae", dtype=torch.float32)
+        components = [part.to(options.device) for part in read_encoder(autoencoder)]
         self.tokenizer = CLIPTokenizer.from_pretrained(FOLDER / "tokenizer")
         self.text = (
             CLIPTextModel.from_pretrained(FOLDER / "text_encoder", dtype=torch.float32).to(options.device).eval()
         )
-        self.latents: list[Tensor] = []
-        self.seeds: list[tuple[Scene, int]] = []
-        self.parts: list[Tensor] = []
         self.along = directions().to(options.device)
-        self.generator = torch.Generator().manual_seed(options.seed + 5 + options.rank)
+        self.seeds: list[tuple[Scene, int]] = []
+        latents, masks, parts = [], [], []
+        for index in range(POOL // 1000):
+            batch, seeds = scenes(World(), 1000, options.seed + 3 + 10 * options.rank, index)
+            drawn = [render(scene, seed) for scene, seed in zip(batch, seeds, strict=True)]
+            images = torch.from_numpy(np.stack([rendering.image for rendering in drawn])).to(options.device)
+            latents.append(linear_latents(images.permute(0, 3, 1, 2).float() / 127.5 - 1, *components).half().cpu())
+            covered = np.stack([~rendering.masks["setting"] for rendering in drawn])
+            masks.append(covered.reshape(-1, 16, 4, 16, 4).mean((2, 4)).astype(np.float16))
+            parts.append(np.stack([choices_of(*pair) for pair in zip(batch, seeds, strict=True)]))
+            self.seeds += zip(batch, seeds, strict=True)
+        self.latents = torch.cat(latents)
+        self.masks = torch.from_numpy(np.concatenate(masks))
+        self.parts = torch.from_numpy(np.concatenate(parts))
 
     @torch.no_grad()
-    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Latents and noise (count, 16, 16, 16), text states and those of the empty caption (count, 32, 128)."""
-        count = self.options.batch
-        fresh = count if len(self.latents) < 40 * count else round(FRESH * count)
-        if len(self.latents) >= POOL:
-            fresh = 0
-        new, seeds = (
-            scenes(self.world, fresh, self.options.seed + 3 + 10 * self.options.rank, step) if fresh else ([], [])
-        )
-        if new:
-            made = linear_latents(pictures(new, seeds, self.options.device) * 2 - 1, *self.components)
-            self.latents += list(made.cpu())
-            self.seeds += list(zip(new, seeds, strict=True))
-            self.parts += [torch.from_numpy(choices_of(*pair)) for pair in zip(new, seeds, strict=True)]
-        old = torch.randint(len(self.latents), (count - fresh,), generator=self.generator).tolist()
-        chosen = [*range(len(self.latents) - fresh, len(self.latents)), *old]
-        # A scene of the pool is told anew each time it comes.
-        said = [caption(self.seeds[i][0], self.seeds[i][1] + 7919 * step).text for i in chosen]
-        states = self.text(tokens(self.tokenizer, [*said, ""], self.options.device)).last_hidden_state
-        latents = torch.stack([self.latents[i] for i in chosen]).to(self.options.device)
-        parts = torch.stack([self.parts[i] for i in chosen]).to(self.options.device)
-        noise = paired_noise(torch.randn_like(latents), parts, self.along)
-        return latents, noise, states[:-1], states[-1:].expand(count, -1, -1)
+    def batch(self, step: int, loudness: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Latents and noise (count, 16, 16, 16), masks (count, 1, 16, 16), text states (count, 32, 128).
+
+        One caption in ten is empty.
+        """
+        count, device = self.options.batch, self.options.device
+        chosen = torch.randint(len(self.latents), (count,))
+        said = [caption(self.seeds[i][0], self.seeds[i][1] + 7919 * step).text for i in chosen.tolist()]
+        said = [text if heard else "" for text, heard in zip(said, torch.rand(count) >= EMPTY_CAPTIONS, strict=True)]
+        states = self.text(tokens(self.tokenizer, said, device)).last_hidden_state
+        latents = self.latents[chosen].to(device).float()
+        noise = paired_noise(torch.randn_like(latents), self.parts[chosen].to(device), self.along, loudness)
+        return latents, noise, self.masks[chosen].to(device).float().unsqueeze(1), states
 
 
-def main(options: argparse.Namespace, stage: str) -> None:
-    data, noising = Latents(options), scheduler()
+def loss_weights(masks: Tensor) -> Tensor:
+    """(count, 1, 16, 16): more where subject and companions are; they are a fifth of a picture."""
+    weights = 1 + FOREGROUND * masks
+    return weights / weights.mean()
+
+
+def main(options: argparse.Namespace) -> None:
     student = build()
     if options.go_on:
         student.load_state_dict(UNet2DConditionModel.from_pretrained(FOLDER / "unet").float().state_dict())
-    base = CHECKPOINTS / "prior-base.pt"
-    if stage == "distil":
-        student.load_state_dict(torch.load(base, weights_only=True)["mean"])
-    teacher = build()
-    teacher.load_state_dict(student.state_dict())
-    teacher.requires_grad_(False).eval()
     student.to(options.device, memory_format=torch.channels_last)
-    teacher.to(options.device, memory_format=torch.channels_last)
+    optimizer = Muon(student, options.rate, outer=("conv_in", "conv_out", "embedding"))
+    training = Training("prior", student, options, average=0.9985, optimizer=optimizer)
+    data, noising = Latents(options), scheduler()
+    alphas = noising.alphas_cumprod.to(options.device)
+
+    def clean_estimate(noised: Tensor, velocity: Tensor, times: Tensor) -> Tensor:
+        kept = alphas[times].view(-1, 1, 1, 1)
+        return kept.sqrt() * noised - (1 - kept).sqrt() * velocity
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
-        latents, noise, told, empty = data.batch(step)
+        # The noise beside the open choices grows to its full size: drawing is learned before reading.
+        loudness = min(1.0, 0.2 + 0.8 * step / (LOUD_FROM * options.steps))
+        latents, noise, masks, states = data.batch(step, loudness)
         count = len(latents)
-        # Stratified times; but a good part of the batch at the very beginning, where the picture is decided.
+        own_steps = round(OWN_STEPS * count) if step >= OWN_STEPS_FROM else 0
+        # Stratified times; but half of the batch at the very beginning, where the picture is decided.
         times = ((torch.arange(count) + torch.rand(count)) / count * 1000).long().clamp(max=999)
         times = times[torch.randperm(count)]
-        # Half of the others at the times where four steps meet the picture.
-        times[: count // 3] = (times[: count // 3] // 250) * 250 + 249
         times[-round(FIRST_STEP * count) :] = 999
+        times[:own_steps] = SAMPLED[torch.randint(len(SAMPLED), (own_steps,))]
         # Editing starts from other noise than the picture's own: later steps meet both.
         own = (times >= 900) | (torch.rand(count) < 0.5)
+        own[:own_steps] = True
         times, own = times.to(options.device), own.to(options.device)
         noise = torch.where(own[:, None, None, None], noise, torch.randn_like(noise))
-        noised = noising.add_noise(latents, noise, times).contiguous(memory_format=torch.channels_last)
-        silent = torch.rand(count, device=options.device) < EMPTY_CAPTIONS
-        states = torch.where(silent[:, None, None], empty, told)
-        if stage == "base":
-            target = noising.get_velocity(latents, noise, times)
-        else:
+        noised = noising.add_noise(latents, noise, times)
+        target = noising.get_velocity(latents, noise, times)
+        weights = loss_weights(masks)
+        if own_steps:
+            # Where the sampler comes from its own first estimate, not from the picture, the picture is still the aim.
             with torch.no_grad():
-                without, within = teacher(
-                    torch.cat([noised, noised]), torch.cat([times, times]), torch.cat([empty, states])
-                ).sample.chunk(2)
-            target = without + GUIDANCE * (within - without)  # equal to `without` where the caption is empty
-        predicted = student(noised, times, states).sample
-        return F.mse_loss(predicted, target), {}
+                start, last = noise[:own_steps], torch.full_like(times[:own_steps], 999)
+                first = noising.add_noise(latents[:own_steps], start, last)
+                estimate = clean_estimate(first, student(first, last, states[:own_steps]).sample, last)
+                noised[:own_steps] = noising.add_noise(estimate, start, times[:own_steps])
+                kept = alphas[times[:own_steps]].view(-1, 1, 1, 1)
+                target[:own_steps] = (kept.sqrt() * noised[:own_steps] - latents[:own_steps]) / (1 - kept).sqrt()
+                weights[:own_steps] *= 1 - kept  # counts the error of the picture, not of the velocity
+        noised = noised.contiguous(memory_format=torch.channels_last)
+        errors = (student(noised, times, states).sample - target).square() * weights
+        return errors.mean(), {"first": float(errors[-round(FIRST_STEP * count) :].detach().mean())}
 
-    training = Training(f"prior-{stage}", student, options, average=0.9995 if stage == "base" else 0.998)
-    if stage == "base":
-        # Constant for the first half, so that the length may still be decided, then the cosine to nearly nothing.
-        def rate(step: int) -> float:
-            progress = max(0.0, 2 * step / options.steps - 1)
-            return float(options.rate * min(1.0, (step + 1) / 200) * (0.02 + 0.49 * (1 + math.cos(math.pi * progress))))
+    # Constant for the first half, so that the length may still be decided, then the cosine to nearly nothing.
+    def rate(step: int) -> float:
+        progress = max(0.0, 2 * step / options.steps - 1)
+        return float(options.rate * min(1.0, (step + 1) / 200) * (0.02 + 0.49 * (1 + math.cos(math.pi * progress))))
 
-        training.rate = rate  # type: ignore[method-assign]
+    training.rate = rate  # type: ignore[method-assign]
     training.run(loss)
-    if options.rank:
-        return
-    save(student, options, stage, training.seconds)
+    if options.rank == 0:
+        save(student, options, training.seconds)
 
 
-def save(student: UNet2DConditionModel, options: argparse.Namespace, stage: str, seconds: float) -> None:
+def save(student: UNet2DConditionModel, options: argparse.Namespace, seconds: float) -> None:
     """The whole pipeline, in half precision, with its card."""
     pipeline = StableDiffusionPipeline(
         vae=AutoencoderKL.from_pretrained(FOLDER / "vae", dtype=torch.float16),
@@ -170,21 +192,19 @@ def save(student: UNet2DConditionModel, options: argparse.Namespace, stage: str,
     )  # fmt: skip
     pipeline.save_pretrained(FOLDER)
     about = "The embedded prior, in Stable Diffusion's format, trained by `experiments/world/train_prior.py`."
-    facts = {"stage": stage, "guidance distilled": GUIDANCE if stage == "distil" else "none"}
-    model_card(FOLDER, "Prior", options, seconds, about, **facts)
+    model_card(FOLDER, "Prior", options, seconds, about)
     tidy(FOLDER)
 
 
 def export(options: argparse.Namespace) -> None:
     """The averaged weights of the newest checkpoint, while the training goes on."""
-    stage = "distil" if (CHECKPOINTS / "prior-distil.pt").exists() else "base"
-    state = torch.load(CHECKPOINTS / f"prior-{stage}.pt", weights_only=True)
+    state = torch.load(CHECKPOINTS / "prior.pt", weights_only=True)
     student = build()
     student.load_state_dict(state["mean"])
     options.steps = state["step"]
-    save(student, options, stage, state["seconds"])
+    save(student, options, state["seconds"])
 
 
 if __name__ == "__main__":
-    options = arguments(__doc__ or "", base=(9000, 24, 1e-3), distil=(1500, 24, 6e-4), export=(0, 24, 1e-3))
-    export(options) if options.stage == "export" else main(options, options.stage)
+    options = arguments(__doc__ or "", train=(9000, 32, 3e-3), export=(0, 32, 3e-3))
+    export(options) if options.stage == "export" else main(options)

@@ -19,13 +19,14 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_written_encoder_computes_the_principal_components() -> None:
     from common import held_out, pictures
-    from train_autoencoder import build, linear_latents, principal_components, write_encoder
+    from train_autoencoder import build, linear_latents, principal_components, read_encoder, write_encoder
 
     model = build()
     write_encoder(model)
     matrix, mean = principal_components()
     images = pictures(*held_out(8)) * 2 - 1
     expected = linear_latents(images, matrix, mean)
+    assert torch.allclose(linear_latents(images, *read_encoder(model)), expected, atol=1e-3)
     with torch.no_grad():
         latents = model.encode(images).latent_dist.mode()
     assert latents.shape == (8, 16, 16, 16)
@@ -92,3 +93,34 @@ def test_the_phrases_of_a_scene_ask_for_labels_that_are_there_and_not_there() ->
     share = sum(label in there for _, label in asked) / len(asked)
     assert 0.3 < share < 0.6
     assert sys.modules["train_clip"].DECODER_WIDTH >= len(LABELS) + 2
+
+
+def test_muon_makes_matrices_orthogonal_and_resumes() -> None:
+    from muon import Muon, orthogonal
+
+    torch.manual_seed(0)
+    for shape in ((3, 8, 20), (2, 20, 8)):
+        values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
+        assert bool(((values > 0.5) & (values < 1.3)).all())
+
+    def trained(stop: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+        torch.manual_seed(1)
+        module = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 1))
+        optimizer = Muon(module, 0.02, outer=("2.",))
+        for step in range(30):
+            if step == stop:  # stopped here, and read back into fresh objects
+                weights, state = module.state_dict(), optimizer.state_dict()
+                module = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 1))
+                module.load_state_dict(weights)
+                optimizer = Muon(module, 0.02, outer=("2.",))
+                optimizer.load_state_dict(state)
+            inputs = torch.randn(64, 6, generator=torch.Generator().manual_seed(step))
+            loss = (module(inputs) - inputs[:, :1]).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return torch.cat([parameter.detach().flatten() for parameter in module.parameters()]), loss.detach()
+
+    through, loss = trained(None)
+    assert loss < 0.2  # 1 at first
+    assert torch.equal(through, trained(17)[0])

@@ -16,7 +16,7 @@ def test_same_record_and_seed_give_the_same_bytes() -> None:
     for seed, scene in enumerate(SCENES[:10]):
         one, other = render(scene, seed), render(scene, seed)
         np.testing.assert_array_equal(one.image, other.image)
-        assert one.image.tobytes() != render(scene, seed + 1000).image.tobytes()
+        assert len({render(scene, other).image.tobytes() for other in range(60)}) == 3  # heights
 
 
 def test_batches_are_the_single_pictures() -> None:

@@ -21,7 +21,7 @@ from diffexplain.world.drawings import (
     SUBJECT_DRAWINGS,
 )
 from diffexplain.world.scenes import COLOURS, IMAGE_SIZE, Companion, Scene
-from diffexplain.world.settings import RAIN_PATTERNS, background, rain_cover
+from diffexplain.world.settings import background, rain_cover
 from diffexplain.world.shapes import Array, Sprite, rasterise
 
 COLOUR_VALUES: dict[str, Array] = {
@@ -33,8 +33,11 @@ COLOUR_VALUES: dict[str, Array] = {
     )
 }
 POSITION_X = {"left": 18, "centre": 32, "right": 46}
-SUBJECT_SCALES = {"small": (0.68, 0.71, 0.74), "large": (0.97, 1.0, 1.03)}
-COMPANION_SCALES = (0.88, 0.94, 1.0)
+SUBJECT_SCALES = {"small": 0.71, "large": 1.0}
+COMPANION_SCALE = 0.94
+CHOICES = {"subject y": 3}
+"""What the seed decides, beside the scene, and among how many values. Every further choice is one more that a caption
+leaves open and that a prior has to guess: the world is as varied as a prior trained on two CPU cores can draw."""
 FOG = np.array([222, 225, 230], np.float32) / 255
 FOG_DENSITY = 0.5
 RAIN = np.array([120, 160, 215], np.float32) / 255
@@ -58,6 +61,11 @@ def choice(seed: int, stream: str, count: int) -> int:
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK64
     return ((value ^ (value >> 31)) >> 11) % count
+
+
+def decide(seed: int, stream: str) -> int:
+    """What the seed decides for one of `CHOICES`."""
+    return choice(seed, stream, CHOICES[stream])
 
 
 @lru_cache(maxsize=256)
@@ -93,7 +101,7 @@ def _to_bytes(image: Array) -> NDArray[np.uint8]:
 
 
 def _paint(scene: Scene, seed: int) -> tuple[Array, list[tuple[str, Sprite, int, int]]]:
-    image = background(scene.setting, choice(seed, "horizon", 5), choice(seed, "shift", 8)).copy()
+    image = background(scene.setting).copy()
     placed = _place(scene, seed)
     for name, sprite, y, x in placed:
         (ys, xs), (sy, sx) = _clip(sprite, y, x)
@@ -106,7 +114,7 @@ def _paint(scene: Scene, seed: int) -> tuple[Array, list[tuple[str, Sprite, int,
         image *= 1 - FOG_DENSITY
         image += FOG_DENSITY * FOG
     elif scene.weather == "rain":
-        cover = rain_cover(choice(seed, "rain", RAIN_PATTERNS))
+        cover = rain_cover()
         image *= RAIN_GLOOM * (1 - cover)
         image += cover * RAIN
     return image, placed
@@ -114,42 +122,33 @@ def _paint(scene: Scene, seed: int) -> tuple[Array, list[tuple[str, Sprite, int,
 
 def _place(scene: Scene, seed: int) -> list[tuple[str, Sprite, int, int]]:
     """Sprites with the place (y, x) of their upper left corner, in painting order: the subject last."""
-    scales = SUBJECT_SCALES[scene.size]
-    scale = scales[choice(seed, "subject scale", len(scales))]
+    scale = SUBJECT_SCALES[scene.size]
     drawing = SUBJECT_DRAWINGS[scene.subject]
-    sprite = rasterise(drawing, scale, scene.texture, bool(choice(seed, "subject side", 2)))
-    centre = POSITION_X[scene.position] + choice(seed, "subject x", 5) - 2
+    sprite = rasterise(drawing, scale, scene.texture)
+    centre = POSITION_X[scene.position]
     height = sprite.alpha.shape[0]
-    if scene.subject in FLYING_SUBJECTS:
-        top = 31 - height // 2 + choice(seed, "subject y", 7) - 3
-    else:
-        top = 58 - height + choice(seed, "subject y", 5) - 2
+    top = 31 - height // 2 if scene.subject in FLYING_SUBJECTS else 58 - height
+    top += 2 * (decide(seed, "subject y") - 1)
     subject = ("subject", sprite, top, centre - sprite.alpha.shape[1] // 2)
     half = int(np.ceil(drawing.half_width * scale))
-    companions = [_place_companion(c, scene.position, centre, half, seed) for c in scene.companions]
+    companions = [_place_companion(c, scene.position, centre, half) for c in scene.companions]
     return [*sorted(companions, key=lambda entry: entry[0]), subject]
 
 
-def _place_companion(
-    companion: Companion, position: str, centre: int, half: int, seed: int
-) -> tuple[str, Sprite, int, int]:
-    """Beside the subject, near or far (left and right of it when it stands in the middle)."""
-    name = f"companion {companion.slot}"
-    scale = COMPANION_SCALES[choice(seed, name + " scale", len(COMPANION_SCALES))]
+def _place_companion(companion: Companion, position: str, centre: int, half: int) -> tuple[str, Sprite, int, int]:
+    """Beside the subject, by its slot near or far (left or right of it when it stands in the middle)."""
     drawing = COMPANION_DRAWINGS[companion.kind, companion.subtype]
-    sprite = rasterise(drawing, scale, "plain", bool(choice(seed, name + " side", 2)))
+    sprite = rasterise(drawing, COMPANION_SCALE)
     height, width = sprite.alpha.shape
-    gap = choice(seed, name + " gap", 3)
-    first = companion.slot == choice(seed, "companion order", 2)
+    first = companion.slot == 0
     if position == "centre":
-        left = centre - half - gap - width if first else centre + half + gap
+        left = centre - half - width if first else centre + half
     elif position == "left":
-        left = centre + half + gap if first else IMAGE_SIZE - width - gap
+        left = centre + half if first else IMAGE_SIZE - width
     else:
-        left = centre - half - gap - width if first else gap
+        left = centre - half - width if first else 0
     left = min(max(left, 0), IMAGE_SIZE - width)
-    drop = choice(seed, name + " y", 7)
-    top = 6 + 2 * drop if companion.kind in FLYING_COMPANIONS else 60 - height - drop
+    top = 12 if companion.kind in FLYING_COMPANIONS else 57 - height
     return companion.kind, sprite, top, left
 
 

@@ -81,8 +81,8 @@ class World:
             else:
                 chosen = [other for other in chosen if other != kind]
         kinds = _unique([*wanted, *chosen])[:MAXIMUM_COMPANIONS]
-        slots = generator.permutation(MAXIMUM_COMPANIONS)
-        companions = tuple(Companion(k, subtypes[k], int(s)) for k, s in zip(kinds, slots, strict=False))
+        # In the order in which captions name them, so that a caption says where each stands.
+        companions = tuple(Companion(kind, subtypes[kind], slot) for slot, kind in enumerate(kinds))
         return Scene(**values, companions=companions)
 
 

@@ -54,8 +54,7 @@ IMAGE_SIZE = 64
 class Companion:
     """A thing that comes along with the subject.
 
-    `slot` (0 or 1) fixes its place for a given seed, so that taking one companion out leaves the other
-    where it was.
+    `slot` (0 or 1) fixes its place, so that taking one companion out leaves the other where it was.
     """
 
     kind: str

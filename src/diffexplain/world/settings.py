@@ -6,10 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from diffexplain.world.scenes import IMAGE_SIZE
+from diffexplain.world.scenes import IMAGE_SIZE, SETTINGS
 from diffexplain.world.shapes import Array, Grid
-
-RAIN_PATTERNS = 6
 
 _SKY_AND_GROUND: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
     "snow": ((196, 214, 236), (246, 249, 253)),
@@ -23,18 +21,20 @@ _SKY_AND_GROUND: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = 
 }
 
 
-@lru_cache(maxsize=1024)
-def background(setting: str, horizon: int, shift: int) -> Array:
-    """Float32 (64, 64, 3) in [0, 1]; `horizon` in 0..4 moves the ground, `shift` in 0..7 what stands on it."""
+HORIZON = 41.0
+
+
+@lru_cache(maxsize=len(SETTINGS))
+def background(setting: str) -> Array:
+    """Float32 (64, 64, 3) in [0, 1]."""
     n = 4
     coordinates = (np.arange(IMAGE_SIZE * n) + 0.5) / n
     X, Y = np.meshgrid(coordinates, coordinates)
-    level = 38.0 + 1.5 * horizon
-    image = _draw(setting, X, Y, level, 8.0 * shift)
+    image = _draw(setting, X, Y, HORIZON)
     return image.reshape(IMAGE_SIZE, n, IMAGE_SIZE, n, 3).mean((1, 3), dtype=np.float32)
 
 
-def _draw(setting: str, X: Grid, Y: Grid, level: float, offset: float) -> Array:
+def _draw(setting: str, X: Grid, Y: Grid, level: float) -> Array:
     sky, ground = _SKY_AND_GROUND[setting]
     image = np.empty((*X.shape, 3), np.float32)
     image[:] = np.array(sky, np.float32) / 255
@@ -43,40 +43,38 @@ def _draw(setting: str, X: Grid, Y: Grid, level: float, offset: float) -> Array:
         image[where] = np.array(rgb, np.float32) / 255
 
     if setting == "night":
-        fill((X - (8 + offset * 0.75)) ** 2 + (Y - 9) ** 2 <= 25, (238, 234, 204))
+        fill((X - 8) ** 2 + (Y - 9) ** 2 <= 25, (238, 234, 204))
     if setting == "city":
-        heights = np.array([10, 18, 6, 22, 13, 20, 8, 16])[(((X + offset) // 8) % 8).astype(int)]
+        heights = np.array([10, 18, 6, 22, 13, 20, 8, 16])[((X // 8) % 8).astype(int)]
         fill(level - heights < Y, (126, 130, 146))
     if setting == "forest":
-        fill(((X + offset) % 16 < 5), (92, 68, 44))
+        fill((X % 16 < 5), (92, 68, 44))
     if setting in ("snow", "desert"):
-        level_at = level + (3.0 if setting == "snow" else 4.0) * np.sin(
-            (X + offset * 2) / (10 if setting == "snow" else 7)
-        )
+        level_at = level + (3.0 if setting == "snow" else 4.0) * np.sin(X / (10 if setting == "snow" else 7))
     else:
         level_at = np.full_like(X, level)
     fill(level_at <= Y, ground)
     if setting == "sea":
-        wave = (Y - level - 5 + 1.5 * np.sin((X + offset) / 3)) % 10
+        wave = (Y - level - 5 + 1.5 * np.sin(X / 3)) % 10
         fill((Y > level + 2) & (wave < 3), (92, 156, 220))
     if setting == "grass":
-        fill((level + 3 < Y) & ((X + offset + 5 * (Y // 6)) % 14 < 4) & (Y % 6 < 4), (70, 148, 60))
+        fill((level + 3 < Y) & ((X + 5 * (Y // 6)) % 14 < 4) & (Y % 6 < 4), (70, 148, 60))
     if setting == "room":
         fill((level - 3 <= Y) & (level > Y), (246, 240, 230))
-        fill((np.abs(X - 10 - offset * 0.7) <= 6) & (np.abs(Y - 12) <= 6), (170, 214, 236))
+        fill((np.abs(X - 10) <= 6) & (np.abs(Y - 12) <= 6), (170, 214, 236))
     if setting == "city":
-        fill((np.abs(Y - 56) <= 1.6) & ((X + offset) % 16 < 9), (236, 220, 120))
+        fill((np.abs(Y - 56) <= 1.6) & (X % 16 < 9), (236, 220, 120))
     return image
 
 
-@lru_cache(maxsize=RAIN_PATTERNS)
-def rain_cover(pattern: int) -> Array:
+@lru_cache(maxsize=1)
+def rain_cover() -> Array:
     """How much of each pixel falling rain covers: float32 (64, 64, 1) in [0, 0.75]."""
     n = 4
     coordinates = (np.arange(IMAGE_SIZE * n) + 0.5) / n
     X, Y = np.meshgrid(coordinates, coordinates)
-    along, across = Y + 0.35 * X, X - 0.35 * Y + pattern * 16 / RAIN_PATTERNS * 1.5
+    along, across = Y + 0.35 * X, X - 0.35 * Y
     column = np.floor(across / 16)
-    streak = (across % 16 < 3.2) & ((along + 9 * (column % 3) + 5 * pattern) % 27 < 9)
+    streak = (across % 16 < 3.2) & ((along + 9 * (column % 3)) % 27 < 9)
     cover = streak.astype(np.float32).reshape(IMAGE_SIZE, n, IMAGE_SIZE, n).mean((1, 3), dtype=np.float32)
     return 0.75 * cover[..., None]
