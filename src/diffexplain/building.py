@@ -1,7 +1,7 @@
 """Building the object that a part of the configuration describes: ``_target_`` and its arguments.
 
-Only classes and functions of this package, and of packages that the user names under ``plugins``, are
-called; a configuration from elsewhere must not run anything else.
+Only classes and functions of this package that are parts of a run, and of packages that the user names under
+``plugins``, are called; a configuration from elsewhere must not run anything else.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from typing import Any
 from diffexplain.errors import UserError
 
 TARGET = "_target_"
-PACKAGE = "diffexplain"
+PARTS = tuple(
+    f"diffexplain.{part}"
+    for part in ("classifiers", "diffusion", "evaluation", "explainers", "logging", "prompts", "segmentation")
+)
+"""Where the parts of a run are. The rest of the package is not for a configuration to call: `build` itself would take
+other plugins, and a command writes files or reaches the network."""
 
 
 def build(
@@ -25,6 +30,8 @@ def build(
     where: str = "",
 ) -> Any:
     """Call ``node``'s ``_target_`` with ``arguments`` and with the node's other keys.
+
+    A part that looks names up itself takes ``plugins``, and is given those of the run.
 
     Args:
         node: of the configuration.
@@ -37,6 +44,10 @@ def build(
     """
     function = locate(str(node[TARGET]), plugins, where)
     options = {key: value for key, value in node.items() if key != TARGET and key not in without}
+    if "plugins" in options:
+        raise UserError("The packages that may be called are named by the run alone.", given=f"{where}.plugins")
+    if "plugins" in inspect.signature(function).parameters:
+        options["plugins"] = tuple(plugins)
     _check_options(function, len(arguments), options, where)
     return function(*arguments, **options)
 
@@ -47,12 +58,31 @@ def locate(name: str, plugins: Sequence[str] = (), where: str = "") -> Callable[
     Raises:
         UserError: it is not there, or belongs to no allowed package.
     """
-    allowed = (PACKAGE, *plugins)
-    key = f"{where}.{TARGET}" if where else TARGET
-    if not _belongs(name, allowed):
-        message = f"{key} must be in {PACKAGE} or in a package that `plugins` names."
-        raise UserError(message, given=name, accepted=allowed)
+    found = find(name, plugins, where)
+    allowed = (*PARTS, *plugins)
+    # `diffexplain.classifiers.classifier.json.loads` begins with an allowed name too: what counts is where it was
+    # defined. A partial's or a wrapper's home is functools, an inherited method's its own class's.
+    home = getattr(found, "__module__", None) or getattr(getattr(found, "__func__", None), "__module__", "")
+    if not callable(found) or not _belongs(f"{home}.", allowed):
+        raise UserError(f"{_key(where)} must be a class or function of {' or '.join(allowed)}.", given=name)
+    function: Callable[..., Any] = found
+    return function
+
+
+def find(name: str, plugins: Sequence[str] = (), where: str = "") -> Any:
+    """What has the dotted ``name`` in an allowed package, of whatever kind; it is not called.
+
+    Raises:
+        UserError: it is not there, or the name is of no allowed package.
+    """
+    allowed = (*PARTS, *plugins)
+    key = _key(where)
     parts = name.split(".")
+    # No private name: `__globals__` and the like lead everywhere.
+    if not _belongs(name, allowed) or any(not part or part.startswith("_") for part in parts):
+        raise UserError(
+            f"{key} must be a part of a run, or in a package that `plugins` names.", given=name, accepted=allowed
+        )
     found: Any = None
     for count in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:count])
@@ -69,12 +99,12 @@ def locate(name: str, plugins: Sequence[str] = (), where: str = "") -> Callable[
         found = getattr(found, part, None)
         if found is None:
             raise UserError(f"{key} names nothing.", given=part, accepted=known)
-    # `diffexplain.app.os.system` begins with an allowed name too: what counts is where it was defined.
-    home = getattr(found, "__module__", None) or getattr(getattr(found, "__func__", None), "__module__", "")
-    if not callable(found) or not _belongs(f"{home}.", allowed):
-        raise UserError(f"{key} must be a class or function of {' or '.join(allowed)}.", given=name)
-    function: Callable[..., Any] = found
-    return function
+    return found
+
+
+def _key(where: str) -> str:
+    """The key that holds the name: ``where`` itself if it is dotted, else the ``_target_`` of that part."""
+    return where if "." in where else f"{where}.{TARGET}" if where else TARGET
 
 
 def _belongs(name: str, packages: Sequence[str]) -> bool:

@@ -26,12 +26,16 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from diffexplain.errors import UserError
+from diffexplain.torchvision_weights import torchvision_weights
 
 FOLDER = Path(__file__).parents[2] / "conf"
 """The repository's ``conf/``: the package is installed in editable form."""
 
 OWN_FOLDERS = "paths.configs"
 """Key of the user's own configuration folders, in which choices are found beside those in ``conf/``."""
+
+TEXT_OR_LIST = ("classifier.labels",)
+"""Keys whose value may be a list in place of text."""
 
 HELP = "python run.py --help"
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./:@-]*")
@@ -149,6 +153,9 @@ def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{key}", value
 
 
+OmegaConf.register_new_resolver("torchvision_weights", torchvision_weights, replace=True)
+
+
 @lru_cache(maxsize=16)
 def _compose(choices: tuple[str, ...], folders: tuple[Path, ...], state: tuple[Any, ...]) -> DictConfig:
     """What Hydra composes of ``choices``; ``state`` is that of the files, so that edits are noticed.
@@ -185,6 +192,11 @@ def _plain(composed: DictConfig) -> dict[str, Any]:
 
 
 def _cannot_compose(error: Exception) -> UserError:
+    cause: BaseException | None = error
+    while cause is not None:  # What a resolver has said is wrapped several times.
+        if isinstance(cause, UserError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
     reason = " ".join(str(error).split())
     return UserError(f"The configuration cannot be composed: {reason}", hint=HELP)
 
@@ -247,7 +259,7 @@ def _check_value(override: Override, reference: Mapping[str, Any], config: dict[
         _set(config, key, float(value))
     elif wanted is str and type(value) in (int, float, bool):
         _set(config, key, override.get_value_string())
-    elif type(value) is not wanted:
+    elif type(value) is not wanted and not (key in TEXT_OR_LIST and isinstance(value, str | list)):
         raise UserError(f"{key} must be {_TYPES.get(wanted, 'text')}.", given=override.get_value_string())
 
 

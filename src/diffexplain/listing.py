@@ -7,11 +7,12 @@ from typing import Any
 
 import yaml
 
-from diffexplain import configuration, paths
+from diffexplain import app, configuration
 from diffexplain.errors import UserError
-from diffexplain.target import Labels
+from diffexplain.fetching.page import weights_page
+from diffexplain.labels import classifier_labels
 
-SUBJECTS = ("classes", "units", "choices")
+SUBJECTS = ("classes", "units", "choices", "weights")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str]) -> int:
         lines = units(overrides)
     elif subject == "choices":
         lines = choices()
+    elif subject == "weights":
+        lines = [weights_page()]
     else:
         raise UserError("There is no such list.", given=subject, accepted=SUBJECTS, hint="diffexplain --help")
     print("\n".join(lines))
@@ -35,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def classes(overrides: Sequence[str]) -> list[str]:
     """Index, name, WordNet id and synonyms of every class of the classifier that ``overrides`` choose."""
-    labels = Labels.load(paths.resolve_file(configuration.compose(overrides)["classifier"]["labels"]))
+    labels = classifier_labels(configuration.compose(overrides)["classifier"])
     return table(
         ("index", "name", "wnid", "synonyms"),
         [(str(c.index), c.name, c.wnid or "", ", ".join(c.synonyms)) for c in labels.classes],
@@ -44,10 +47,11 @@ def classes(overrides: Sequence[str]) -> list[str]:
 
 def units(overrides: Sequence[str]) -> list[str]:
     """Module and number of channels of every unit of the classifier, without reading its weights."""
-    classifier = configuration.compose(overrides)["classifier"]
-    from diffexplain.classifiers import build_meta, unit_modules
-
-    channels = unit_modules(build_meta(classifier["folder"]))
+    config = configuration.compose(overrides)
+    channels = app.shapes(config["classifier"], config["plugins"])
+    if channels is None:
+        message = "This classifier's units are known only when it is loaded: what loads it takes no `meta`."
+        raise UserError(message, given=config["classifier"]["name"])
     return table(
         ("module", "channels", "target"),
         [(module, str(count), f"unit:{module}:<0 to {count - 1}>") for module, count in channels.items()],

@@ -8,13 +8,15 @@ from diffexplain.errors import UserError
 
 EMBEDDED_PREFIX = "embedded:"
 EMBEDDED_ROOT = Path(__file__).parent / "world" / "weights"
+DATA_ROOT = Path(__file__).parent / "data"
+"""Embedded lists that have nothing to do with the world: class names, phrases."""
 
 
 def resolve_path(text: str) -> Path:
     """The path that ``text`` names, whether or not it exists.
 
-    ``embedded:prior`` is the package's ``world/weights/prior``; anything else is an absolute path or
-    one relative to the current directory, with ``~`` expanded.
+    ``embedded:prior`` is the package's ``world/weights/prior``, ``embedded:imagenet_labels.json`` is in its
+    ``data``; anything else is an absolute path or one relative to the current directory, with ``~`` expanded.
 
     Raises:
         UserError: an embedded name that leaves the package.
@@ -22,10 +24,16 @@ def resolve_path(text: str) -> Path:
     if not text.startswith(EMBEDDED_PREFIX):
         return Path(text).expanduser().absolute()
     name = text[len(EMBEDDED_PREFIX) :]
-    path = EMBEDDED_ROOT / name
-    if not name or not path.resolve().is_relative_to(EMBEDDED_ROOT.resolve()):
+    root = DATA_ROOT if name and (DATA_ROOT / name).is_file() else EMBEDDED_ROOT
+    path = root / name
+    if not name or not path.resolve().is_relative_to(root.resolve()):
         raise UserError("No such embedded name.", given=text, accepted=embedded_names())
     return path
+
+
+def is_folder(text: str) -> bool:
+    """Whether ``text`` names an existing folder, embedded or the user's; nothing is looked for elsewhere."""
+    return text.startswith(EMBEDDED_PREFIX) or resolve_path(text).is_dir()
 
 
 def resolve_folder(text: str) -> Path:
@@ -57,7 +65,9 @@ def embedded_names() -> list[str]:
     if not EMBEDDED_ROOT.is_dir():
         return []
     entries = sorted(EMBEDDED_ROOT.iterdir()) + sorted(EMBEDDED_ROOT.glob("classifiers/*"))
-    return [EMBEDDED_PREFIX + entry.relative_to(EMBEDDED_ROOT).as_posix() for entry in entries]
+    names = [entry.relative_to(EMBEDDED_ROOT).as_posix() for entry in entries]
+    names += sorted(entry.name for entry in DATA_ROOT.glob("*"))
+    return [EMBEDDED_PREFIX + name for name in names]
 
 
 def _missing(sort: str, text: str, path: Path) -> UserError:

@@ -106,12 +106,13 @@ class ResolvedTarget:
 
 @dataclass(frozen=True)
 class Label:
-    """One class of a classifier; ``wnid`` is its WordNet id where there is one."""
+    """One class of a classifier; ``wnid`` is its WordNet id where there is one, ``slug`` a plain unmistakable name."""
 
     index: int
     name: str
     wnid: str | None = None
     synonyms: tuple[str, ...] = ()
+    slug: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class Labels:
 
     @staticmethod
     def from_mapping(content: Mapping[str, Any]) -> Labels:
-        """Labels from ``{"name": ..., "classes": [{"index", "name", "wnid", "synonyms"}, ...]}``.
+        """Labels from ``{"name": ..., "classes": [{"index", "name", "wnid", "synonyms", "slug"}, ...]}``.
 
         Raises:
             ValueError: the indices are not 0, 1, 2, ...
@@ -151,6 +152,7 @@ class Labels:
                 name=str(entry["name"]),
                 wnid=entry.get("wnid"),
                 synonyms=tuple(entry.get("synonyms") or ()),
+                slug=str(entry.get("slug") or ""),
             )
             for entry in content["classes"]
         )
@@ -167,7 +169,7 @@ class Labels:
         return tuple(label.name for label in self.classes)
 
     def resolve(self, text: str) -> int:
-        """The index of the class that ``text`` names by index, WordNet id, name or synonym.
+        """The index of the class that ``text`` names by index, WordNet id, name, slug or synonym.
 
         Case, spaces, underscores and hyphens do not matter. A name goes before a synonym.
 
@@ -184,7 +186,7 @@ class Labels:
             found = [label.index for label in self.classes if label.wnid == text]
         else:
             wanted = _folded(text)
-            found = [label.index for label in self.classes if _folded(label.name) == wanted]
+            found = [label.index for label in self.classes if wanted in (_folded(label.name), _folded(label.slug))]
             found = found or [
                 label.index for label in self.classes if wanted in [_folded(synonym) for synonym in label.synonyms]
             ]

@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from diffexplain.classifiers import Classifier, build_meta, load_classifier, unit_modules
+from diffexplain.classifiers import Classifier, Preprocessing, load_classifier, unit_modules
 from diffexplain.classifiers.architectures import build_backbone
+from diffexplain.classifiers.units import channel_means
 from diffexplain.errors import UserError
 from diffexplain.target import Labels
 
@@ -60,7 +61,8 @@ class RedAndGreen(nn.Module):
 @pytest.fixture
 def by_hand(folder: Path) -> Classifier:
     labels = Labels.load(folder / "labels.json")
-    return Classifier(RedAndGreen(), labels, "by hand", 4, mean=[0.5, 0.0, 0.0], std=[0.25, 1.0, 1.0])
+    preprocessing = Preprocessing((4, 4), mean=[0.5, 0.0, 0.0], std=[0.25, 1.0, 1.0], bytes_between=False)
+    return Classifier(RedAndGreen(), labels, "by hand", preprocessing)
 
 
 def test_preprocessing_and_activation_known_by_hand(by_hand: Classifier) -> None:
@@ -95,7 +97,7 @@ def test_loading_twice_gives_the_same_logits(folder: Path) -> None:
 def test_units_are_known_without_weights(folder: Path) -> None:
     classifier = load_classifier(str(folder))
     (folder / "model.safetensors").unlink()
-    meta = build_meta(str(folder))
+    meta = load_classifier(str(folder), meta=True)
     assert all(parameter.is_meta for parameter in meta.parameters())
     units = unit_modules(meta)
     assert units == unit_modules(classifier)
@@ -115,6 +117,54 @@ def test_activation_leaves_no_hook_behind(folder: Path) -> None:
 def test_unknown_module_is_a_user_error(folder: Path) -> None:
     with pytest.raises(UserError):
         load_classifier(str(folder)).activation(torch.rand(1, 3, 64, 64), "heads", 0)
+
+
+class InPlace(nn.Module):
+    """A convolution that subtracts one, and a rectification that overwrites its output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 3, 1)
+        self.convolution.weight.data = torch.zeros(3, 3, 1, 1)
+        self.convolution.bias.data = -torch.ones(3)
+        self.rectification = nn.ReLU(inplace=True)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.rectification(self.convolution(images)).sum(dim=(2, 3))
+
+
+def test_a_unit_is_read_before_the_next_module_overwrites_it(folder: Path) -> None:
+    labels = Labels.load(folder / "labels.json")
+    classifier = Classifier(InPlace(), labels, "in place", Preprocessing((4, 4)))
+    images = torch.rand(2, 3, 4, 4)
+    assert classifier.activation(images, "convolution", 0).tolist() == [-1, -1]
+    assert classifier.activation(images, "rectification", 0).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("module", "output", "means"),
+    [
+        (nn.Conv2d(1, 1, 1), torch.ones(2, 5, 3, 3), 5),
+        (nn.Identity(), torch.ones(2, 3, 3, 5), 5),  # Swin's and ConvNeXt's blocks have channels last.
+        (nn.Identity(), torch.ones(2, 3, 3, 3), 3),
+        (nn.Identity(), torch.ones(2, 7, 5), 5),  # Tokens.
+        (nn.Identity(), (torch.ones(2, 7, 5), None), 5),
+        (nn.Identity(), torch.ones(2, 5), 5),
+        (nn.Identity(), torch.ones(8, 7, 5), None),  # Windows of two images, in the batch's place.
+        (nn.Identity(), torch.ones(2), None),
+        (nn.Identity(), None, None),
+    ],
+)
+def test_channels_of_an_output(module: nn.Module, output: object, means: int | None) -> None:
+    found = channel_means(module, output, 2)
+    assert found is None if means is None else found is not None and found.tolist() == [[1.0] * means] * 2
+
+
+def test_channels_are_told_from_positions() -> None:
+    marked = torch.zeros(1, 3, 3, 3)
+    marked[..., 0] = 1
+    assert channel_means(nn.Linear(3, 3), marked, 1).tolist() == [[1, 0, 0]]
+    assert channel_means(nn.Conv2d(3, 3, 1), marked.permute(0, 3, 1, 2), 1).tolist() == [[1, 0, 0]]
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "labels.json"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from tests.tiny import TOKENS, tiny_tokenizer
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPSegProcessor, ViTImageProcessor
 
@@ -132,3 +134,20 @@ def test_calibration_lies_beside_the_weights(tmp_path: Path) -> None:
 def test_a_folder_without_a_model_is_a_users_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No CLIPSeg"):
         Segmenter.load(str(tmp_path))
+
+
+def test_damaged_and_foreign_weights_are_a_users_error(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    weights = copy / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"(?s)model\.safetensors.*cut off"):
+        Segmenter.load(str(copy))
+    save_file({"head.weight": torch.ones(2, 3)}, weights)
+    with pytest.raises(UserError, match="expected: CLIPSeg with"):
+        Segmenter.load(str(copy))
+    network = tiny_model().state_dict() | {"decoder.reduces.0.weight": torch.ones(3, 3)}
+    save_file({name: value.contiguous() for name, value in network.items()}, weights)
+    with pytest.raises(UserError, match=r"decoder\.reduces\.0\.weight|mismatch|size"):
+        Segmenter.load(str(copy))

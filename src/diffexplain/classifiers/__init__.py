@@ -1,6 +1,32 @@
-"""Classifiers to be explained: one frozen wrapper, and a loader of embedded or user folders."""
+"""Classifiers to be explained: one frozen wrapper, and a loader for every place that they come from.
 
-from diffexplain.classifiers.classifier import Classifier, build_meta, load_classifier
+A loader is called with the keys of its configuration; of `labels`, `weights`, `model` and `plugins` with those that
+it has parameters for. If it takes `meta=True`, it gives modules and shapes on the meta device without reading weights.
+"""
+
+from diffexplain.classifiers.caffenet import load_caffenet
+from diffexplain.classifiers.checkpoint import load_checkpoint
+from diffexplain.classifiers.classifier import Classifier, load_classifier
+from diffexplain.classifiers.clip import load_clip, load_open_clip
+from diffexplain.classifiers.huggingface import load_huggingface
+from diffexplain.classifiers.preprocessing import Preprocessing
+from diffexplain.classifiers.robust_resnet50 import load_robust_resnet50
+from diffexplain.classifiers.timm_models import load_efficientnet_lite0, load_timm
+from diffexplain.classifiers.torchvision_models import load_torchvision
 from diffexplain.classifiers.units import unit_modules
 
-__all__ = ["Classifier", "build_meta", "load_classifier", "unit_modules"]
+__all__ = [
+    "Classifier",
+    "Preprocessing",
+    "load_caffenet",
+    "load_checkpoint",
+    "load_classifier",
+    "load_clip",
+    "load_efficientnet_lite0",
+    "load_huggingface",
+    "load_open_clip",
+    "load_robust_resnet50",
+    "load_timm",
+    "load_torchvision",
+    "unit_modules",
+]

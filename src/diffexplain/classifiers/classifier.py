@@ -1,16 +1,15 @@
 """A frozen image classifier with its class names and its own, differentiable preprocessing."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn import functional
 
 from diffexplain.classifiers.architectures import build_backbone
+from diffexplain.classifiers.preprocessing import Preprocessing
+from diffexplain.classifiers.state import load_state
 from diffexplain.classifiers.units import channel_means
 from diffexplain.errors import UserError
 from diffexplain.paths import resolve_folder
@@ -25,33 +24,19 @@ class Classifier(nn.Module):
     """Images with values in [0, 1], of any size, to logits; frozen and in eval mode.
 
     Args:
-        backbone: maps normalised images `(B, 3, input_size, input_size)` to logits `(B, K)`.
+        backbone: maps what `preprocessing` makes of the images to logits `(B, K)`, or to an output of
+            transformers' that holds them as `logits`.
         labels: the names of the K classes.
         name: what reports call the classifier.
-        input_size: side that the backbone expects, in pixels.
-        mean: per channel, subtracted from values in [0, 1].
-        std: per channel, divides afterwards.
+        preprocessing: the classifier's own, from RGB `(B, 3, H, W)` in [0, 1].
     """
 
-    mean: Tensor
-    std: Tensor
-
-    def __init__(
-        self,
-        backbone: nn.Module,
-        labels: Labels,
-        name: str,
-        input_size: int,
-        mean: Sequence[float],
-        std: Sequence[float],
-    ) -> None:
+    def __init__(self, backbone: nn.Module, labels: Labels, name: str, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.backbone = backbone
         self.labels = labels
         self.name = name
-        self.input_size = input_size
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.preprocess = preprocessing
         self.requires_grad_(False)
         self.eval()
 
@@ -60,17 +45,10 @@ class Classifier(nn.Module):
         super().train(False)
         return self
 
-    def preprocess(self, images: Tensor) -> Tensor:
-        """`(B, 3, H, W)` in [0, 1] to the normalised `(B, 3, input_size, input_size)`; gradients pass."""
-        side = (self.input_size, self.input_size)
-        if images.shape[-2:] != side:
-            images = functional.interpolate(images, side, mode="bilinear", antialias=True, align_corners=False)
-        normalised: Tensor = (images - self.mean) / self.std
-        return normalised
-
     def forward(self, images: Tensor) -> Tensor:
         """`(B, 3, H, W)` in [0, 1] to logits `(B, K)`."""
-        logits: Tensor = self.backbone(self.preprocess(images))
+        output = self.backbone(self.preprocess(images))
+        logits: Tensor = output if isinstance(output, Tensor) else output.logits
         return logits
 
     def activation(self, images: Tensor, module: str, channel: int) -> Tensor:
@@ -89,13 +67,18 @@ class Classifier(nn.Module):
         except AttributeError as error:
             paths = [path for path, _ in self.backbone.named_modules() if path]
             raise UserError(f"{self.name} has no module {module!r}", given=module, accepted=paths) from error
-        outputs: list[Tensor] = []
-        handle = submodule.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+        found: list[Tensor | None] = []
+        # Read in the hook: the next module may work in place. Of a module that is used again, the last use counts.
+        handle = submodule.register_forward_hook(
+            lambda _module, _inputs, output: found.append(channel_means(submodule, output, len(images)))
+        )
         try:
             self(images)
         finally:
             handle.remove()
-        means = channel_means(outputs[-1])
+        means = found[-1] if found else None
+        if means is None:
+            raise UserError(f"The output of {module} in {self.name} has no channels.", given=module)
         if not 0 <= channel < means.shape[1]:
             raise UserError(f"{module} has channels 0 to {means.shape[1] - 1}, not {channel}")
         return means[:, channel]
@@ -120,25 +103,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def build_meta(folder: str) -> Classifier:
-    """The classifier on the meta device: its modules and shapes without its weights.
-
-    Raises:
-        UserError: a file of the folder is missing or wrong.
-    """
-    path = resolve_folder(folder)
-    config = read_config(path)
-    labels = Labels.load(path / LABELS_FILE)
-    with torch.device("meta"):
-        backbone = build_backbone(config["architecture"], len(labels.classes), config["arguments"])
-        return _wrap(backbone, labels, path, config)
-
-
-def load_classifier(folder: str) -> Classifier:
+def load_classifier(folder: str, *, meta: bool = False) -> Classifier:
     """The classifier of a folder with `config.json`, `model.safetensors` and `labels.json`.
 
     Args:
         folder: a path, or `embedded:classifiers/<name>`.
+        meta: modules and shapes alone, on the meta device; no weights are read.
 
     Raises:
         UserError: a file is missing, or the weights do not fit the architecture.
@@ -146,17 +116,12 @@ def load_classifier(folder: str) -> Classifier:
     path = resolve_folder(folder)
     config = read_config(path)
     labels = Labels.load(path / LABELS_FILE)
-    backbone = build_backbone(config["architecture"], len(labels.classes), config["arguments"])
-    if not (path / WEIGHTS_FILE).is_file():
-        raise UserError(f"no classifier in {path}: {WEIGHTS_FILE} is missing")
-    try:
-        backbone.load_state_dict(load_file(path / WEIGHTS_FILE))
-    except RuntimeError as error:
-        raise UserError(f"{path / WEIGHTS_FILE} does not fit the architecture in {CONFIG_FILE}: {error}") from error
-    return _wrap(backbone, labels, path, config)
-
-
-def _wrap(backbone: nn.Module, labels: Labels, path: Path, config: dict[str, Any]) -> Classifier:
-    return Classifier(
-        backbone, labels, config.get("name", path.name), config["input_size"], config["mean"], config["std"]
-    )
+    side = config["input_size"]
+    with torch.device("meta" if meta else "cpu"):
+        backbone = build_backbone(config["architecture"], len(labels.classes), config["arguments"])
+        preprocessing = Preprocessing((side, side), mean=config["mean"], std=config["std"], bytes_between=False)
+    if not meta:
+        if not (path / WEIGHTS_FILE).is_file():
+            raise UserError(f"no classifier in {path}: {WEIGHTS_FILE} is missing")
+        load_state(backbone, path / WEIGHTS_FILE)
+    return Classifier(backbone, labels, config.get("name", path.name), preprocessing)

@@ -3,56 +3,79 @@
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from diffexplain.classifiers.classifier import Classifier
 
+_SEVERAL = 2
+"""Images in the pass that counts channels: of one, nobody could tell the batch from another dimension."""
 
-def channel_means(output: Tensor) -> Tensor:
-    """Mean activation of every channel: `(B, C, H, W)`, `(B, T, C)` or `(B, C)` becomes `(B, C)`.
+_SIDE = 224
+"""Their height and width in pixels; the classifier makes of them what it needs."""
 
-    Raises:
-        ValueError: the output has another number of dimensions.
+
+def channel_means(module: nn.Module, output: Any, batch: int) -> Tensor | None:
+    """Mean activation of every channel, over positions or tokens: `(B, C)`, or `None` where there are none.
+
+    Read are `(B, C, H, W)`, `(B, H, W, C)`, `(B, T, C)` and `(B, C)`; of several outputs, the first.
+    Which of the four-dimensional ones it is, the side tells that occurs twice (images are square); if all
+    three are alike, channels come first unless `module` works on the last dimension.
+
+    Args:
+        module: what gave the output.
+        output: of a forward pass.
+        batch: images in that pass.
     """
-    if output.ndim == 4:
-        return output.mean(dim=(2, 3))
-    if output.ndim == 3:
-        return output.mean(dim=1)
-    if output.ndim == 2:
-        return output
-    raise ValueError(f"no channels in an output of shape {tuple(output.shape)}")
-
-
-def channel_count(output: Tensor) -> int:
-    """Number of channels of an output as `channel_means` reads it."""
-    return output.shape[1] if output.ndim in (2, 4) else output.shape[2]
+    tensor = _first_tensor(output)
+    if tensor is None or tensor.ndim not in (2, 3, 4) or tensor.shape[0] != batch:
+        return None
+    if tensor.ndim == 2:
+        return tensor
+    if tensor.ndim == 3:
+        return tensor.mean(dim=1)
+    return tensor.mean(dim=(1, 2)) if _channels_last(module, tensor) else tensor.mean(dim=(2, 3))
 
 
 def unit_modules(classifier: "Classifier") -> dict[str, int]:
     """Path of every backbone module whose output has channels, with their number, in order of definition.
 
-    Found by one forward pass of a black image, so that blocks count as well as single layers; with a
-    classifier from `build_meta` it reads no weights.
+    Found by one forward pass of black images, so that blocks count as well as single layers; a classifier
+    on the meta device needs no weights for it.
     """
     backbone = classifier.backbone
     counts: dict[str, int] = {}
 
-    def remember(path: str, output: Any) -> None:
-        if isinstance(output, Tensor) and output.ndim in (2, 3, 4):
-            counts[path] = channel_count(output)
+    def remember(path: str, module: nn.Module, output: Any) -> None:
+        means = channel_means(module, output, _SEVERAL)
+        if means is not None:
+            counts[path] = means.shape[1]
 
     handles = [
-        module.register_forward_hook(lambda _module, _inputs, output, path=path: remember(path, output))
+        module.register_forward_hook(lambda module, _inputs, output, path=path: remember(path, module, output))
         for path, module in backbone.named_modules()
         if path
     ]
     parameter = next(backbone.parameters())
-    side = classifier.input_size
     try:
         with torch.no_grad():
-            backbone(torch.zeros(1, 3, side, side, device=parameter.device, dtype=parameter.dtype))
+            classifier(torch.zeros(_SEVERAL, 3, _SIDE, _SIDE, device=parameter.device, dtype=parameter.dtype))
     finally:
         for handle in handles:
             handle.remove()
     return {path: counts[path] for path, _ in backbone.named_modules() if path in counts}
+
+
+def _first_tensor(output: Any) -> Tensor | None:
+    if isinstance(output, dict):  # transformers' outputs are dictionaries in a fixed order.
+        output = tuple(output.values())
+    if isinstance(output, tuple | list) and output:
+        output = output[0]
+    return output if isinstance(output, Tensor) else None
+
+
+def _channels_last(module: nn.Module, tensor: Tensor) -> bool:
+    _, first, second, third = tensor.shape
+    if first == second == third:
+        return isinstance(module, nn.Linear | nn.LayerNorm)
+    return first == second and second != third

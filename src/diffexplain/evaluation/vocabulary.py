@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
@@ -52,28 +53,23 @@ class Vocabulary:
     anything: str = "something"
 
     @staticmethod
-    def load(path: str) -> Vocabulary:
-        """Read a vocabulary file.
+    def load(path: str, more: str | None = None) -> Vocabulary:
+        """Read a vocabulary file, and perhaps a second one whose phrases and sentences are added.
 
         Raises:
             UserError: missing, not YAML, an unknown key or kind, a phrase twice, an attribute of nothing.
         """
-        file = resolve_file(path)
-        try:
-            content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"The vocabulary {file} is not valid YAML: {error}") from error
-        if isinstance(content, list):
-            content = {"elements": content}
-        if not isinstance(content, dict) or not isinstance(content.get("elements"), list):
-            raise UserError(f"The vocabulary {file} must be a list, or hold one under `elements`.")
-        for key in content:
-            if key not in ("elements", "opening", "anything"):
-                accepted = ("elements", "opening", "anything")
-                raise UserError(f"The vocabulary {file} has an unknown key.", given=key, accepted=accepted)
-        phrases = tuple(_phrase(entry, str(file)) for entry in content["elements"])
-        _check(phrases, str(file))
-        sentences = {key: str(content[key]) for key in ("opening", "anything") if key in content}
+        files = [resolve_file(text) for text in (path, more) if text is not None]
+        contents = [_read(file) for file in files]
+        phrases = tuple(
+            _phrase(entry, str(file))
+            for file, content in zip(files, contents, strict=True)
+            for entry in content["elements"]
+        )
+        _check(phrases, " with ".join(map(str, files)))
+        sentences = {
+            key: str(content[key]) for content in contents for key in ("opening", "anything") if key in content
+        }
         return Vocabulary(phrases, **sentences)
 
     def find(self, text: str) -> Phrase | None:
@@ -125,6 +121,22 @@ def class_phrase(class_name: str) -> str:
     noun = class_name.replace("_", " ").strip()
     silent = noun.lower().startswith(("hour", "heir", "honest"))
     return f"an {noun}" if silent or noun[:1].lower() in tuple("aeiou") else f"a {noun}"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"The vocabulary {file} is not valid YAML: {error}") from error
+    if isinstance(content, list):
+        content = {"elements": content}
+    if not isinstance(content, dict) or not isinstance(content.get("elements"), list):
+        raise UserError(f"The vocabulary {file} must be a list, or hold one under `elements`.")
+    for key in content:
+        if key not in ("elements", "opening", "anything"):
+            accepted = ("elements", "opening", "anything")
+            raise UserError(f"The vocabulary {file} has an unknown key.", given=key, accepted=accepted)
+    return content
 
 
 def _phrase(entry: Any, file: str) -> Phrase:

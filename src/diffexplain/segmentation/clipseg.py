@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from diffexplain.errors import UserError
 from diffexplain.paths import resolve_folder
+from diffexplain.weights_file import check_folder, refusal, some
 
 CALIBRATION_FILE = "calibration.json"
 
@@ -97,18 +98,21 @@ class Segmenter(nn.Module):
             pairs_at_once: see the class.
 
         Raises:
-            UserError: the folder is missing, or lacks a file.
+            UserError: the folder is missing, lacks a file, or has a damaged one or another network's.
         """
         from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
 
         path = resolve_folder(folder)
+        check_folder(path)
         try:
-            model = CLIPSegForImageSegmentation.from_pretrained(
-                path, local_files_only=True, use_safetensors=True, dtype=torch.float32
+            model, loaded = CLIPSegForImageSegmentation.from_pretrained(
+                path, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
             )
             processor = CLIPSegProcessor.from_pretrained(path, local_files_only=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: tensors of another shape
             raise UserError(f"No CLIPSeg can be loaded from {path}: {error}") from error
+        if loaded["missing_keys"]:  # transformers would go on with random weights in their place
+            raise refusal(path, f"CLIPSeg with {some(sorted(loaded['missing_keys']))}", "weights without them")
         return cls(model, processor, Calibration.load(path), pairs_at_once)
 
     def train(self, mode: bool = True) -> Segmenter:

@@ -1,0 +1,73 @@
+"""The user's own classifier: an importable network, or what builds it, and perhaps a file of weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from diffexplain.building import find, locate
+from diffexplain.classifiers.classifier import Classifier
+from diffexplain.classifiers.preprocessing import Preprocessing
+from diffexplain.classifiers.state import load_state
+from diffexplain.errors import UserError
+from diffexplain.labels import IMAGENET, find_labels
+from diffexplain.paths import resolve_file
+
+_WHERE = "classifier.network"
+
+
+def load_checkpoint(
+    network: str,
+    *,
+    arguments: Mapping[str, Any] | None = None,
+    checkpoint: str | None = None,
+    labels: str | Sequence[str] = IMAGENET,
+    preprocessing: Mapping[str, Any],
+    plugins: Sequence[str] = (),
+    meta: bool = False,
+) -> Classifier:
+    """A classifier of the user's.
+
+    Args:
+        network: dotted name of a function or class that makes a `torch.nn.Module`, or of a module that is
+            already made, in one of the packages that `plugins` names.
+        arguments: of the function or class.
+        checkpoint: safetensors, or a pickle of tensors alone; `None` leaves the network as it is made.
+        labels: as `diffexplain.labels` reads them.
+        preprocessing: arguments of `Preprocessing`, beginning with `size`.
+        plugins: the run's own.
+        meta: modules and shapes alone, on the meta device; no weights are read.
+
+    Raises:
+        UserError: nothing of that name, not allowed, no network, weights that do not fit it, or another number
+            of logits than of names.
+    """
+    if "size" not in preprocessing:
+        raise UserError("classifier.preprocessing needs a size.")
+    built = _network(network, dict(arguments or {}), plugins, meta)
+    if not isinstance(built, nn.Module):
+        raise UserError(f"{_WHERE} must be or make a torch.nn.Module.", given=f"{network}, {type(built).__name__}")
+    if checkpoint is not None and not meta:
+        load_state(built, resolve_file(checkpoint))
+    with torch.device("meta" if meta else "cpu"):
+        classes = find_labels(labels, command="")
+        classifier = Classifier(built, classes, network, Preprocessing(**preprocessing))
+        with torch.no_grad():
+            logits = classifier(torch.zeros(1, 3, 64, 64))
+    if logits.shape != (1, len(classes)):
+        found = f"logits {tuple(logits.shape)} of one picture"
+        raise UserError(f"classifier.labels has {len(classes)} names, and the network says otherwise.", given=found)
+    return classifier
+
+
+def _network(name: str, arguments: Mapping[str, Any], plugins: Sequence[str], meta: bool) -> Any:
+    made = find(name, plugins, _WHERE)
+    if isinstance(made, nn.Module):
+        return copy.deepcopy(made).to("meta" if meta else "cpu")
+    function = locate(name, plugins, _WHERE)
+    with torch.device("meta" if meta else "cpu"):
+        return function(**arguments)

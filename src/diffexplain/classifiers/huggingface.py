@@ -1,0 +1,88 @@
+"""transformers' image classifiers, from a hub or from a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from diffexplain.classifiers.classifier import Classifier
+from diffexplain.classifiers.transformers_preprocessing import read_preprocessing
+from diffexplain.errors import UserError
+from diffexplain.labels import Source, find_labels, source_path
+from diffexplain.weights_file import check_folder
+
+
+def load_huggingface(
+    model: str,
+    *,
+    labels: str | Sequence[str] = "weights:config.json",
+    weights: Sequence[Source] = (),
+    meta: bool = False,
+) -> Classifier:
+    """What `AutoModelForImageClassification` makes of a repository's files; code in it is never run.
+
+    Args:
+        model: the repository, for messages.
+        labels: as `diffexplain.labels` reads them; `id2label` by default.
+        weights: one source, the repository, or a folder in its place.
+        meta: modules and shapes alone, on the meta device; no weights are read.
+
+    Raises:
+        UserError: a file is missing, or is not an image classifier's.
+    """
+    from transformers import AutoModelForImageClassification
+
+    command = f"diffexplain fetch classifier=huggingface classifier.model={model}"
+    folder = source_path(weights[0], command=command)
+    config = read_config(folder)
+    preprocessing = read_preprocessing(folder)
+    if meta:
+        with torch.device("meta"):
+            network = AutoModelForImageClassification.from_config(config)
+        preprocessing = preprocessing.to("meta")
+    else:
+        network = read_model(AutoModelForImageClassification, folder, config)
+    return Classifier(network, find_labels(labels, weights, command=command), model, preprocessing)
+
+
+def read_config(folder: Path) -> Any:
+    """transformers' configuration in `folder`.
+
+    Raises:
+        UserError: missing, damaged, or of a model that transformers does not have.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        message = f"{folder / 'config.json'} describes no model of transformers: {' '.join(str(error).split())}"
+        raise UserError(message) from error
+
+
+def read_model(kind: Any, folder: Path, config: Any) -> Any:
+    """The model of class `kind` in `folder`, in float32, all of its weights from safetensors.
+
+    Raises:
+        UserError: the weights are missing, damaged or not all of them this model's.
+    """
+    check_folder(folder)
+    try:
+        network, found = kind.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"The model in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
+    lacking = [*found["missing_keys"], *found["mismatched_keys"]]
+    if lacking:  # transformers would go on with random values in their place.
+        raise UserError(f"The weights in {folder} are not those of {type(network).__name__}.", given=f"no {lacking[0]}")
+    return network
