@@ -128,6 +128,7 @@ def test_killed_and_started_again_gives_the_bytes_of_an_uninterrupted_run(
 def test_accidents_become_exit_statuses_and_the_next_attempt_succeeds(
     accident: str, status: int, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     monkeypatch.setenv(ACCIDENT, accident)
     assert run() == status
@@ -219,10 +220,10 @@ def test_results_do_not_depend_on_the_order_of_a_sweep(run: Run, tmp_path: Path)
 
 def test_models_are_shared_only_while_their_settings_are_the_same() -> None:
     parts = Parts()
-    node: dict[str, Any] = {"_target_": "diffexplain.runs.draws.Draws", "run_seed": 1, "target": "a"}
+    node: dict[str, Any] = {"_target_": "diffexplain.explainers.TrainerSettings", "devices": 1}
     first = parts.build("prior", node, [])
     assert parts.build("prior", dict(node), []) is first
-    assert parts.build("prior", node | {"run_seed": 2}, []).run_seed == 2
+    assert parts.build("prior", node | {"devices": 2}, []).devices == 2
     assert parts.build("prior", node, []) is not first
 
 

@@ -87,7 +87,7 @@ def test_units_can_be_listed_and_a_wrong_one_is_refused_before_weights_are_loade
     def no_weights(*arguments: object, **options: object) -> None:
         raise AssertionError("weights were loaded")
 
-    monkeypatch.setattr("diffexplain.classifiers.classifier.load_file", no_weights)
+    monkeypatch.setattr("diffexplain.classifiers.classifier.load_state", no_weights)
     outputs = f"paths.outputs={tmp_path}"
     assert cli.run([f"target=unit:{module}x:0", outputs]) == 2
     error = capsys.readouterr().err

@@ -46,6 +46,24 @@ def test_profiles_are_what_they_say() -> None:
     dexter = compose(["experiment=dexter_profile"])
     assert (dexter["explainer"]["fresh_latents"], dexter["explainer"]["batch"]) == (False, 1)
     assert (dexter["prompt"]["tokens"], dexter["prompt"]["prefix"]) == (1, "a picture of a")
+    assert dexter["gradient"]["name"] == "attention_only"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "gradient", "micro_batch"),
+    [
+        (["memory=low_vram"], "checkpointed", 1),
+        (["memory=low_vram", "gradient=spsa"], "spsa", 1),
+        (["memory=low_vram", "experiment=dexter_profile"], "attention_only", 1),
+        (["memory=24gb"], "exact", 4),
+        (["memory=80gb", "memory.micro_batch=null"], "exact", None),
+    ],
+)
+def test_a_memory_preset_may_bring_a_gradient_and_gives_way(
+    overrides: list[str], gradient: str, micro_batch: int | None
+) -> None:
+    config = compose(overrides)
+    assert (config["gradient"]["name"], config["memory"]["micro_batch"]) == (gradient, micro_batch)
 
 
 def test_the_command_line_goes_before_an_experiment() -> None:
@@ -162,7 +180,9 @@ def test_every_key_is_an_argument_of_what_is_built(group: str) -> None:
         node = compose([f"{group}={name}"])[group]
         if "_target_" in node:
             arguments = inspect.signature(locate(node["_target_"])).parameters
-            read_elsewhere = {"_target_", "name"} | ({"labels", "vocabulary"} if group == "classifier" else set())
+            read_elsewhere = {"_target_", "name"} | (
+                {"labels", "vocabulary", "more_phrases"} if group == "classifier" else set()
+            )
             assert set(node) - read_elsewhere <= set(arguments)
 
 
@@ -180,6 +200,7 @@ def test_every_key_of_a_choice_is_explained_where_it_is_introduced() -> None:
         ["experiment=dexter_profile", "seed=3"],
         [r"prompt.prefix='it\'s a \"texture\" of, [x] {y: $z}\\'"],
         ["explainer.stop_at=null", "plugins=[mine,yours]"],
+        ["memory=low_vram", "gradient=last_k", "gradient.k=3"],
         ["evaluation.neutral_text=nothing", "prompt.prefix='12'"],
     ],
 )
@@ -187,7 +208,7 @@ def test_the_command_that_repeats_a_run_composes_the_same(overrides: list[str]) 
     config = compose(overrides)
     again = reproduction.overrides(config)
     assert compose(again) == config
-    assert len(again) <= 5
+    assert len(again) <= 6
 
 
 @settings(max_examples=30)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from diffexplain import configuration, descriptions, paths, reproduction
-from diffexplain.building import TARGET, build
+from diffexplain import configuration, descriptions, fetching, reproduction
+from diffexplain.building import TARGET, build, locate
 from diffexplain.errors import UserError
+from diffexplain.labels import classifier_labels
 from diffexplain.report import wandb_mirror
 from diffexplain.report.load import REPORT
 from diffexplain.report.summary import Summary
@@ -21,10 +23,10 @@ from diffexplain.runs import sweep
 from diffexplain.runs.identity import identifying
 from diffexplain.runs.machine import Stopwatch, device_kind, job_environment, quiet_libraries, torch_session
 from diffexplain.runs.run import Run, claim
-from diffexplain.target import Labels, ResolvedTarget, Target
+from diffexplain.target import ResolvedTarget, Target
 
-READ_HERE = ("name", "labels", "vocabulary")
-"""Keys of a classifier that are not arguments of what loads it."""
+READ_HERE = ("name", "labels", "vocabulary", "more_phrases", "weights", "model")
+"""Keys of a classifier that whatever loads it need not take as arguments."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Parts:
 
     def build(self, kind: str, node: Mapping[str, Any], plugins: Sequence[str], **options: Any) -> Any:
         """`building.build`, or what it gave last time if nothing in ``node`` is different."""
-        key = json.dumps(node, sort_keys=True)
+        key = json.dumps([node, list(plugins)], sort_keys=True)
         if kind not in self._built or self._built[kind][0] != key:
             self._built.pop(kind, None)  # Before the next is loaded: both may not fit in memory.
             self._built[kind] = (key, build(node, plugins=plugins, where=kind, **options))
@@ -111,14 +113,12 @@ def resolve_target(config: Mapping[str, Any]) -> ResolvedTarget:
     Raises:
         UserError: no such target.
     """
-    classifier = config["classifier"]
-    labels = Labels.load(paths.resolve_file(classifier["labels"]))
-    # The message names the command that lists the classes, which takes the choice's name.
-    return Target.parse(config["target"]).resolve(replace(labels, name=classifier["name"]))
+    return Target.parse(config["target"]).resolve(classifier_labels(config["classifier"]))
 
 
 def _make(run: Run, target: ResolvedTarget, parts: Parts) -> Summary | None:
     config, plugins = run.config, tuple(run.config["plugins"])
+    fetching.require(config)
     watch = Stopwatch(run)
     with watch("import"):
         from diffexplain.evaluation import Vocabulary, evaluate
@@ -128,13 +128,16 @@ def _make(run: Run, target: ResolvedTarget, parts: Parts) -> Summary | None:
         quiet_libraries()
 
     with watch("build"):
-        check_unit(target, config["classifier"])
-        vocabulary = Vocabulary.load(config["classifier"]["vocabulary"])
+        node = loading(config["classifier"], plugins)
+        check_unit(target, config["classifier"], plugins)
+        vocabulary = Vocabulary.load(config["classifier"]["vocabulary"], config["classifier"].get("more_phrases"))
         settings = _evaluation_settings(config["evaluation"], plugins)
         trainer = build(config["trainer"], plugins=plugins, where="trainer")
         prompt = partial(build, config["prompt"], plugins=plugins, where="prompt")
         explainer = build(config["explainer"], prompt, plugins=plugins, where="explainer")
-        classifier = parts.build("classifier", config["classifier"], plugins, without=READ_HERE)
+        gradient = build(config["gradient"], plugins=plugins, where="gradient")
+        memory = build(config["memory"], plugins=plugins, where="memory")
+        classifier = parts.build("classifier", node, plugins)
         prior = parts.build("diffusion", config["diffusion"], plugins)
         run.record_device(device_kind(trainer.accelerator))
 
@@ -142,7 +145,15 @@ def _make(run: Run, target: ResolvedTarget, parts: Parts) -> Summary | None:
     with mirror(run, plugins) as loggers, torch_session(int(config["threads"])):
         with watch("explain"):
             explanation = explainer.explain(
-                target, classifier, prior, run, vocabulary=words, trainer=trainer, loggers=loggers
+                target,
+                classifier,
+                prior,
+                run,
+                vocabulary=words,
+                gradient=gradient,
+                memory=memory,
+                trainer=trainer,
+                loggers=loggers,
             )
         if not run.is_writer:
             return None
@@ -167,17 +178,36 @@ def _make(run: Run, target: ResolvedTarget, parts: Parts) -> Summary | None:
     return summary
 
 
-def check_unit(target: ResolvedTarget, classifier: Mapping[str, Any]) -> None:
+def loading(classifier: Mapping[str, Any], plugins: Sequence[str], **more: Any) -> dict[str, Any]:
+    """The part of a classifier's configuration that loads it: less what its loader does not take, with ``more``."""
+    taken = inspect.signature(locate(str(classifier[TARGET]), plugins, "classifier")).parameters
+    node = {key: value for key, value in classifier.items() if key in taken or key not in READ_HERE}
+    return {**node, **more}
+
+
+def shapes(classifier: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, int] | None:
+    """Every module of a classifier that has hidden units, with their number; no weights are read.
+
+    ``None`` if what loads the classifier takes no ``meta``: then only the loaded one tells.
+    """
+    if "meta" not in inspect.signature(locate(str(classifier[TARGET]), plugins, "classifier")).parameters:
+        return None
+    from diffexplain.classifiers import unit_modules
+
+    return unit_modules(build(loading(classifier, plugins, meta=True), plugins=plugins, where="classifier"))
+
+
+def check_unit(target: ResolvedTarget, classifier: Mapping[str, Any], plugins: Sequence[str] = ()) -> None:
     """Refuse a unit that the classifier does not have, before its weights are loaded.
 
     Raises:
         UserError: no such module, or the channel is out of range.
     """
-    if target.module is None or target.channel is None or "folder" not in classifier:
+    if target.module is None or target.channel is None:
         return
-    from diffexplain.classifiers import build_meta, unit_modules
-
-    channels = unit_modules(build_meta(classifier["folder"]))
+    channels = shapes(classifier, plugins)
+    if channels is None:
+        return
     command = f"diffexplain list units classifier={classifier['name']}"
     if target.module not in channels:
         message = f"{classifier['name']} has no such module."

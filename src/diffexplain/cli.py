@@ -22,13 +22,15 @@ from diffexplain.runs import sweep
 from diffexplain.runs.atomic import describe_storage_error
 from diffexplain.runs.run import process_rank
 
-COMMANDS = ("run", "list", "sync", "doctor")
+COMMANDS = ("run", "list", "fetch", "convert", "sync", "doctor")
 SOME_FAILED = 3
 RETRYABLE = 75
 
 USAGE = """\
 diffexplain run ...                                  explain; the same as `python run.py ...`
-diffexplain list classes|units|choices [overrides]   what can be explained and chosen
+diffexplain list classes|units|choices|weights ...   what can be explained, chosen and fetched
+diffexplain convert <file> [<safetensors file>]      make safetensors of a pickle of weights, executing nothing
+diffexplain fetch [overrides]                        bring the weights that a run needs, once
 diffexplain sync <run directory> ...                 log finished runs to W&B from their files
 diffexplain doctor                                   check this machine and environment
 """
@@ -164,6 +166,14 @@ def _announce(outcome: Outcome) -> None:
 def _other_command(command: str, rest: list[str]) -> int:
     if command == "list":
         return listing.main(rest)
+    if command == "convert":
+        from diffexplain import convert
+
+        return convert.main(rest)
+    if command == "fetch":
+        from diffexplain.fetching import command as fetch
+
+        return fetch.main(rest)
     if command == "sync":
         return _sync(rest)
     if command == "doctor":

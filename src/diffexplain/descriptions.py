@@ -34,4 +34,7 @@ def describe_optimisation(explanation: Explanation) -> Optimisation:
 
 
 def _source(node: Mapping[str, Any]) -> str:
-    return str(node.get("folder", node["_target_"]))
+    """Where a part comes from: its folder, its model's name on a hub or in a library, or what makes it."""
+    (first, *_) = node.get("weights") or [{}]
+    fetched = first.get("repository") or first.get("url")
+    return str(node.get("folder") or node.get("model") or node.get("network") or fetched or node["_target_"])

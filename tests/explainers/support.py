@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.tiny import WORDS, TinyClassifier, tiny_prior
 
+from diffexplain.diffusion.gradients import GradientEstimator
 from diffexplain.explainers import DiffExplainer, Explanation, TrainerSettings
 from diffexplain.prompts import ConstrainedPrompt
 from diffexplain.runs.run import Run
@@ -43,6 +44,7 @@ def explain(
     *,
     target: ResolvedTarget = BEE,
     classifier: Any = None,
+    gradient: GradientEstimator | None = None,
     trainer: TrainerSettings = QUIET,
 ) -> Explanation:
     """Explain ``target`` in ``directory``, from the start or from where the run there stopped."""
@@ -52,6 +54,7 @@ def explain(
         tiny_prior(steps=2),
         run_in(directory, target),
         vocabulary=WORDS,
+        gradient=gradient,
         trainer=trainer,
     )
 

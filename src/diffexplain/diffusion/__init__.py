@@ -1,5 +1,7 @@
 """The prior: loading a text-to-image diffusion model, differentiable sampling, inpainting."""
 
-from diffexplain.diffusion.prior import Prior, load_prior
+from diffexplain.diffusion.loading import load_prior
+from diffexplain.diffusion.memory import MemorySettings
+from diffexplain.diffusion.prior import Prior
 
-__all__ = ["Prior", "load_prior"]
+__all__ = ["MemorySettings", "Prior", "load_prior"]

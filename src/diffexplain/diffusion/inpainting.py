@@ -34,20 +34,17 @@ def inpaint_latents(
         strength: share of the steps that are run, in (0, 1]. At 1 the masked part starts from noise
             alone; below, from the input noised to the first step that is run.
     """
-    scheduler = denoiser.pipeline.scheduler
     timesteps = denoiser.timesteps(steps)
     first = len(timesteps) - max(1, round(len(timesteps) * strength))
 
     def noised(index: int) -> Tensor:
-        if index == len(timesteps):
-            return known
-        return scheduler.add_noise(known, noise, timesteps[index].expand(len(known)))
+        return denoiser.noised(known, noise, timesteps, index)
 
     latents = noised(first)
     if first == 0:
-        latents = torch.lerp(latents, noise * scheduler.init_noise_sigma, mask)
+        latents = torch.lerp(latents, denoiser.start(noise), mask)
     for index in range(first, len(timesteps)):
-        prediction = denoiser.predict(condition, latents, timesteps[index])
+        prediction = denoiser.predict(condition, latents, timesteps, index)
         latents = denoiser.advance(prediction, latents, timesteps, index, noise)
         latents = torch.lerp(noised(index + 1), latents, mask)
     return latents

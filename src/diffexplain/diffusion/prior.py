@@ -2,60 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, LCMScheduler, StableDiffusionPipeline
+from diffusers import (
+    AutoencoderTiny,
+    DDIMScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    LCMScheduler,
+    StableDiffusionPipeline,
+)
 from torch import Tensor
 
 from diffexplain.diffusion.inpainting import composite, inpaint_latents, shrink_mask
+from diffexplain.diffusion.memory import MemorySettings, MicroBatches, arrange
 from diffexplain.diffusion.sampling import Denoiser, StraightClamp
 from diffexplain.errors import UserError
-from diffexplain.paths import resolve_folder
 
-SCHEDULERS = {"ddim": DDIMScheduler, "lcm": LCMScheduler}
+SCHEDULERS = {
+    "ddim": DDIMScheduler,
+    "lcm": LCMScheduler,
+    "euler": EulerDiscreteScheduler,
+    "flow_matching": FlowMatchEulerDiscreteScheduler,
+}
+"""Those whose every draw of noise is ours to repeat."""
 
-
-def load_prior(
-    folder: str,
-    steps: int,
-    guidance: float = 1.0,
-    scheduler: str | None = None,
-    micro_batch: int = 16,
-    dtype: str = "float32",
-) -> Prior:
-    """Load a pipeline folder from disk; nothing is fetched and no pickle is read.
-
-    Args:
-        folder: ``embedded:prior`` or a path.
-        steps: sampler steps.
-        guidance: classifier-free guidance scale; 1 means none.
-        scheduler: ``ddim`` or ``lcm`` in place of the pipeline's own (its schedule is kept).
-        micro_batch: images generated at a time where no gradient is needed. It changes the last
-            bits of images.
-        dtype: ``float32``, ``bfloat16`` or ``float16``.
-
-    Raises:
-        UserError: no such folder, not a pipeline, or a scheduler that cannot be used.
-    """
-    path = resolve_folder(folder)
-    if not (path / "model_index.json").is_file():
-        raise UserError(f"{path} is not a Stable Diffusion pipeline: model_index.json is missing.")
-    if scheduler is not None and scheduler not in SCHEDULERS:
-        raise UserError("No such scheduler.", given=scheduler, accepted=tuple(SCHEDULERS))
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        path,
-        local_files_only=True,
-        use_safetensors=True,
-        dtype=getattr(torch, dtype),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    if scheduler is not None:
-        pipeline.scheduler = SCHEDULERS[scheduler].from_config(pipeline.scheduler.config)
-    return Prior(pipeline, steps=steps, guidance=guidance, micro_batch=micro_batch, name=folder)
+SamplingPath = Callable[[Denoiser, Tensor, Tensor, int], Tensor]
+"""From denoiser, hidden states (B, T, D), standard normal noise (B, C, h, w) and number of steps to final latents."""
 
 
 class Prior:
@@ -63,8 +38,17 @@ class Prior:
 
     Not a ``Module``: what holds a prior does not own its weights.
 
+    Args:
+        pipeline: the parts, frozen from here on; its autoencoder decodes final images.
+        steps: sampler steps.
+        guidance: classifier-free guidance scale; 1 means none.
+        micro_batch: images generated at a time where no gradient is needed.
+        name: what messages call the prior.
+        tiny_decoder: decodes images that are optimised, at a twentieth of the cost (TAESD); final images
+            and held-out scores use the pipeline's own decoder. ``None``: that one throughout.
+
     Raises:
-        UserError: the scheduler is neither DDIM nor LCM.
+        UserError: the scheduler is none of ``SCHEDULERS``.
     """
 
     def __init__(
@@ -75,6 +59,7 @@ class Prior:
         guidance: float = 1.0,
         micro_batch: int = 16,
         name: str = "prior",
+        tiny_decoder: AutoencoderTiny | None = None,
     ) -> None:
         if not isinstance(pipeline.scheduler, tuple(SCHEDULERS.values())):
             raise UserError(
@@ -85,10 +70,13 @@ class Prior:
         self.pipeline = pipeline
         self.steps = steps
         self.guidance = float(guidance)
-        self.micro_batch = micro_batch
+        self.without_gradient = MicroBatches(micro_batch, "diffusion.micro_batch")
+        self.with_gradient = MicroBatches(None, "memory.micro_batch")
+        self._memory = MemorySettings()
         self.name = name
+        self.tiny_decoder = tiny_decoder
         self._unconditional: Tensor | None = None
-        for module in (pipeline.text_encoder, pipeline.unet, pipeline.vae):
+        for module in self._modules():
             module.requires_grad_(False).eval()
 
     @property
@@ -119,9 +107,17 @@ class Prior:
 
     def to(self, device: torch.device | str) -> Prior:
         """Move all parts; returns self."""
-        for module in (self.pipeline.text_encoder, self.pipeline.unet, self.pipeline.vae):
+        for module in self._modules():
             module.to(device)
         self._unconditional = None
+        return self
+
+    def arrange(self, memory: MemorySettings) -> Prior:
+        """Keep in memory what the settings say; returns self."""
+        if memory != self._memory:
+            self.with_gradient = MicroBatches(memory.micro_batch, self.with_gradient.setting)
+            arrange([part for part in self._modules() if part is not self.pipeline.text_encoder], memory)
+            self._memory = memory
         return self
 
     @torch.no_grad()
@@ -181,25 +177,23 @@ class Prior:
         rows = [table[tokenizer(word).input_ids[1:-1]].mean(dim=0) for word in words]
         return torch.stack(rows).float()
 
-    def sample(self, condition: Tensor, latents: Tensor, *, checkpoint: bool = False) -> Tensor:
-        """Images G(condition, latents), differentiable in both through all sampling steps.
+    def sample(self, condition: Tensor, latents: Tensor, *, path: SamplingPath = Denoiser.sample) -> Tensor:
+        """Images G(condition, latents), differentiable in both through all sampling steps; for optimising.
+
+        Where there is a tiny decoder they are its images; `generate` gives the full decoder's.
 
         Args:
             condition: hidden states, (B, T, D) or (1, T, D) for all images.
             latents: (B, C, h, w).
-            checkpoint: keep no activations between steps, at the price of one more forward pass.
+            path: which parts of the way carry a gradient, see ``gradients/``; the images are the same.
 
         Values are clamped to [0, 1]; the clamp's gradient is taken as the identity.
         """
-        condition = self._for_each(condition, len(latents))
-        final = self._denoiser().sample(
-            condition, latents.to(self.device, self.dtype), self.steps, checkpoint=checkpoint
-        )
-        return self._decode(final)
+        return self._decode(self._denoise(condition, latents, path), self.tiny_decoder)
 
     @torch.no_grad()
     def generate(self, prompts: Sequence[str] | Tensor, latents: Tensor) -> Tensor:
-        """Images without gradient, ``micro_batch`` at a time.
+        """Images without gradient, ``micro_batch`` at a time, by the full decoder.
 
         Args:
             prompts: texts or hidden states (·, T, D), one for each latent or one for all.
@@ -207,8 +201,11 @@ class Prior:
         """
         condition = prompts if isinstance(prompts, Tensor) else self.encode(prompts)
         condition = self._for_each(condition, len(latents))
-        parts = [self.sample(condition[part], latents[part]) for part in self._parts(len(latents))]
-        return torch.cat(parts)
+
+        def generated(part: slice) -> Tensor:
+            return self._decode(self._denoise(condition[part], latents[part]))
+
+        return torch.cat(self.without_gradient.run(len(latents), generated))
 
     @torch.no_grad()
     def inpaint(
@@ -238,8 +235,8 @@ class Prior:
         states = self._for_each(states, len(images))
         images = images.to(self.device, torch.float32)
         masks = masks.to(self.device, torch.float32)
-        results = []
-        for part in self._parts(len(images)):
+
+        def inpainted(part: slice) -> Tensor:
             latents = inpaint_latents(
                 self._denoiser(),
                 self._encode_images(images[part]),
@@ -249,8 +246,13 @@ class Prior:
                 steps or self.steps,
                 strength,
             )
-            results.append(composite(images[part], self._decode(latents), masks[part], edge))
-        return torch.cat(results)
+            return composite(images[part], self._decode(latents), masks[part], edge)
+
+        return torch.cat(self.without_gradient.run(len(images), inpainted))
+
+    def _modules(self) -> list[torch.nn.Module]:
+        parts = (self.pipeline.text_encoder, self.pipeline.unet, self.pipeline.vae, self.tiny_decoder)
+        return [part for part in parts if part is not None]
 
     def _hidden_states(self, ids: Tensor, mask: Tensor) -> Tensor:
         encoder = self.pipeline.text_encoder
@@ -258,6 +260,10 @@ class Prior:
         needs_mask = getattr(encoder.config, "use_attention_mask", False)
         attention_mask = mask.to(self.device) if needs_mask else None
         return encoder(ids.to(self.device), attention_mask=attention_mask)[0]
+
+    def _denoise(self, condition: Tensor, latents: Tensor, path: SamplingPath = Denoiser.sample) -> Tensor:
+        condition = self._for_each(condition, len(latents))
+        return path(self._denoiser(), condition, latents.to(self.device, self.dtype), self.steps)
 
     def _denoiser(self) -> Denoiser:
         # A network distilled to take the guidance scale as an input is called once a step.
@@ -270,16 +276,13 @@ class Prior:
     def _for_each(self, condition: Tensor, count: int) -> Tensor:
         return condition.to(self.device, self.dtype).expand(count, -1, -1)
 
-    def _parts(self, count: int) -> Iterator[slice]:
-        for start in range(0, count, self.micro_batch):
-            yield slice(start, start + self.micro_batch)
-
     def _encode_images(self, images: Tensor) -> Tensor:
         vae = self.pipeline.vae
-        posterior = vae.encode((images * 2.0 - 1.0).to(self.dtype)).latent_dist
-        return posterior.mode() * vae.config.scaling_factor
+        encoded = vae.encode((images * 2.0 - 1.0).to(self.dtype))
+        latents = encoded.latents if isinstance(vae, AutoencoderTiny) else encoded.latent_dist.mode()
+        return latents * vae.config.scaling_factor
 
-    def _decode(self, latents: Tensor) -> Tensor:
-        vae = self.pipeline.vae
+    def _decode(self, latents: Tensor, decoder: AutoencoderTiny | None = None) -> Tensor:
+        vae = decoder or self.pipeline.vae
         decoded = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
         return StraightClamp.apply(decoded.float() / 2.0 + 0.5)

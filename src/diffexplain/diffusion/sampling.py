@@ -1,20 +1,24 @@
 """Denoising from noise to latents, differentiable through every step.
 
 The scheduler is the pipeline's own, so that the result equals what
-``StableDiffusionPipeline(latents=..., num_inference_steps=...)`` gives.
+``StableDiffusionPipeline(latents=..., num_inference_steps=...)`` gives. Which parts of the way carry a gradient
+is chosen in ``gradients/``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import LCMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, LCMScheduler, StableDiffusionPipeline
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint as recompute_in_backward
+
+Predict = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+"""`Denoiser.predict`, or what an estimator of gradients puts around it."""
 
 
 @dataclass(frozen=True)
@@ -37,61 +41,119 @@ class Denoiser:
         scheduler.set_timesteps(steps, device=self.pipeline.unet.device)
         return scheduler.timesteps
 
-    def sample(self, condition: Tensor, latents: Tensor, steps: int, *, checkpoint: bool = False) -> Tensor:
-        """Denoise standard normal ``latents`` (B, C, h, w) under ``condition`` (B, T, D).
+    def start(self, noise: Tensor) -> Tensor:
+        """The latents before the first step, from standard normal ``noise`` (B, C, h, w)."""
+        # Flow matching starts from the noise itself.
+        return noise * getattr(self.pipeline.scheduler, "init_noise_sigma", 1.0)
 
-        With ``checkpoint`` the network's activations are computed again in the backward pass
-        instead of being kept: the memory of one step instead of all, the same gradient.
+    def sample(self, condition: Tensor, noise: Tensor, steps: int, predict: Predict | None = None) -> Tensor:
+        """Denoise standard normal ``noise`` (B, C, h, w) under ``condition`` (B, T, D), differentiable in both.
+
+        Args:
+            predict: called in place of `predict`.
         """
+        predict = predict or self.predict
         timesteps = self.timesteps(steps)
-        current = latents * self.pipeline.scheduler.init_noise_sigma
+        latents = self.start(noise)
         for index in range(len(timesteps)):
-            prediction = self.predict(condition, current, timesteps[index], checkpoint=checkpoint)
-            current = self.advance(prediction, current, timesteps, index, latents)
-        return current
+            prediction = predict(condition, latents, timesteps, index)
+            latents = self.advance(prediction, latents, timesteps, index, noise)
+        return latents
 
-    def predict(self, condition: Tensor, latents: Tensor, timestep: Tensor, *, checkpoint: bool = False) -> Tensor:
-        """What the network predicts for ``latents`` at ``timestep``, guided; (B, C, h, w)."""
+    def predict(self, condition: Tensor, latents: Tensor, timesteps: Tensor, index: int) -> Tensor:
+        """What the network predicts for ``latents`` at ``timesteps[index]``, guided; (B, C, h, w)."""
         if self.unconditional is not None:
             empty = self.unconditional.expand_as(condition)
             condition = torch.cat([empty, condition])
             latents = torch.cat([latents, latents])
-        inputs = self.pipeline.scheduler.scale_model_input(latents, timestep)
-        arguments: dict[str, Any] = {
-            "encoder_hidden_states": condition,
-            "timestep_cond": self._guidance_embedding(len(latents), latents),
-            "return_dict": False,
-        }
-        if checkpoint:
-            (prediction,) = recompute_in_backward(
-                self.pipeline.unet,
-                inputs,
-                timestep,
-                **arguments,
-                use_reentrant=False,
-                preserve_rng_state=False,
-            )
-        else:
-            (prediction,) = self.pipeline.unet(inputs, timestep, **arguments)
+        scheduler = self._scheduler_at(index)
+        if not isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
+            latents = scheduler.scale_model_input(latents, timesteps[index])
+        (prediction,) = self.pipeline.unet(
+            latents,
+            timesteps[index],
+            encoder_hidden_states=condition,
+            timestep_cond=self._guidance_embedding(len(latents), latents),
+            return_dict=False,
+        )
         if self.unconditional is None:
             return prediction
         without, with_text = prediction.chunk(2)
         return without + self.guidance * (with_text - without)
 
-    def advance(self, prediction: Tensor, latents: Tensor, timesteps: Tensor, index: int, start: Tensor) -> Tensor:
-        """One step of the scheduler, from ``timesteps[index]`` to the next or to the image."""
-        scheduler = self.pipeline.scheduler
-        timestep = timesteps[index]
-        if not isinstance(scheduler, LCMScheduler):
-            return scheduler.step(prediction, timestep, latents, return_dict=False)[0]
-        # The consistency sampler adds fresh noise after every step but the last. Its own noise
-        # would come from global state, so its clean estimate is taken and ours is added.
-        unused = torch.Generator()
-        _, clean = scheduler.step(prediction, timestep, latents, generator=unused, return_dict=False)
-        if index == len(timesteps) - 1:
+    def advance(
+        self, prediction: Tensor, latents: Tensor, timesteps: Tensor, index: int, start: Tensor, to: int | None = None
+    ) -> Tensor:
+        """Latents at ``timesteps[to]``, from those at ``timesteps[index]`` and what is predicted for them.
+
+        Args:
+            start: the standard normal noise that the images began from, (B, C, h, w).
+            to: the next timestep if ``None``, which is the scheduler's own step; a later one skips those
+                between; ``len(timesteps)`` is the image.
+        """
+        scheduler = self._scheduler_at(index)
+        to = index + 1 if to is None else to
+        if isinstance(scheduler, LCMScheduler):
+            # The consistency sampler adds fresh noise after every step but the last. Its own noise
+            # would come from global state, so its clean estimate is taken and ours is added.
+            unused = torch.Generator()
+            _, clean = scheduler.step(prediction, timesteps[index], latents, generator=unused, return_dict=False)
+            if to == len(timesteps):
+                return clean
+            return self.noised(clean, noise_after(start, to - 1), timesteps, to)
+        following = scheduler.step(prediction, timesteps[index], latents, return_dict=False)[0]
+        if to == index + 1:
+            return following
+        return self._along(latents, following, timesteps, index, to)
+
+    def noised(self, clean: Tensor, noise: Tensor, timesteps: Tensor, index: int) -> Tensor:
+        """``clean`` latents as they are at ``timesteps[index]``, with standard normal ``noise``."""
+        if index == len(timesteps):
             return clean
-        noise = noise_after(start, index)
-        return scheduler.add_noise(clean, noise, timesteps[index + 1].expand(len(clean)))
+        scheduler = self.pipeline.scheduler
+        timestep = timesteps[index].expand(len(clean))
+        if isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
+            return scheduler.scale_noise(clean, timestep, noise)
+        return scheduler.add_noise(clean, noise, timestep)
+
+    def _along(self, latents: Tensor, following: Tensor, timesteps: Tensor, index: int, to: int) -> Tensor:
+        """Latents at ``timesteps[to]`` on the line that begins with one step, from ``latents`` to ``following``.
+
+        A step keeps the clean image x and the noise e that are predicted and mixes them anew, s x + n e with
+        signal s and noise n of the next timestep (DDIM, Song et al., arXiv 2010.02502, Eq. 12; so do Euler's
+        steps). Two mixtures give x and e back, and so every later mixture.
+        """
+        signal, noise = self._signal_and_noise(timesteps, index)
+        next_signal, next_noise = self._signal_and_noise(timesteps, index, stepped=True)
+        to_signal, to_noise = self._signal_and_noise(timesteps, to)
+        determinant = signal * next_noise - next_signal * noise
+        of_latents = (to_signal * next_noise - next_signal * to_noise) / determinant
+        of_following = (signal * to_noise - to_signal * noise) / determinant
+        return of_latents * latents + of_following * following
+
+    def _signal_and_noise(self, timesteps: Tensor, index: int, *, stepped: bool = False) -> tuple[float, float]:
+        """How much of the clean image and of the noise the latents hold at ``timesteps[index]``; with
+        ``stepped`` after the scheduler's step from there.
+        """
+        scheduler = self.pipeline.scheduler
+        if not isinstance(scheduler, DDIMScheduler):
+            sigma = float(scheduler.sigmas[index + stepped])
+            return (1.0 - sigma if isinstance(scheduler, FlowMatchEulerDiscreteScheduler) else 1.0), sigma
+        if index == len(timesteps):
+            alpha = scheduler.final_alpha_cumprod
+        else:
+            # Steps are equally long for the scheduler, even where rounding puts the next timestep one beside.
+            step = scheduler.config.num_train_timesteps // scheduler.num_inference_steps
+            timestep = int(timesteps[index]) - (step if stepped else 0)
+            alpha = scheduler.alphas_cumprod[timestep] if timestep >= 0 else scheduler.final_alpha_cumprod
+        return float(alpha) ** 0.5, (1.0 - float(alpha)) ** 0.5
+
+    def _scheduler_at(self, index: int) -> Any:
+        """The scheduler, set to step ``index`` where it counts: a step may be made again, or out of turn."""
+        scheduler = self.pipeline.scheduler
+        if hasattr(scheduler, "_step_index"):
+            scheduler._step_index = index
+        return scheduler
 
     def _guidance_embedding(self, batch: int, like: Tensor) -> Tensor | None:
         """The guidance scale as an input, for networks distilled to take it (B, width)."""

@@ -20,6 +20,8 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from diffexplain.classifiers.classifier import Classifier
+from diffexplain.diffusion.gradients import Exact, GradientEstimator
+from diffexplain.diffusion.memory import MemorySettings
 from diffexplain.diffusion.prior import Prior
 from diffexplain.errors import Interrupted, RetryableError, UserError
 from diffexplain.explainers.callbacks import (
@@ -62,8 +64,6 @@ class DiffExplainer:
         window: steps over which the score is averaged to choose the best prompt and to stop.
         checkpoint_every: steps between checkpoints of the run.
         image_every: steps between pictures.
-        recompute_activations: sample with the memory of one sampler step instead of all, at the price
-            of one more forward pass; the gradient is the same.
     """
 
     def __init__(
@@ -79,7 +79,6 @@ class DiffExplainer:
         window: int = 5,
         checkpoint_every: int = 5,
         image_every: int = 10,
-        recompute_activations: bool = False,
     ) -> None:
         self.prompt = prompt
         self.steps = steps
@@ -91,7 +90,6 @@ class DiffExplainer:
         self.window = window
         self.checkpoint_every = checkpoint_every
         self.image_every = image_every
-        self.recompute_activations = recompute_activations
 
     def explain(
         self,
@@ -101,6 +99,8 @@ class DiffExplainer:
         run: Run,
         *,
         vocabulary: Sequence[str],
+        gradient: GradientEstimator | None = None,
+        memory: MemorySettings | None = None,
         trainer: TrainerSettings | None = None,
         loggers: Sequence[Logger] = (),
     ) -> Explanation:
@@ -108,6 +108,8 @@ class DiffExplainer:
 
         Args:
             vocabulary: words (not phrases) that the prompt is compared with or made of.
+            gradient: how the gradient reaches the prompt; `Exact` if ``None``.
+            memory: what the prior keeps on the device; everything if ``None``.
             loggers: Lightning loggers that mirror the run's files.
 
         Raises:
@@ -121,10 +123,12 @@ class DiffExplainer:
             raise UserError(
                 f"explainer.batch={self.batch} cannot be shared evenly by trainer.devices={settings.devices}."
             )
+        prior.arrange(memory or MemorySettings())
         module = PromptOptimisation(
             self.prompt(prior, vocabulary, run.draws),
             prior,
             objective_for(target, classifier),
+            gradient or Exact(),
             run.draws,
             self,
         )
@@ -142,8 +146,11 @@ class DiffExplainer:
             raise
         except torch.OutOfMemoryError as error:
             raise RetryableError(
-                "The device's memory is not enough: lower explainer.batch, or set explainer.recompute_activations=true."
+                "The device's memory is not enough for one image: try memory=low_vram, or a smaller prior."
             ) from error
+        finally:
+            if prior.with_gradient.halvings and run.is_writer:
+                run.record_timings(micro_batches_halved_from=prior.with_gradient.halvings)
         return self._explanation(module, best, run)
 
     def _optimise(
@@ -214,6 +221,7 @@ class PromptOptimisation(LightningModule):
         prompt: SoftPrompt,
         prior: Prior,
         objective: Objective,
+        gradient: GradientEstimator,
         draws: Draws,
         settings: DiffExplainer,
     ) -> None:
@@ -221,6 +229,7 @@ class PromptOptimisation(LightningModule):
         self.prompt = prompt
         self.prior = prior
         self.objective = objective
+        self.gradient = gradient
         self.draws = draws
         self.settings = settings
         self.gradient_norm = 0.0
@@ -238,10 +247,9 @@ class PromptOptimisation(LightningModule):
         )
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
-        images = self.prior.sample(  # G(t)
-            self.prompt(), self.latents(), checkpoint=self.settings.recompute_activations
+        loss, scores, images = self.gradient.estimate(  # of objective(G(t)) in t
+            self.prompt, self.prior, self.latents(), self.objective, self.draws, self.global_step
         )
-        loss, scores = self.objective(images)
         loss = loss + self.prompt.penalty(self.global_step / self.settings.steps)
         return {"loss": loss, "images": images, **self._over_all_devices(loss, scores)}
 

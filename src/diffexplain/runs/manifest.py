@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from diffexplain import paths
+from diffexplain import fetching, paths
 from diffexplain.errors import UserError
 
 DISTRIBUTIONS = (
@@ -43,9 +43,10 @@ def versions() -> dict[str, str]:
 def weights(config: Mapping[str, Any]) -> dict[str, str]:
     """Fingerprint of every weight file in the folders that ``config`` names.
 
-    A folder is named by a key that is ``folder`` or ends in ``_folder``. Names are relative to it.
+    A folder is named by a key that is ``folder`` or ends in ``_folder``. Names are relative to it. Of fetched
+    files it is the recorded SHA-256.
     """
-    found = {}
+    found = fetching.recorded_weights(config)
     for text in sorted(set(_folders(config))):
         try:
             folder = paths.resolve_folder(text)

@@ -1,0 +1,144 @@
+"""Loading a prior from disk: a Stable-Diffusion-format folder, with what its configuration puts in place of parts.
+
+Nothing is fetched here and no pickle is read. All files are known to be there and whole before any is loaded.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
+from torch import nn
+
+from diffexplain import fetching
+from diffexplain.diffusion.lora import merge_lora
+from diffexplain.diffusion.prior import SCHEDULERS, Prior
+from diffexplain.errors import UserError
+from diffexplain.paths import resolve_folder
+from diffexplain.weights_file import beside, check_folder, read_shapes, read_weights, shapes_of
+
+DTYPES = ("float32", "bfloat16", "float16")
+UNET_FILE = "diffusion_pytorch_model.safetensors"
+PARTS = ("pipeline", "unet", "lora", "tiny_decoder")
+"""What a source under ``weights`` may be, by its key ``part``."""
+
+
+def load_prior(
+    folder: str | None = None,
+    *,
+    steps: int,
+    guidance: float = 1.0,
+    scheduler: str | None = None,
+    scheduler_options: Mapping[str, Any] | None = None,
+    micro_batch: int = 16,
+    dtype: str = "float32",
+    weights: Sequence[Mapping[str, Any]] | None = None,
+    tiny_decoder_folder: str | None = None,
+    full_decoder: str | None = None,
+) -> Prior:
+    """Load a prior from a folder, or from the parts that ``diffexplain fetch`` has brought.
+
+    Args:
+        folder: ``embedded:prior`` or a path; ``None`` where ``weights`` names a pipeline.
+        steps: sampler steps.
+        guidance: classifier-free guidance scale; 1 means none.
+        scheduler: one of ``SCHEDULERS`` in place of the pipeline's own (its schedule is kept).
+        scheduler_options: keys of the scheduler's configuration to set, such as ``timestep_spacing``.
+        micro_batch: images generated at a time where no gradient is needed. It changes the last
+            bits of images.
+        dtype: ``float32``, ``bfloat16`` or ``float16``.
+        weights: sources of files, each with a ``part``: ``pipeline``, ``unet`` (a denoiser in place of the
+            pipeline's), ``lora`` (merged into the denoiser) or ``tiny_decoder``.
+        tiny_decoder_folder: an ``AutoencoderTiny``, where ``weights`` names none.
+        full_decoder: folder inside the pipeline of its full autoencoder, where ``vae`` is a tiny one.
+
+    Raises:
+        UserError: a file is missing or damaged, not a pipeline, or an option that cannot be had.
+    """
+    if dtype not in DTYPES:
+        raise UserError("No such dtype.", given=dtype, accepted=DTYPES)
+    if scheduler is not None and scheduler not in SCHEDULERS:
+        raise UserError("No such scheduler.", given=scheduler, accepted=tuple(SCHEDULERS))
+    parts = _Parts.find(folder, weights or (), tiny_decoder_folder)
+    load = {"local_files_only": True, "use_safetensors": True, "dtype": getattr(torch, dtype)}
+    load |= {"low_cpu_mem_usage": False}  # True needs another package, and the library says so each time
+
+    replaced: dict[str, Any] = {"unet": _denoiser(parts, load["dtype"])}
+    tiny_folder = parts.tiny_decoder
+    if full_decoder is not None:
+        replaced["vae"] = AutoencoderKL.from_pretrained(resolve_folder(str(parts.pipeline / full_decoder)), **load)
+        tiny_folder = tiny_folder or parts.pipeline / "vae"
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        parts.pipeline,
+        **load,
+        **replaced,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    if scheduler is not None or scheduler_options:
+        wanted = type(pipeline.scheduler) if scheduler is None else SCHEDULERS[scheduler]
+        options = dict(scheduler_options or {})
+        if "clip_sample" in inspect.signature(wanted).parameters:
+            options.setdefault("clip_sample", False)  # Latents go beyond 1, and DDIM would cut them off there.
+        pipeline.scheduler = wanted.from_config(pipeline.scheduler.config, **options)
+    tiny = None if tiny_folder is None else AutoencoderTiny.from_pretrained(tiny_folder, **load)
+    name = folder or str(parts.pipeline)
+    return Prior(pipeline, steps=steps, guidance=guidance, micro_batch=micro_batch, name=name, tiny_decoder=tiny)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Where the parts of a prior are; folders, but for the two that are single files."""
+
+    pipeline: Path
+    unet: Path | None
+    lora: Path | None
+    tiny_decoder: Path | None
+
+    @staticmethod
+    def find(folder: str | None, weights: Sequence[Mapping[str, Any]], tiny_decoder_folder: str | None) -> _Parts:
+        """Look all of them up, and see that each is there and whole."""
+        found: dict[str, Path] = {}
+        for source in weights:
+            part = str(source.get("part"))
+            if part not in PARTS:
+                raise UserError("A source under diffusion.weights has a part.", given=part, accepted=PARTS)
+            found[part] = fetching.local(source)
+            if part in ("unet", "lora"):
+                found[part] = _single_file(found[part], source)
+        if folder is not None:
+            found["pipeline"] = resolve_folder(folder)
+        if tiny_decoder_folder is not None:
+            found["tiny_decoder"] = resolve_folder(tiny_decoder_folder)
+        if "pipeline" not in found:
+            raise UserError("Name the folder of a Stable Diffusion pipeline: diffusion.folder=<folder>.")
+        if not (found["pipeline"] / "model_index.json").is_file():
+            raise UserError(f"{found['pipeline']} is not a Stable Diffusion pipeline: model_index.json is missing.")
+        for path in found.values():
+            check_folder(path) if path.is_dir() else read_shapes(path)
+        return _Parts(found["pipeline"], found.get("unet"), found.get("lora"), found.get("tiny_decoder"))
+
+
+def _single_file(folder: Path, source: Mapping[str, Any]) -> Path:
+    """The one file of a source; of a pickle, the safetensors file that was made of it."""
+    (name,) = source["files"]
+    path = folder / name
+    return path if path.suffix == ".safetensors" else beside(path)
+
+
+def _denoiser(parts: _Parts, dtype: torch.dtype) -> UNet2DConditionModel:
+    """The denoiser, put together in single precision, so that an adapter is merged before anything is rounded."""
+    folder = parts.pipeline / "unet"
+    with torch.device("meta"):  # No time is lost on random weights.
+        unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder, local_files_only=True))
+    weights = read_weights(parts.unet or folder / UNET_FILE, shapes_of(unet))
+    unet.load_state_dict({name: value.float() for name, value in weights.items()}, assign=True)
+    if parts.lora is not None:
+        merge_lora(unet, parts.lora)
+    return nn.Module.to(unet, dtype)  # The library's own `to` warns of layers that this network has not.

@@ -1,0 +1,202 @@
+"""The store of fetched files and its lock file: what was brought, from which commit, with which checksum.
+
+``${DIFFEXPLAIN_CACHE:-~/.cache/diffexplain}`` holds ``repositories/<owner>--<name>/<revision>/...``,
+``files/<name>`` and ``lock.json``. Nothing here touches the network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from diffexplain.errors import UserError
+from diffexplain.fetching.sources import Address, Repository, Source, parse, sources
+from diffexplain.runs import atomic
+from diffexplain.weights_file import refusal
+
+VARIABLE = "DIFFEXPLAIN_CACHE"
+LOCK_FILE = "lock.json"
+COMMAND = "diffexplain fetch classifier=<classifier> diffusion=<diffusion>"
+ALL = "*"
+"""Stands in the lock file for the patterns of a source that names none."""
+
+
+def store_folder() -> Path:
+    """Where fetched files are, whether or not anything is there yet."""
+    return Path(os.environ.get(VARIABLE) or "~/.cache/diffexplain").expanduser().absolute()
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A file as it was when it was brought."""
+
+    sha256: str
+    bytes: int
+
+
+class Lock:
+    """The lock file: for each repository its commit, for each file its checksum.
+
+    A repository's ``patterns`` are those that were brought in full.
+
+    Args:
+        folder: the store.
+
+    Raises:
+        UserError: the lock file cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / LOCK_FILE
+        self._content: dict[str, Any] = {"schema_version": 1, "repositories": {}, "files": {}}
+        try:
+            self._content |= json.loads(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(f"The lock file {self.path} cannot be read ({error}); mend it or move it away.") from error
+
+    def revision(self, name: str) -> str | None:
+        """The recorded commit of a repository."""
+        entry = self._content["repositories"].get(name)
+        return None if entry is None else str(entry["revision"])
+
+    def patterns(self, name: str) -> list[str]:
+        """The patterns of a repository that were brought in full."""
+        return list(self._content["repositories"].get(name, {}).get("patterns", []))
+
+    def files(self, name: str) -> dict[str, Recorded]:
+        """The recorded files of a repository, by path."""
+        entries = self._content["repositories"].get(name, {}).get("files", {})
+        return {path: Recorded(**entry) for path, entry in entries.items()}
+
+    def file(self, url: str) -> Recorded | None:
+        """The recorded file of an address."""
+        entry = self._content["files"].get(url)
+        return None if entry is None else Recorded(**entry)
+
+    def record(self, name: str, revision: str, path: str, recorded: Recorded) -> None:
+        """Write down a file of a repository, at once and atomically."""
+        entry = self._content["repositories"].setdefault(name, {"revision": revision, "patterns": [], "files": {}})
+        entry["files"][path] = asdict(recorded)
+        self._save()
+
+    def record_complete(self, source: Repository) -> None:
+        """Write down that everything a source asks for was brought."""
+        entry = self._content["repositories"][source.name]
+        entry["patterns"] = sorted({*entry["patterns"], *(source.patterns or (ALL,))})
+        self._save()
+
+    def record_file(self, url: str, recorded: Recorded) -> None:
+        """Write down the file of an address."""
+        self._content["files"][url] = asdict(recorded)
+        self._save()
+
+    def _save(self) -> None:
+        with atomic.replacing(self.path) as temporary:
+            temporary.write_text(atomic.to_json(self._content), encoding="utf-8")
+
+
+def local(source: Mapping[str, Any], *, command: str = COMMAND) -> Path:
+    """Where the files of a source are: the folder of a repository's commit, or the file of a url.
+
+    Args:
+        source: an entry of a list under ``weights``.
+        command: brings what is missing, for the message.
+
+    Raises:
+        UserError: something is missing, in one line that names it and ``command``; or cut off; or the
+            configuration asks for another commit or checksum than was recorded.
+    """
+    return locate(parse(source), Lock(store_folder()), command)
+
+
+def locate(source: Source, lock: Lock, command: str = COMMAND) -> Path:
+    """As `local`, of a source that was read."""
+    if isinstance(source, Address):
+        path = lock.folder / "files" / source.name
+        recorded = agreed_file(source, lock)
+        if recorded is None or not path.is_file():
+            raise missing(source.name, source.url, command)
+        _check_size(path, recorded)
+        return path
+    revision = agreed_revision(source, lock)
+    folder = repository_folder(lock.folder, source.name, revision or "")
+    complete = lock.patterns(source.name)
+    for pattern in source.patterns or (ALL,):
+        if revision is None or pattern not in complete:
+            raise missing(pattern if pattern != ALL else "Everything", source.name, command)
+    for path_inside, recorded in lock.files(source.name).items():
+        if source.wants(path_inside):
+            if not (folder / path_inside).is_file():
+                raise missing(path_inside, source.name, command)
+            _check_size(folder / path_inside, recorded)
+    return folder
+
+
+def repository_folder(store: Path, name: str, revision: str) -> Path:
+    """The folder of a repository's files at one commit."""
+    return store / "repositories" / name.replace("/", "--") / revision
+
+
+def agreed_revision(source: Repository, lock: Lock) -> str | None:
+    """The commit that configuration and lock file agree on; ``None`` if neither says.
+
+    Raises:
+        UserError: they differ.
+    """
+    recorded = lock.revision(source.name)
+    if source.revision and recorded and source.revision != recorded:
+        raise UserError(
+            f"{source.name} was fetched at revision {recorded}, and the configuration asks for {source.revision}; "
+            f"to change over, take {source.name} out of {lock.path} and fetch again."
+        )
+    return source.revision or recorded
+
+
+def agreed_file(source: Address, lock: Lock) -> Recorded | None:
+    """What the lock file says of an address, which the configuration does not contradict.
+
+    Raises:
+        UserError: they differ.
+    """
+    recorded = lock.file(source.url)
+    wanted = source.checksum if source.algorithm == "sha256" else None
+    if recorded is not None and wanted not in (None, recorded.sha256):
+        raise UserError(
+            f"{source.url} was fetched with sha256 {recorded.sha256}, and the configuration asks for {wanted}; "
+            f"to change over, take it out of {lock.path} and fetch again."
+        )
+    return recorded
+
+
+def missing(what: str, where: str, command: str) -> UserError:
+    """The one line of a file that is not there."""
+    return UserError(f"{what} of {where} is missing; this brings it: {command}")
+
+
+def recorded_weights(config: Mapping[str, Any]) -> dict[str, str]:
+    """For a run's manifest: the recorded SHA-256 of every fetched file that ``config`` asks for."""
+    wanted = sources(config)
+    if not wanted:
+        return {}
+    lock, found = Lock(store_folder()), dict[str, str]()
+    for source in wanted:
+        if isinstance(source, Address):
+            recorded = lock.file(source.url)
+            found |= {} if recorded is None else {source.url: recorded.sha256}
+        else:
+            files = lock.files(source.name)
+            found |= {f"{source.name}/{path}": file.sha256 for path, file in files.items() if source.wants(path)}
+    return found
+
+
+def _check_size(path: Path, recorded: Recorded) -> None:
+    size = path.stat().st_size
+    if size != recorded.bytes:
+        raise refusal(path, f"{recorded.bytes} bytes", f"{size} bytes; fetch it again")

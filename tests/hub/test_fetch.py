@@ -1,0 +1,242 @@
+"""``diffexplain fetch`` against a hub on this machine: what it brings, what it refuses, and what it survives."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.hub.server import TOKEN, Hub, Repo, running
+
+from diffexplain import configuration, fetching
+from diffexplain.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+PRIOR, NEWER = "a" * 40, "b" * 40
+BIG = bytes(range(256)) * 400
+
+
+class Place:
+    """A hub with one small repository and one plain file, a store, and a configuration that asks for both."""
+
+    def __init__(self, folder: Path, hub: Hub, worker: subprocess.Popen[str]) -> None:
+        self.hub, self.store, self.configs, self.worker = hub, folder / "store", folder / "conf", worker
+        files = {"config.json": b"{}", "unet/big.safetensors": BIG, "code.py": b"raise SystemExit", "a.bin": b"pickle"}
+        hub.repos["owner/prior"] = Repo(PRIOR, files)
+        hub.plain["net.caffemodel"] = BIG[::-1]
+        self.ask({"repository": "owner/prior", "files": ["*.json", "unet/big.safetensors"]})
+
+    def ask(self, *sources: dict[str, object]) -> None:
+        """Ask for these in place of what was asked for before."""
+        weights = [{"licence": "mit", "megabytes": 1, **source} for source in sources]
+        (self.configs / "diffusion").mkdir(parents=True, exist_ok=True)
+        node = {"_target_": "diffexplain.diffusion.load_prior", "name": "small", "steps": 1, "weights": weights}
+        (self.configs / "diffusion" / "small.yaml").write_text(yaml.safe_dump(node))
+
+    def plain(self, **more: object) -> None:
+        """Ask for the plain file."""
+        self.ask({"url": f"{self.hub.endpoint}/plain/net.caffemodel", **more})
+
+    @property
+    def overrides(self) -> list[str]:
+        return [f"paths.configs=[{self.configs}]", "diffusion=small"]
+
+    def fetch(self, status: int = 0, **environment: str) -> str:
+        """Run the command; gives what it printed."""
+        order = [["fetch", *self.overrides], {"DIFFEXPLAIN_CACHE": str(self.store), **environment}]
+        self.worker.stdin.write(json.dumps(order) + "\n")
+        self.worker.stdin.flush()
+        ended, printed = json.loads(self.worker.stdout.readline())
+        assert ended == status, printed
+        assert TOKEN not in printed
+        return printed
+
+    def folder(self) -> Path:
+        return self.store / "repositories" / "owner--prior" / PRIOR
+
+    def lock(self) -> dict[str, dict[str, dict[str, object]]]:
+        return json.loads((self.store / "lock.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[Hub, subprocess.Popen[str]]]:
+    """A hub, and a process that knows it."""
+    with running(Hub()) as hub:
+        program = [sys.executable, str(Path(__file__).with_name("worker.py"))]
+        worker = subprocess.Popen(
+            program, env=environment(hub), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        with worker:
+            yield hub, worker
+            worker.stdin.close()
+
+
+@pytest.fixture
+def place(served: tuple[Hub, subprocess.Popen[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    hub, worker = served
+    for content in (hub.repos, hub.plain, hub.break_after, hub.corrupt, hub.requests):
+        content.clear()
+    found = Place(tmp_path, hub, worker)
+    monkeypatch.setenv("DIFFEXPLAIN_CACHE", str(found.store))
+    return found
+
+
+def environment(hub: Hub, **more: str) -> dict[str, str]:
+    """Of a process that may talk to ``hub``."""
+    return {**os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": "0", **more}
+
+
+def test_it_brings_data_alone_says_what_comes_first_and_asks_nothing_the_second_time(place: Place) -> None:
+    printed = place.fetch().splitlines()
+    assert printed[0] == f"owner/prior at {PRIOR[:12]}: 2 files, 102.4 kB, licence mit".replace("102.4 kB", "0.1 MB")
+    assert sorted(p.relative_to(place.folder()).as_posix() for p in place.folder().rglob("*") if p.is_file()) == [
+        "config.json",
+        "unet/big.safetensors",
+    ]
+    entry = place.lock()["repositories"]["owner/prior"]
+    assert entry["revision"] == PRIOR
+    digest = hashlib.sha256(BIG).hexdigest()
+    assert entry["files"]["unet/big.safetensors"] == {"sha256": digest, "bytes": len(BIG)}
+    asked = len(place.hub.requests)
+    assert "here already" in place.fetch()
+    assert len(place.hub.requests) == asked
+    config = configuration.compose(place.overrides)
+    fetching.require(config)
+    assert fetching.local(config["diffusion"]["weights"][0]) == place.folder()
+    assert fetching.recorded_weights(config)["owner/prior/unet/big.safetensors"] == digest
+
+
+def test_a_broken_download_is_resumed_by_the_same_command_and_by_the_next(place: Place) -> None:
+    place.hub.break_after["unet/big.safetensors"] = [30_000, 20_000, 0, 0]
+    assert "50000 bytes of unet/big.safetensors came and are kept" in place.fetch(75)
+    assert not (place.folder() / "unet/big.safetensors").exists()
+    with pytest.raises(UserError, match=r"\*\.json of owner/prior is missing.*diffexplain fetch"):
+        fetching.require(configuration.compose(place.overrides))
+    place.fetch()
+    assert (place.folder() / "unet/big.safetensors").read_bytes() == BIG
+    blobs = [asked for path, asked, _ in place.hub.requests if path.startswith("/blobs/")]
+    assert blobs == [None, "bytes=30000-", "bytes=50000-", "bytes=50000-", "bytes=50000-"]
+    assert [path.name for path in place.folder().rglob(".*")] == []
+
+
+def test_a_wrong_checksum_leaves_nothing_behind(place: Place) -> None:
+    place.hub.corrupt.add("unet/big.safetensors")
+    said = place.fetch(2)
+    assert hashlib.sha256(BIG).hexdigest() in said.split("found:")[0]
+    assert "unet/big.safetensors" in said
+    assert not list((place.folder() / "unet").iterdir())
+    place.hub.corrupt.clear()
+    place.fetch()
+    place.hub.corrupt.add("config.json")
+    (place.folder() / "config.json").unlink()
+    assert "git blob" in place.fetch(2)  # Small files are known by git's identity.
+
+
+def test_what_is_not_there_is_named_with_what_is(place: Place) -> None:
+    place.ask({"repository": "owner/prior", "files": ["unet/bigg.safetensors"]})
+    said = place.fetch(2)
+    assert "nearest:  unet/big.safetensors" in said
+    place.ask({"repository": "owner/nobody", "files": ["*"]})
+    assert "no repository owner/nobody" in place.fetch(2)
+    place.ask({"url": f"{place.hub.endpoint}/plain/nothing.txt"})
+    assert "nothing.txt (status 404)" in place.fetch(2)
+
+
+def test_a_gated_repository_asks_for_access_and_shows_the_token_to_the_hub_alone(place: Place) -> None:
+    place.hub.repos["owner/prior"].gated = True
+    said = place.fetch(2)
+    assert "owner/prior is gated: ask for access" in said
+    assert "HF_TOKEN" in said
+    assert "gated" in place.fetch(2, HF_TOKEN="hf_another")
+    place.hub.requests.clear()
+    place.fetch(HF_TOKEN=TOKEN)
+    seen = {path.split("/")[1]: authorisation for path, _, authorisation in place.hub.requests}
+    assert seen == {"api": f"Bearer {TOKEN}", "owner": f"Bearer {TOKEN}", "blobs": None}
+    assert TOKEN not in (place.store / "lock.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "setting"),
+    [
+        (75, "No connection for owner/prior", {"HF_ENDPOINT": "http://127.0.0.1:9"}),
+        (2, "HF_HUB_OFFLINE is set", {"HF_HUB_OFFLINE": "1"}),
+    ],
+)
+def test_without_a_network_it_ends_at_once(place: Place, status: int, message: str, setting: dict[str, str]) -> None:
+    command = [str(Path(sys.executable).with_name("diffexplain")), "fetch", *place.overrides]
+    done = subprocess.run(
+        command, env=environment(place.hub, **setting), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == status, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_it_holds_to_the_recorded_revision_and_checksums(place: Place) -> None:
+    place.fetch()
+    place.hub.repos["owner/prior"].files["unet/big.safetensors"] = BIG + b"!"
+    (place.folder() / "unet/big.safetensors").unlink()
+    said = place.fetch(2)
+    for data in (BIG, BIG + b"!"):
+        assert hashlib.sha256(data).hexdigest() in said
+    place.hub.repos["owner/prior"].revision = NEWER
+    said = place.fetch(2)
+    assert PRIOR in said
+    assert NEWER in said
+    place.ask({"repository": "owner/prior", "revision": NEWER, "files": ["config.json"]})
+    with pytest.raises(UserError, match=f"{PRIOR}.*{NEWER}"):
+        fetching.require(configuration.compose(place.overrides))
+
+
+def test_a_damaged_file_is_refused_by_a_run_and_mended_by_the_command(place: Place) -> None:
+    place.fetch()
+    file = place.folder() / "unet/big.safetensors"
+    file.write_bytes(BIG[:-1])
+    with pytest.raises(UserError, match=rf"{len(BIG)} bytes\n.*{len(BIG) - 1} bytes"):
+        fetching.require(configuration.compose(place.overrides))
+    file.write_bytes(BIG[:-1] + b"?")
+    assert "damaged" in place.fetch()
+    assert file.read_bytes() == BIG
+
+
+def test_a_plain_file_is_held_to_its_checksum_and_resumed_only_if_it_is_the_same(place: Place) -> None:
+    data = place.hub.plain["net.caffemodel"]
+    place.plain(sha1="0" * 40)
+    assert hashlib.sha1(data).hexdigest() in place.fetch(2)
+    place.plain(sha256=None)
+    place.hub.break_after["net.caffemodel"] = [40_000, 0, 0]
+    place.fetch(75)
+    place.hub.plain["net.caffemodel"] = BIG  # The rest of this is not the rest of that.
+    place.fetch()
+    assert (place.store / "files" / "net.caffemodel").read_bytes() == BIG
+    (place.store / "files" / "net.caffemodel").unlink()
+    place.hub.plain["net.caffemodel"] = data
+    assert hashlib.sha256(BIG).hexdigest() in place.fetch(2)
+    place.plain(sha256=hashlib.sha256(data).hexdigest())
+    said = place.fetch(2)
+    assert hashlib.sha256(BIG).hexdigest() in said
+    assert hashlib.sha256(data).hexdigest() in said
+
+
+def test_a_run_without_its_files_ends_with_the_command_before_torch_is_imported(place: Place, tmp_path: Path) -> None:
+    program = "import sys; from diffexplain import cli; sys.exit(cli.run() + 100 * ('torch' in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "diffusion=sd14_lcm", f"paths.outputs={tmp_path}/outputs"],
+        env=environment(place.hub),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == (
+        "diffexplain: model_index.json of CompVis/stable-diffusion-v1-4 is missing; this brings it: "
+        "diffexplain fetch classifier=world_shortcut_cnn diffusion=sd14_lcm\n"
+    )
+    assert place.hub.requests == []

@@ -1,0 +1,79 @@
+"""What may stand under ``weights``, and the shipped configurations that say it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from diffexplain import cli, configuration, fetching
+from diffexplain.errors import UserError
+from diffexplain.fetching.page import COMMAND
+from diffexplain.fetching.sources import Address, Repository, parse, sources
+
+MORE = {"licence": "mit", "megabytes": 1}
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"repository": "prior"}, "owner/name"),
+        ({"repository": "../prior"}, "owner/name"),
+        ({"repository": "a/b", "revision": "main"}, "40 hexadecimal digits"),
+        ({"repository": "a/b", "file": ["x"]}, "no such key"),
+        ({"repository": "a/b", "url": "https://c.org/d.txt"}, "either"),
+        ({"url": "http://c.org/d.txt"}, "https"),
+        ({"url": "file:///d.txt"}, "https"),
+        ({"url": "https://c.org/d.py"}, "endings"),
+        ({"url": "https://c.org/d.txt", "sha256": "0" * 40}, "64 hexadecimal digits"),
+    ],
+)
+def test_a_malformed_source_is_the_users_error(source: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        parse({**source, **MORE})
+
+
+def test_patterns_choose_data_and_never_code() -> None:
+    everything = Repository("a/b", None, (), "mit", 1)
+    paths = ["model.safetensors", "config.json", "tokenizer/merges.txt", "model.bin", "code.py", "model.ckpt"]
+    assert [everything.wants(path) for path in paths] == [True, True, True, False, False, False]
+    starred = Repository("a/b", None, ("*",), "mit", 1)
+    assert [starred.wants(path) for path in paths] == [True, True, True, True, False, False]
+
+
+def test_a_query_is_no_part_of_a_files_name_and_http_needs_a_checksum() -> None:
+    address = parse({"url": "https://c.org/s/net.pt?dl=1", **MORE})
+    assert isinstance(address, Address)
+    assert address.name == "net.pt"
+    assert isinstance(parse({"url": "http://c.org/net.pt", "sha1": "0" * 40, **MORE}), Address)
+
+
+def test_a_folder_in_place_of_a_repository_is_not_fetched(tmp_path: Path) -> None:
+    assert sources({"classifier": {"weights": [{"repository": str(tmp_path), **MORE}]}}) == []
+
+
+def test_every_prior_names_its_parts_and_one_revision_for_each_repository() -> None:
+    seen: dict[str, str | None] = {}
+    for choice in configuration.available()["diffusion"]:
+        for node in configuration.compose([f"diffusion={choice}"])["diffusion"].get("weights") or ():
+            source = parse(node)
+            assert isinstance(source, Repository)
+            assert source.patterns
+            assert seen.setdefault(source.name, source.revision) == source.revision
+            assert node["part"] in ("pipeline", "unet", "lora", "tiny_decoder")
+    assert len(seen) == 8
+
+
+def test_the_command_repeats_keys_that_change_what_is_fetched() -> None:
+    plain = configuration.compose(["classifier=timm", "diffusion=sd15", "diffusion.steps=20", "target=class:0"])
+    assert fetching.fetch_command(plain) == "diffexplain fetch classifier=timm diffusion=sd15"
+    other = configuration.compose(["classifier=timm", "classifier.model=timm/resnet34.a1_in1k"])
+    assert fetching.fetch_command(other) == (
+        "diffexplain fetch classifier=timm diffusion=sd14_lcm classifier.model=timm/resnet34.a1_in1k"
+    )
+
+
+def test_the_page_of_weights_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list", "weights"]) == 0
+    page = Path(__file__).parents[2] / "docs" / "models.md"
+    assert capsys.readouterr().out == page.read_text(encoding="utf-8"), COMMAND
