@@ -30,6 +30,8 @@ COUNTS = [
     CHOICES["subject y"],
 ]
 """Of each open choice, how many values it has."""
+OPEN = torch.tensor([0.0, 1.0])
+"""The part of a choice that the noise does not make."""
 
 
 def choices_of(scene: Scene, seed: int) -> NDArray[np.float32]:
@@ -42,6 +44,16 @@ def choices_of(scene: Scene, seed: int) -> NDArray[np.float32]:
         parts.append((subtypes.index(companion.subtype), len(subtypes)) if companion and subtypes else (0, 1))
     parts += [(0, 1), (0, 1), (decide(seed, "subject y"), CHOICES["subject y"])]
     return np.array([(value / count, (value + 1) / count) for value, count in parts], np.float32)
+
+
+def told_choices(named: frozenset[str], scene: Scene) -> list[int]:
+    """The choices that a caption makes itself: the noise must say nothing of them.
+
+    Otherwise the denoiser reads them from the noise alone, and draws snow by the sea when noise and text differ.
+    """
+    told = [index for index, name in enumerate(ATTRIBUTES) if name in named]
+    first_subtype = len(ATTRIBUTES) + 1
+    return told + [first_subtype + c.slot for c in scene.companions if f"subtype:{c.kind}" in named]
 
 
 def directions(channels: int = 16, size: int = 16) -> Tensor:

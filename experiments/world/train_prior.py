@@ -16,7 +16,7 @@ import math
 import numpy as np
 import torch
 from common import CHECKPOINTS, WEIGHTS, Training, arguments, model_card, scenes, tidy
-from coupling import choices_of, directions, paired_noise
+from coupling import OPEN, choices_of, directions, paired_noise, told_choices
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from muon import Muon
 from torch import Tensor
@@ -88,7 +88,7 @@ class Latents:
         self.along = directions().to(options.device)
         self.seeds: list[tuple[Scene, int]] = []
         latents, masks, parts = [], [], []
-        for index in range(POOL // 1000):
+        for index in range(max(1, min(POOL, options.steps * options.batch) // 1000)):
             batch, seeds = scenes(World(), 1000, options.seed + 3 + 10 * options.rank, index)
             drawn = [render(scene, seed) for scene, seed in zip(batch, seeds, strict=True)]
             images = torch.from_numpy(np.stack([rendering.image for rendering in drawn])).to(options.device)
@@ -109,11 +109,16 @@ class Latents:
         """
         count, device = self.options.batch, self.options.device
         chosen = torch.randint(len(self.latents), (count,))
-        said = [caption(self.seeds[i][0], self.seeds[i][1] + 7919 * step).text for i in chosen.tolist()]
-        said = [text if heard else "" for text, heard in zip(said, torch.rand(count) >= EMPTY_CAPTIONS, strict=True)]
-        states = self.text(tokens(self.tokenizer, said, device)).last_hidden_state
+        said = [caption(self.seeds[i][0], self.seeds[i][1] + 7919 * step) for i in chosen.tolist()]
+        empty = torch.rand(count) < EMPTY_CAPTIONS
+        texts = ["" if silent else told.text for told, silent in zip(said, empty, strict=True)]
+        states = self.text(tokens(self.tokenizer, texts, device)).last_hidden_state
         latents = self.latents[chosen].to(device).float()
-        noise = paired_noise(torch.randn_like(latents), self.parts[chosen].to(device), self.along, loudness)
+        parts = self.parts[chosen].clone()
+        for index, told in enumerate(said):
+            if not empty[index]:
+                parts[index, told_choices(told.named, self.seeds[int(chosen[index])][0])] = OPEN
+        noise = paired_noise(torch.randn_like(latents), parts.to(device), self.along, loudness)
         return latents, noise, self.masks[chosen].to(device).float().unsqueeze(1), states
 
 
@@ -139,10 +144,10 @@ def main(options: argparse.Namespace) -> None:
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         # The noise beside the open choices grows to its full size: drawing is learned before reading.
-        loudness = min(1.0, 0.2 + 0.8 * step / (LOUD_FROM * options.steps))
+        loudness = 1.0 if options.go_on else min(1.0, 0.2 + 0.8 * step / (LOUD_FROM * options.steps))
         latents, noise, masks, states = data.batch(step, loudness)
         count = len(latents)
-        own_steps = round(OWN_STEPS * count) if step >= OWN_STEPS_FROM else 0
+        own_steps = round(OWN_STEPS * count) if options.go_on or step >= OWN_STEPS_FROM else 0
         # Stratified times; but half of the batch at the very beginning, where the picture is decided.
         times = ((torch.arange(count) + torch.rand(count)) / count * 1000).long().clamp(max=999)
         times = times[torch.randperm(count)]

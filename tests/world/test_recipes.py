@@ -52,6 +52,18 @@ def test_paired_noise_is_standard_normal_and_holds_every_choice() -> None:
     assert (components.std(0) - 1).abs().max() < 5 / np.sqrt(2 * len(parts))
 
 
+def test_the_noise_says_nothing_of_what_the_caption_says() -> None:
+    from coupling import COUNTS, choices_of, told_choices
+
+    from diffexplain.world.scenes import Companion, Scene
+
+    scene = Scene("bee", setting="sea", companions=(Companion("tree", "pine", 0), Companion("flag", "striped", 1)))
+    told = told_choices(frozenset({"setting", "subtype:flag"}), scene)
+    assert [COUNTS[index] for index in told] == [8, 6]  # settings; sub-types of the companion in the second place
+    low, high = choices_of(scene, 3)[told[1]]
+    assert (low, high) == (0, pytest.approx(1 / 3))  # striped is the first of three kinds of flag
+
+
 def test_a_resumed_training_ends_where_an_uninterrupted_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
