@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +67,16 @@ def held_out(count: int, world: World | None = None) -> tuple[list[Scene], list[
     """Scenes that no recipe trains on, and their seeds."""
     seeds = [(HELD_OUT_SEED + index) * 1009 for index in range(count)]
     return (world or World()).sample(count, HELD_OUT_SEED), seeds
+
+
+def sum_over_processes(tensors: Sequence[Tensor]) -> None:
+    """Make each tensor the sum of what all processes have in its place, in one message."""
+    if not dist.is_initialized():
+        return
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    dist.all_reduce(flat)
+    for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))
 
 
 class Training:
@@ -141,14 +151,11 @@ class Training:
                     parameter.copy_(self.mean[name])
 
     def _average_gradients(self) -> None:
-        """The mean over all processes, in one message."""
-        if self.options.processes == 1:
-            return
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        dist.all_reduce(flat)
-        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(part.view_as(gradient) / self.options.processes)
+        sum_over_processes(gradients)
+        if self.options.processes > 1:
+            for gradient in gradients:
+                gradient.div_(self.options.processes)
 
     def _save(self, step: int, began: float) -> None:
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)

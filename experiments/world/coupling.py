@@ -1,7 +1,7 @@
 """Starting noise that already holds what a caption leaves open.
 
-A caption does not say where exactly the subject stands, which colour it has if none is named, which way a
-companion faces. A denoiser that starts from independent noise can only predict the mean of all these pictures in
+A caption does not say how high the subject stands, nor which colour it has or where it is if it names none. A
+denoiser that starts from independent noise can only predict the mean of all these pictures in
 its first step, and few steps are too few to come from there to a sharp one. Here every open choice of a training
 scene is written into the noise it is paired with: the noise's component along one fixed direction is drawn from
 that part of the normal distribution that belongs to the choice. All choices of the independent world are equally

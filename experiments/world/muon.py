@@ -1,7 +1,7 @@
 """Muon (Jordan et al. 2024): momentum whose update of each weight matrix is made orthogonal.
 
-On the embedded prior it needed half as many pictures as AdamW for the same loss. Convolutions count as matrices
-(outputs, inputs x height x width). Vectors, and the first and last layers, are AdamW's, as its authors advise. The
+Convolutions count as matrices (outputs, inputs x height x width).
+Vectors, and the first and last layers, are AdamW's, as its authors advise. The
 update has AdamW's usual root mean square, so that one learning rate serves both (Liu et al. 2025, arXiv 2502.16982).
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from common import sum_over_processes
 from torch import Tensor, nn
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -47,7 +48,7 @@ class Muon(torch.optim.Optimizer):
                 (matrices if inner else others).append(parameter)
         super().__init__([{"params": matrices, "lr": rate}], {"weight_decay": weight_decay})
         self.inner = torch.optim.AdamW(others, lr=rate, weight_decay=weight_decay, betas=(0.9, 0.99))
-        self.add_param_group({"params": others, "lr": rate, "adamw": True})
+        self.add_param_group({"params": others, "lr": rate})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -83,11 +84,7 @@ class Muon(torch.optim.Optimizer):
                 made = orthogonal(torch.stack([pairs[index][1] for index in mine]))
                 updates[list(mine)] = 0.2 * max(rows, columns) ** 0.5 * made
             found += [(parameter, update) for (parameter, _), update in zip(pairs, updates, strict=True)]
-        if processes > 1:
-            flat = torch.cat([update.flatten() for _, update in found])
-            dist.all_reduce(flat)
-            for (_, update), part in zip(found, flat.split([u.numel() for _, u in found]), strict=True):
-                update.copy_(part.view_as(update))
+        sum_over_processes([update for _, update in found])
         return found
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ descriptions' unit vectors, made a unit vector again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -84,10 +85,7 @@ def load_clip(
     """
     from transformers import AutoTokenizer, CLIPModel
 
-    command = f"diffexplain fetch classifier=clip classifier.model={model}"
-    folder = source_path(weights[0], command=command)
-    classes = find_labels(labels, weights, command=command)
-    texts = _descriptions(classes, templates)
+    folder, classes, texts = _files_and_texts("clip", model, labels, templates, weights)
     config = read_config(folder)
     if config.model_type != "clip":
         raise UserError(f"{folder} holds another model than a CLIP of transformers'.", given=config.model_type)
@@ -129,10 +127,7 @@ def load_open_clip(
         import open_clip
     except ModuleNotFoundError as error:
         raise UserError("open_clip is not installed: pip install 'diffexplain[clip]'.") from error
-    command = f"diffexplain fetch classifier=open_clip classifier.model={model}"
-    folder = source_path(weights[0], command=command)
-    classes = find_labels(labels, weights, command=command)
-    texts = _descriptions(classes, templates)
+    folder, classes, texts = _files_and_texts("open_clip", model, labels, templates, weights)
     if not (folder / OPEN_CLIP_CONFIG).is_file():
         raise UserError(f"No CLIP of open_clip's is in {folder}: {OPEN_CLIP_CONFIG} is missing.")
     name = f"local-dir:{folder}"
@@ -157,6 +152,16 @@ def class_features(encode: Callable[[Sequence[str]], Tensor], texts: Sequence[Se
         encoded = torch.cat([encode(flat[i : i + _TEXTS_AT_ONCE]) for i in range(0, len(flat), _TEXTS_AT_ONCE)])
         each = functional.normalize(encoded.float(), dim=-1).unflatten(0, (len(texts), -1))
         return functional.normalize(each.mean(dim=1), dim=-1)
+
+
+def _files_and_texts(
+    choice: str, model: str, labels: str | Sequence[str], templates: Sequence[str], weights: Sequence[Source]
+) -> tuple[Path, Labels, list[list[str]]]:
+    """The repository's folder, the classes, and all descriptions of each class."""
+    command = f"diffexplain fetch classifier={choice} classifier.model={model}"
+    folder = source_path(weights[0], command=command)
+    classes = find_labels(labels, weights, command=command)
+    return folder, classes, _descriptions(classes, templates)
 
 
 def _open_clip_preprocessing(settings: Mapping[str, Any]) -> Preprocessing:

@@ -114,14 +114,14 @@ def _spots(X: Grid, Y: Grid) -> NDArray[np.bool_]:
 
 
 @lru_cache(maxsize=4096)
-def rasterise(drawing: Drawing, scale: float, texture: str = "plain", mirrored: bool = False) -> Sprite:
+def rasterise(drawing: Drawing, scale: float, texture: str = "plain") -> Sprite:
     """Draw at `scale` with anti-aliasing by supersampling; textures keep their size in pixels."""
     height = 2 * int(np.ceil(drawing.half_height * scale + OUTLINE))
     width = 2 * int(np.ceil(drawing.half_width * scale + OUTLINE))
     n = SUPERSAMPLING
     ys = (np.arange(height * n) + 0.5) / n - height / 2
     xs = (np.arange(width * n) + 0.5) / n - width / 2
-    X, Y = np.meshgrid(-xs if mirrored else xs, ys)
+    X, Y = np.meshgrid(xs, ys)
     alpha = np.zeros(X.shape, bool)
     body = np.zeros(X.shape, np.float32)
     fixed = np.zeros((*X.shape, 3), np.float32)
