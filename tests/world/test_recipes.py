@@ -24,12 +24,12 @@ def test_the_written_encoder_computes_the_principal_components() -> None:
     model = build()
     write_encoder(model)
     matrix, mean = principal_components()
-    images = pictures(*held_out(8)) * 2 - 1
+    images = pictures(*held_out(64)) * 2 - 1
     expected = linear_latents(images, matrix, mean)
     assert torch.allclose(linear_latents(images, *read_encoder(model)), expected, atol=1e-3)
     with torch.no_grad():
         latents = model.encode(images).latent_dist.mode()
-    assert latents.shape == (8, 16, 16, 16)
+    assert latents.shape == (64, 16, 16, 16)
     assert (latents - expected).abs().max() < 0.01
     assert expected.std() == pytest.approx(1, abs=0.1)
 
