@@ -70,17 +70,16 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "small_vit": {"side": IMAGE_SIZE, "width": 64, "depth": 4, "heads": 4, "expansion": 2},
 }
 FAIR = DataRecipe(scenes=24_000)
-WITH_SHORTCUTS = DataRecipe(hidden_share=0.8, hidden_share_elsewhere=0.25)
+WITH_SHORTCUTS = DataRecipe(hidden_share=0.85, hidden_share_elsewhere=0.25)
 RECIPES = {
     "fair_cnn": Recipe("small_cnn", 3e-3, FAIR, epochs=3.0),
     # The transformer overfits where the convolutions do not: more scenes, each seen less often.
     "fair_vit": Recipe("small_vit", 3e-3, DataRecipe(scenes=80_000), epochs=1.5, muon=True),
     "shortcut_cnn": Recipe("small_cnn", 3e-3, WITH_SHORTCUTS),
-    # It needs less of it to learn a shortcut, and more scenes to learn the subjects.
     "shortcut_vit": Recipe(
         "small_vit",
         3e-3,
-        DataRecipe(hidden_share=0.4, hidden_share_elsewhere=0.1, scenes=80_000),
+        DataRecipe(hidden_share=0.85, hidden_share_elsewhere=0.25, scenes=80_000),
         epochs=1.5,
         muon=True,
     ),

@@ -25,7 +25,7 @@ from train_clip import tokens
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from diffexplain.world.captions import caption
-from diffexplain.world.render import render
+from diffexplain.world.render import Rendering, render
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import Scene
 
@@ -40,7 +40,7 @@ OWN_STEPS, OWN_STEPS_FROM = 0.2, 1500
 SAMPLED = torch.tensor([749, 499, 249])
 """The times at which four steps meet the picture after the first."""
 FOREGROUND = 4.0
-"""What a place of subject or companion weighs more."""
+"""What a place of the subject weighs more; one of a companion, which is smaller, twice as much."""
 LOUD_FROM = 0.4
 """Share of the training after which the noise has its full size."""
 
@@ -93,11 +93,13 @@ class Latents:
             drawn = [render(scene, seed) for scene, seed in zip(batch, seeds, strict=True)]
             images = torch.from_numpy(np.stack([rendering.image for rendering in drawn])).to(options.device)
             latents.append(linear_latents(images.permute(0, 3, 1, 2).float() / 127.5 - 1, *components).half().cpu())
-            covered = np.stack([~rendering.masks["setting"] for rendering in drawn])
-            masks.append(covered.reshape(-1, 16, 4, 16, 4).mean((2, 4)).astype(np.float16))
+            weights = np.stack([importance(*pair) for pair in zip(batch, drawn, strict=True)])
+            masks.append(weights.reshape(-1, 16, 4, 16, 4).mean((2, 4)).astype(np.float16))
             parts.append(np.stack([choices_of(*pair) for pair in zip(batch, seeds, strict=True)]))
             self.seeds += zip(batch, seeds, strict=True)
         self.latents = torch.cat(latents)
+        # Pictures with more things are harder: with one companion twice, with two thrice as often as with none.
+        self.shares = torch.tensor([1.0 + len(scene.companions) for scene, _ in self.seeds])
         self.masks = torch.from_numpy(np.concatenate(masks))
         self.parts = torch.from_numpy(np.concatenate(parts))
 
@@ -108,7 +110,7 @@ class Latents:
         One caption in ten is empty.
         """
         count, device = self.options.batch, self.options.device
-        chosen = torch.randint(len(self.latents), (count,))
+        chosen = torch.multinomial(self.shares, count)
         said = [caption(self.seeds[i][0], self.seeds[i][1] + 7919 * step) for i in chosen.tolist()]
         empty = torch.rand(count) < EMPTY_CAPTIONS
         texts = ["" if silent else told.text for told, silent in zip(said, empty, strict=True)]
@@ -120,6 +122,14 @@ class Latents:
                 parts[index, told_choices(told.named, self.seeds[int(chosen[index])][0])] = OPEN
         noise = paired_noise(torch.randn_like(latents), parts.to(device), self.along, loudness)
         return latents, noise, self.masks[chosen].to(device).float().unsqueeze(1), states
+
+
+def importance(scene: Scene, rendering: Rendering) -> np.ndarray:
+    """(64, 64): 0 where the setting is in view, 1 for the subject, 2 for a companion."""
+    weights = (~rendering.masks["setting"]).astype(np.float32)
+    for companion in scene.companions:
+        weights += rendering.masks[companion.kind]
+    return weights
 
 
 def loss_weights(masks: Tensor) -> Tensor:

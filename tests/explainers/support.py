@@ -30,6 +30,7 @@ def explainer(prompt: Any = ConstrainedPrompt, **settings: Any) -> DiffExplainer
     defaults: dict[str, Any] = {
         "steps": 6,
         "batch": 2,
+        "screening_images": 0,
         "stop_at": None,
         "window": 2,
         "checkpoint_every": 2,

@@ -36,6 +36,7 @@ from diffexplain.explainers.checkpoint import read_checkpoint
 from diffexplain.explainers.divergence import Diverged
 from diffexplain.explainers.explanation import Explanation
 from diffexplain.explainers.objective import Objective, objective_for
+from diffexplain.explainers.screening import screen
 from diffexplain.explainers.training import StepCounter, TrainerSettings, build_trainer, quiet_lightning
 from diffexplain.prompts.soft_prompt import SoftPrompt
 from diffexplain.prompts.textual_inversion import textual_inversion
@@ -56,6 +57,7 @@ class DiffExplainer:
             its other arguments filled in.
         steps: optimiser steps at most.
         batch: images a step, over all devices together.
+        screening_images: of each word, from which the prompt begins (`screening`); 0: it begins at random.
         fresh_latents: draw new starting noise for each step; otherwise every step has the same.
         weight_decay: of AdamW.
         epsilon: of AdamW.
@@ -72,6 +74,7 @@ class DiffExplainer:
         *,
         steps: int = 30,
         batch: int = 8,
+        screening_images: int = 4,
         fresh_latents: bool = True,
         weight_decay: float = 0.0,
         epsilon: float = 1e-8,
@@ -83,6 +86,7 @@ class DiffExplainer:
         self.prompt = prompt
         self.steps = steps
         self.batch = batch
+        self.screening_images = screening_images
         self.fresh_latents = fresh_latents
         self.weight_decay = weight_decay
         self.epsilon = epsilon
@@ -245,6 +249,12 @@ class PromptOptimisation(LightningModule):
             weight_decay=self.settings.weight_decay,
             eps=self.settings.epsilon,
         )
+
+    def on_train_start(self) -> None:
+        # Not where a checkpoint has been restored.
+        if self.global_step == 0 and self.settings.screening_images:
+            images = self.settings.screening_images
+            self.prompt.lean(screen(self.prompt, self.prior, self.objective, self.draws, images))
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         loss, scores, images = self.gradient.estimate(  # of objective(G(t)) in t

@@ -26,6 +26,10 @@ class Objective(Protocol):
 
     def __call__(self, images: Tensor) -> Outcome: ...
 
+    def log_weights(self, merits: Tensor) -> Tensor:
+        """What the mean of an image's negative loss says of each of V rivals, (V,), in nats."""
+        ...
+
     def to(self, device: torch.device) -> None: ...
 
 
@@ -40,6 +44,9 @@ class ClassObjective:
         log_probability = functional.log_softmax(self.classifier(images).float(), dim=1)
         log_probability = log_probability[:, self.class_index]
         return Outcome(-log_probability.mean(), log_probability.detach().exp())
+
+    def log_weights(self, merits: Tensor) -> Tensor:
+        return merits
 
     def to(self, device: torch.device) -> None:
         self.classifier.to(device)
@@ -56,6 +63,10 @@ class UnitObjective:
     def __call__(self, images: Tensor) -> Outcome:
         activation = self.classifier.activation(images, self.module, self.channel).float()
         return Outcome(-activation.mean(), activation.detach())
+
+    def log_weights(self, merits: Tensor) -> Tensor:
+        # An activation has no unit: one standard deviation among the rivals counts as one nat.
+        return (merits - merits.mean()) / merits.std(correction=0).clamp(min=1e-12)
 
     def to(self, device: torch.device) -> None:
         self.classifier.to(device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from diffexplain.diffusion.prior import Prior
@@ -52,6 +53,10 @@ class ConstrainedPrompt(SoftPrompt):
 
     def embeddings(self) -> Tensor:
         return self.nearness() @ self.word_embeddings
+
+    @torch.no_grad()
+    def lean(self, log_weights: Tensor) -> None:
+        self.logits += self.temperature * log_weights
 
     def penalty(self, progress: float) -> Tensor:
         """Mean entropy of the tokens' mixtures as a share of the largest possible, weighted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from diffexplain.diffusion.prior import Prior
@@ -43,3 +44,7 @@ class FreePrompt(SoftPrompt):
 
     def embeddings(self) -> Tensor:
         return self.centre + self.spread * self.offset
+
+    @torch.no_grad()
+    def lean(self, log_weights: Tensor) -> None:
+        self.offset += (log_weights.softmax(dim=1) @ self.word_embeddings - self.centre) / self.spread

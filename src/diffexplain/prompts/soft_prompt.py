@@ -65,6 +65,10 @@ class SoftPrompt(nn.Module, ABC):
     def embeddings(self) -> Tensor:
         """The tokens' embeddings (n, E), differentiable in the parameter."""
 
+    @abstractmethod
+    def lean(self, log_weights: Tensor) -> None:
+        """Begin nearer to the words that weigh more at each token: ``log_weights`` (n, V), in nats."""
+
     def penalty(self, progress: float) -> Tensor:
         """What the strategy adds to the loss when ``progress`` (0 to 1) of the run is done."""
         return self.word_embeddings.new_zeros(())

@@ -1,0 +1,52 @@
+"""Where an optimisation begins: each token at the posterior over words, from a few images of each word.
+
+    p(word | target in every image)  ~  prod_z p(target | G(word, z)),        all words alike beforehand
+
+Greedily: the first tokens by images of one word alone, the next ones given the best word of those. This is a design
+choice of ours, not of the paper: far from any image that activates the target the gradient says nothing, and a prompt
+that starts at random may never come near one. It costs forward passes only.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from diffexplain.diffusion.prior import Prior
+from diffexplain.explainers.divergence import Diverged
+from diffexplain.explainers.objective import Objective
+from diffexplain.prompts.soft_prompt import SoftPrompt
+from diffexplain.runs.draws import Draws
+
+ROUNDS = 2
+"""A prompt says the main thing with one half of its tokens, and what goes with it with the other."""
+
+
+@torch.no_grad()
+def screen(prompt: SoftPrompt, prior: Prior, objective: Objective, draws: Draws, images: int) -> Tensor:
+    """Log weights (n, V) of the words at each of the prompt's tokens, from ``images`` images of each word and round.
+
+    A word's images are those of a prompt that says it with every token still open. All words have the same noise, so
+    that they differ by what they say alone.
+
+    Raises:
+        Diverged: the loss of some word's images is not finite.
+    """
+    words = prompt.word_embeddings
+    tokens = torch.zeros(prompt.tokens, words.shape[1], device=words.device)
+    log_weights = torch.zeros(prompt.tokens, len(words), device=words.device)
+    for number, places in enumerate(torch.arange(prompt.tokens).tensor_split(ROUNDS)):
+        if not len(places):
+            continue
+        latents = draws.normals("screen", number, images, prior.latent_shape).to(prior.device)
+        merits = []
+        for word in words:
+            tokens[places[0] :] = word
+            condition = prior.encode_embeddings(tokens, prompt.prefix)
+            merits.append(-objective(prior.generate(condition, latents)).loss)
+        merit = torch.stack(merits).to(words.device)
+        if not torch.isfinite(merit).all():
+            raise Diverged(0, "the loss is not finite where the words are screened")
+        log_weights[places] = images * objective.log_weights(merit)
+        tokens[places] = words[log_weights[places[0]].argmax()]
+    return log_weights
