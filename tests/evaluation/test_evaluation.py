@@ -175,6 +175,13 @@ def test_an_element_that_the_prior_cannot_take_out_is_undecided() -> None:
     assert flag.removal is None
 
 
+def test_what_neutral_images_show_more_often_is_not_tried() -> None:
+    found = run(answers_to_pole, EVERYTHING, settings=replace(SETTINGS, neutral_text="a tree"))
+    tree = element(found, "a tree")
+    assert tree.verdict is Verdict.UNDECIDED
+    assert tree.reason == "not tried: seen less often than in neutral images"
+
+
 def test_kinds_are_tried_only_where_their_object_is_relevant() -> None:
     striped = {**EVERYTHING, "a flag": 0.0, "a striped flag": 1.0}
     fair = element(run(answers_to_pole, striped), "a striped flag")

@@ -81,6 +81,9 @@ def judge_elements(
             count = len(looked.sight.showing(text))
             if count < settings.minimum_edits:
                 reasons[text] = f"seen in {count} activating images, fewer than {settings.minimum_edits}"
+            elif phrase.kind != "attribute" and text != target_phrase and _lift(looked, phrase).value < 0:
+                # The found prompt does not ask for it; testing it would only cost the others certainty.
+                reasons[text] = "not tried: seen less often than in neutral images"
             elif len(trials) >= limit:
                 reasons[text] = f"not tried: {limit} {what} with a larger lift were"
             else:

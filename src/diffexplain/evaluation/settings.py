@@ -51,7 +51,7 @@ class EvaluationSettings:
     minimum_shown: float = 0.1
     elements_tried: int = 4
     attributes_tried: int = 2
-    edited_images: int = 24
+    edited_images: int = 48
     neutral_edited_images: int = 6
     minimum_edits: int = 8
     margin: float = 0.02

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtr
+from scipy.special import stdtr, stdtrit
 
 from diffexplain.evaluation.results import Estimate
 
@@ -93,6 +93,41 @@ def p_mean_above(differences: ArrayLike, bound: float) -> float:
     if error <= 1e-12:  # all pairs agree: rounding aside, no noise to compare with
         return 0.0 if excess > 1e-12 else 1.0
     return float(stdtr(data.size - 1, -excess / error))
+
+
+def p_mean_beyond(differences: ArrayLike, bound: float) -> float:
+    """Two-sided p of H0: the mean of paired differences lies within ±``bound``; Student's t test at the nearer end.
+
+    At most q exactly where `mean_interval` at confidence 1 - q lies beyond ±``bound``.
+
+    Raises:
+        ValueError: as `p_mean_above`.
+    """
+    data = _finite(differences)
+    return min(1.0, 2 * min(p_mean_above(data, bound), p_mean_above(-data, bound)))
+
+
+def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
+    """A mean with Student's t interval; where all values are equal, the point itself.
+
+    Raises:
+        ValueError: fewer than two values, or one that is not finite.
+    """
+    data = _finite(values)
+    if data.size < 2:
+        raise ValueError("an interval needs at least two values")
+    mean = float(data.mean())
+    error = float(data.std(ddof=1)) / sqrt(data.size)
+    half = float(stdtrit(data.size - 1, 0.5 + confidence / 2)) * error if error > 1e-12 else 0.0
+    return Estimate(mean, mean - half, mean + half, int(data.size))
+
+
+def false_coverage_confidence(adjusted: Sequence[float], rate: float) -> float:
+    """The confidence of intervals of which, after choosing those with adjusted p <= ``rate``, a share of at most
+    ``rate`` misses (Benjamini & Yekutieli 2005): 1 - rate · chosen / all, with at least one chosen.
+    """
+    chosen = sum(p <= rate for p in adjusted)
+    return 1.0 - rate * max(chosen, 1) / max(len(adjusted), 1)
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
