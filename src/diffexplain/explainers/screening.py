@@ -21,6 +21,9 @@ from diffexplain.runs.draws import Draws
 ROUNDS = 2
 """A prompt says the main thing with one half of its tokens, and what goes with it with the other."""
 
+IMAGES_AT_ONCE = 64
+"""Held in memory; the prior makes them in micro-batches of its own."""
+
 
 @torch.no_grad()
 def screen(prompt: SoftPrompt, prior: Prior, objective: Objective, draws: Draws, images: int) -> Tensor:
@@ -40,10 +43,14 @@ def screen(prompt: SoftPrompt, prior: Prior, objective: Objective, draws: Draws,
             continue
         latents = draws.normals("screen", number, images, prior.latent_shape).to(prior.device)
         merits = []
-        for word in words:
-            tokens[places[0] :] = word
-            condition = prior.encode_embeddings(tokens, prompt.prefix)
-            merits.append(-objective(prior.generate(condition, latents)).loss)
+        for some in words.split(max(1, IMAGES_AT_ONCE // images)):
+            conditions = []
+            for word in some:
+                tokens[places[0] :] = word
+                conditions.append(prior.encode_embeddings(tokens, prompt.prefix))
+            condition = torch.cat(conditions).repeat_interleave(images, dim=0)
+            shown = prior.generate(condition, latents.repeat(len(some), 1, 1, 1))
+            merits += [-objective(of_word).loss for of_word in shown.split(images)]
         merit = torch.stack(merits).to(words.device)
         if not torch.isfinite(merit).all():
             raise Diverged(0, "the loss is not finite where the words are screened")
