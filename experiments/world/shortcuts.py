@@ -221,6 +221,8 @@ def main() -> None:
     parser.add_argument("--shard", default="0/1", help="i/n: every n-th run from the i-th on, for n processes")
     options = parser.parse_args()
     shard, shards = map(int, options.shard.split("/"))
+    if not 0 <= shard < shards:
+        parser.error(f"--shard {options.shard}: i counts from 0 and is less than n")
     todo = cells(("cnn",), SEEDS[:1], free=False) if options.bench else cells(ARCHITECTURES, SEEDS, free=True)
     if not options.table:
         run(todo, shard, shards)
