@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -173,6 +173,30 @@ def test_an_element_that_the_prior_cannot_take_out_is_undecided() -> None:
     assert flag.reason is not None
     assert "0 of 20" in flag.reason
     assert flag.removal is None
+
+
+def answers_to_snow(there: Callable[[str], Tensor]) -> Tensor:
+    return 10 * there("in the snow") - 2
+
+
+def test_a_setting_is_exchanged_where_the_target_is_seen_if_it_is_seen_often_enough() -> None:
+    sometimes = element(run(answers_to_snow, {**EVERYTHING, "a pole": 0.3, "a cap": 0.0}), "in the snow").removal
+    never = element(run(answers_to_snow, {**EVERYTHING, "a pole": 0.0, "a cap": 0.0}), "in the snow").removal
+    assert sometimes is not None
+    assert never is not None
+    assert SETTINGS.minimum_edits <= sometimes.took.n < SETTINGS.edited_images
+    assert never.took.n == SETTINGS.edited_images
+
+
+def test_an_exchange_that_costs_the_target_does_not_count() -> None:
+    class Careless(toy.Prior):
+        def inpaint(self, images: Tensor, masks: Tensor, prompts: Sequence[str] | Tensor, noise: Tensor) -> Tensor:
+            assert not isinstance(prompts, Tensor)
+            return self.generate([text.replace("a pole", "") for text in prompts], noise)
+
+    snow = element(run(answers_to_pole, EVERYTHING, prior=Careless()), "in the snow")
+    assert snow.verdict is Verdict.UNDECIDED
+    assert "0 of 20" in str(snow.reason)
 
 
 def test_what_neutral_images_show_more_often_is_not_tried() -> None:

@@ -27,13 +27,16 @@ from diffexplain.evaluation.vocabulary import Phrase, Vocabulary
 THINGS_DESCRIBED = 3
 RESIDUE = 0.2
 """An element is gone when it holds less than this share of the replaced pixels that it had held."""
+INTACT = 0.5
+"""The target has come through an exchange of the setting when it holds at least this share of its pixels still."""
 
 
 @dataclass(frozen=True)
 class Edits:
     """The edits of one element in n images; arrays have one entry for each.
 
-    ``took``: the element is gone without, and still there in the null edit. ``blurred`` is None for settings.
+    ``took``: the element is gone without, and still there in the null edit; where a setting was exchanged, the
+    target is as it was in both. ``blurred`` is None for settings.
     """
 
     indices: tuple[int, ...]
@@ -98,7 +101,7 @@ class Remover:
             which: of the images that show it, which to edit.
             spare_target: leave the target's own pixels as they are (not for a part of the target).
         """
-        masks = {i: self._mask(element, sight, i, spare_target) for i in sight.showing(element.text)}
+        masks = {i: self._mask(element, sight, i, spare_target) for i in self._places(element, sight)}
         indices = [index for index, mask in masks.items() if mask.any()][which]
         if not indices:
             return None
@@ -111,6 +114,10 @@ class Remover:
         null = self.studio.inpaint(before, mask, [describe(seen) for seen in things], indices)
         # Only where pixels were replaced: of a setting, a rim is left around every object.
         old = mask & torch.stack([sight.region(index, element.text) for index in indices])
+        took = ~self._remains(without, element, old) & self._remains(null, element, old)
+        if element.kind == "setting":
+            target = torch.stack([sight.region(index, self.target_phrase) for index in indices])
+            took &= self._intact(without, target) & self._intact(null, target)
         blurred = None if element.kind == "setting" else self.reader.read(blur_fill(before, mask))
         return Edits(
             indices=tuple(indices),
@@ -118,12 +125,22 @@ class Remover:
             before=before,
             without=without,
             null=null,
-            took=~self._remains(without, element, old) & self._remains(null, element, old),
+            took=took,
             read_before=self.reader.read(before),
             read_without=self.reader.read(without),
             read_null=self.reader.read(null),
             read_blurred=blurred,
         )
+
+    def _places(self, element: Phrase, sight: Sight) -> list[int]:
+        """The images to edit. A setting is all that is not seen to be an object, so it is exchanged where the target
+        is seen and can be left alone, if that is in enough images.
+        """
+        places = sight.showing(element.text)
+        if element.kind != "setting":
+            return places
+        with_target = [index for index in places if sight.shows(index, self.target_phrase)]
+        return with_target if len(with_target) >= self.settings.minimum_edits else places
 
     def _mask(self, element: Phrase, sight: Sight, index: int, spare_target: bool) -> Tensor:
         """(H, W) bool, the pixels to replace: the element's, or for a setting all that is no object's."""
@@ -132,7 +149,8 @@ class Remover:
             kept = torch.zeros(sight.size, dtype=torch.bool)
             for phrase in objects:
                 kept |= sight.region(index, phrase)
-            return ~dilate(kept, self.settings.dilation)
+            # Twice as wide as around what is replaced: here an edge of the target itself would be lost.
+            return ~dilate(kept, 2 * self.settings.dilation)
         region = sight.region(index, element.text)
         if element.of is not None:
             region = region | sight.region(index, element.of)
@@ -171,6 +189,12 @@ class Remover:
         generator = self.studio.draws.generator(PURPOSE, Seeds.EXCHANGE, index)
         other = others[int(generator.integers(len(others)))]
         return [other if thing == element else thing for thing in things]
+
+    def _intact(self, images: Tensor, target: Tensor) -> NDArray[np.bool_]:
+        """Whether each image still shows the target where it was, ``target`` (N, H, W), if it was anywhere."""
+        sight = look(self.segmenter, images, [self.target_phrase], self.settings.batch_size, self.reader.device)
+        left = [(sight.region(index, self.target_phrase) & was).sum() for index, was in enumerate(target)]
+        return np.asarray([int(now) >= INTACT * int(was.sum()) for now, was in zip(left, target, strict=True)])
 
     def _remains(self, images: Tensor, element: Phrase, old: Tensor) -> NDArray[np.bool_]:
         """Whether each image still shows the element, and no mere remnant of it, in its ``old`` place."""
