@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.evaluation import toy
 
+from diffexplain.diffusion.memory import MicroBatches
 from diffexplain.errors import RetryableError, UserError
 from diffexplain.prompts.soft_prompt import Word
 from diffexplain.runs.run import Run
@@ -29,11 +30,15 @@ class Classifier(toy.Classifier):
 
 
 class Prior(toy.Prior):
-    """The toy's, with what a summary says about a prior."""
+    """The toy's, with what a summary says about a prior and the memory that it generates in."""
 
     image_size = (toy.SIZE, toy.SIZE)
     steps = 1
     guidance = 1.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.without_gradient = MicroBatches(8, "diffusion.micro_batch")
 
 
 class Segmenter(toy.Segmenter):
@@ -51,7 +56,7 @@ def load_prior() -> Prior:
     return Prior()
 
 
-def load_segmenter(folder: str, pairs_at_once: int) -> Segmenter:
+def load_segmenter() -> Segmenter:
     return Segmenter()
 
 

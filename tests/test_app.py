@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from tests import pretend
 from tests.pretend import ACCIDENT
 
 import diffexplain
@@ -136,6 +138,37 @@ def test_accidents_become_exit_statuses_and_the_next_attempt_succeeds(
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
     monkeypatch.delenv(ACCIDENT)
     assert run() == 0
+
+
+def test_too_little_memory_for_the_evaluations_images_is_recorded(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate = pretend.Prior.generate
+
+    def up_to_four(part: slice) -> None:
+        if part.stop - part.start > 4:
+            raise torch.OutOfMemoryError("injected")
+
+    def crowded(prior: pretend.Prior, prompts: Any, latents: Any) -> Any:
+        prior.without_gradient.run(8, up_to_four)
+        return generate(prior, prompts, latents)
+
+    monkeypatch.setattr(pretend.Prior, "generate", crowded)
+    assert run() == 0
+    assert "4 from here on (diffusion.micro_batch=4" in capsys.readouterr().err
+    (timings,) = (tmp_path / "outputs").rglob("timings.json")
+    assert json.loads(timings.read_text())["images_at_a_time_halved_from"] == [8]
+
+
+def test_too_little_memory_to_look_at_images_is_one_line(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any) -> None:
+        raise torch.OutOfMemoryError("injected")
+
+    monkeypatch.setattr(pretend.Segmenter, "masks", never)
+    assert run() == 75
+    assert "lower evaluation.batch_size" in capsys.readouterr().err
 
 
 def test_a_bug_is_not_hidden(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

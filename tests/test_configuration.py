@@ -24,7 +24,8 @@ def test_the_default_run_is_the_flagpole_of_the_shortcut_cnn() -> None:
     assert config["classifier"]["name"] == "world_shortcut_cnn"
     assert config["explainer"]["name"] == "diffexplainer"
     assert config["diffusion"]["name"] == "world"
-    assert set(available()) == {*defaults()}
+    assert (defaults()["diffusion"], defaults()["segmenter"]) == ("world", "world")
+    assert {group for group, choice in defaults().items() if choice is None} == {"experiment"}
 
 
 @pytest.mark.parametrize("group", sorted(set(available()) - {"experiment"}))
@@ -79,6 +80,25 @@ def test_a_classifier_brings_its_prior_and_vocabulary_and_the_command_line_overr
     assert overridden["diffusion"]["name"] == "world"
     assert overridden["classifier"]["vocabulary"] == "mine.yaml"
     assert compose([MORE, "diffusion=pretend"])["classifier"]["name"] == "world_shortcut_cnn"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "segmenter"),
+    [
+        ([], "world"),
+        (["classifier=caffenet"], "clipseg"),
+        (["classifier=efficientnet_lite0", "diffusion=world"], "world"),
+        (["diffusion=local", "diffusion.folder=mine"], "clipseg"),
+        (["classifier=caffenet", "segmenter=world"], "world"),
+        (["segmenter=clipseg"], "clipseg"),
+        (["experiment=bee", "classifier=resnet50"], "clipseg"),
+        ([MORE, "classifier=pretend"], "pretend"),
+    ],
+)
+def test_the_prior_brings_the_segmenter_that_knows_its_pictures(overrides: list[str], segmenter: str) -> None:
+    config = compose(overrides)
+    assert config["segmenter"]["name"] == segmenter
+    assert compose(reproduction.overrides(config))["segmenter"] == config["segmenter"]
 
 
 @pytest.mark.parametrize(
@@ -168,11 +188,13 @@ def test_evaluation_files_repeat_the_defaults_of_the_code() -> None:
 
     for name, expected in (("default", EvaluationSettings()), ("quick", EvaluationSettings.quick())):
         node = compose([f"evaluation={name}"])["evaluation"]
-        given = {key: value for key, value in node.items() if key not in ("_target_", "name", "segmenter")}
+        given = {key: value for key, value in node.items() if key not in ("_target_", "name")}
         assert given == dataclasses.asdict(expected)
 
 
-@pytest.mark.parametrize("group", ["explainer", "prompt", "trainer", "diffusion", "classifier", "logger"])
+@pytest.mark.parametrize(
+    "group", ["explainer", "prompt", "trainer", "diffusion", "classifier", "logger", "segmenter", "augmentation"]
+)
 def test_every_key_is_an_argument_of_what_is_built(group: str) -> None:
     from diffexplain.building import locate
 

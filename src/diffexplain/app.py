@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diffexplain import configuration, descriptions, fetching, reproduction
 from diffexplain.building import TARGET, build, locate
-from diffexplain.errors import UserError
+from diffexplain.errors import RetryableError, UserError
 from diffexplain.labels import classifier_labels
 from diffexplain.report import wandb_mirror
 from diffexplain.report.load import REPORT
@@ -24,6 +24,9 @@ from diffexplain.runs.identity import identifying
 from diffexplain.runs.machine import Stopwatch, device_kind, job_environment, quiet_libraries, torch_session
 from diffexplain.runs.run import Run, claim
 from diffexplain.target import ResolvedTarget, Target
+
+if TYPE_CHECKING:
+    from diffexplain.diffusion import Prior
 
 READ_HERE = ("name", "labels", "vocabulary", "more_phrases", "weights", "model")
 """Keys of a classifier that whatever loads it need not take as arguments."""
@@ -135,6 +138,8 @@ def _make(run: Run, target: ResolvedTarget, parts: Parts) -> Summary | None:
         trainer = build(config["trainer"], plugins=plugins, where="trainer")
         prompt = partial(build, config["prompt"], plugins=plugins, where="prompt")
         explainer = build(config["explainer"], prompt, plugins=plugins, where="explainer")
+        augmentation = config["augmentation"]
+        augmentation = build(augmentation, plugins=plugins, where="augmentation") if TARGET in augmentation else None
         gradient = build(config["gradient"], plugins=plugins, where="gradient")
         memory = build(config["memory"], plugins=plugins, where="memory")
         classifier = parts.build("classifier", node, plugins)
@@ -150,6 +155,7 @@ def _make(run: Run, target: ResolvedTarget, parts: Parts) -> Summary | None:
                 prior,
                 run,
                 vocabulary=words,
+                augmentation=augmentation,
                 gradient=gradient,
                 memory=memory,
                 trainer=trainer,
@@ -159,9 +165,12 @@ def _make(run: Run, target: ResolvedTarget, parts: Parts) -> Summary | None:
             return None
 
         with watch("evaluate"):
-            segmenter = parts.build("evaluation.segmenter", config["evaluation"]["segmenter"], plugins)
+            segmenter = parts.build("segmenter", config["segmenter"], plugins)
             segmenter.to(prior.device)
-            evaluation = evaluate(explanation, target, classifier, prior, segmenter, vocabulary, settings, run.draws)
+            with halvings_recorded(run, prior):
+                evaluation = evaluate(
+                    explanation, target, classifier, prior, segmenter, vocabulary, settings, run.draws
+                )
 
         with watch("report"):
             summary = summarise(
@@ -237,8 +246,28 @@ def mirror(run: Run, plugins: Sequence[str]) -> Iterator[list[Any]]:
         logger.experiment.finish()  # Else the next run of a sweep would be logged into this one.
 
 
+@contextmanager
+def halvings_recorded(run: Run, prior: Prior) -> Iterator[None]:
+    """Write down, even if the block fails, how often ``prior`` generated fewer images at a time for want of memory.
+
+    Raises:
+        RetryableError: the device's memory is not enough for something else.
+    """
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise RetryableError(
+            "The device's memory is not enough to evaluate: lower evaluation.batch_size or segmenter.pairs_at_once."
+        ) from error
+    finally:
+        if prior.without_gradient.halvings:
+            run.record_timings(images_at_a_time_halved_from=prior.without_gradient.halvings)
+
+
 def _evaluation_settings(node: Mapping[str, Any], plugins: Sequence[str]) -> Any:
     try:
-        return build(node, plugins=plugins, without=("name", "segmenter"), where="evaluation")
+        return build(node, plugins=plugins, where="evaluation")
     except ValueError as error:  # What its fields may be is known to the settings alone.
         raise UserError(str(error)) from error

@@ -28,7 +28,8 @@ RETRYABLE = 75
 
 USAGE = """\
 diffexplain run ...                                  explain; the same as `python run.py ...`
-diffexplain list classes|units|choices|weights ...   what can be explained, chosen and fetched
+diffexplain list classes|units|choices ...           what can be explained and chosen
+diffexplain list hierarchies|weights                 concepts that come with the package; weights to be fetched
 diffexplain convert <file> [<safetensors file>]      make safetensors of a pickle of weights, executing nothing
 diffexplain fetch [overrides]                        bring the weights that a run needs, once
 diffexplain sync <run directory> ...                 log finished runs to W&B from their files
@@ -108,7 +109,7 @@ def help_page() -> str:
     lines = []
     for group, choices in configuration.available().items():
         marked = ", ".join(f"{name}*" if name == usual.get(group) else name for name in choices)
-        lines.append(f"  {group:<11} {marked}")
+        lines.append(f"  {group:<12} {marked}")
     return RUN_HELP.format(choices="\n".join(lines))
 
 

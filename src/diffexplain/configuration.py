@@ -120,11 +120,9 @@ def available(more: Sequence[Path] = ()) -> dict[str, list[str]]:
 
 
 def defaults() -> dict[str, str | None]:
-    """The default choice of every group."""
-    content = yaml.safe_load((FOLDER / "config.yaml").read_text(encoding="utf-8"))
-    return {
-        group: choice for entry in content["defaults"] if isinstance(entry, dict) for group, choice in entry.items()
-    }
+    """The choice of every group where nothing is chosen; one may follow from another, as the prior's segmenter."""
+    config = compose()
+    return {group: config[group]["name"] if group in config else None for group in available()}
 
 
 def written(value: Any) -> str:

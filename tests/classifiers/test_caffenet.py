@@ -207,6 +207,9 @@ def test_preprocessing_is_caffes() -> None:
     torch.testing.assert_close(prepare(ramp)[0, 0, 0] + 104, torch.arange(14, 14 + CROP).float())
     # Enlarged twice by repetition, every sample lies between two equal pixels.
     torch.testing.assert_close(prepare(ramp.repeat_interleave(2, 2).repeat_interleave(2, 3)), prepare(ramp))
+    # Nothing is rounded: stretched three times over, a ramp of bytes has values between them.
+    slow = prepare((torch.arange(96) / 255).expand(1, 3, 96, 96))[0, 0, 0] + 104
+    torch.testing.assert_close(slow.diff(), torch.full((CROP - 1,), 96 / 256), rtol=1e-3, atol=1e-4)
     # A third of the columns is looked at in an image three times as large: no filter against aliasing.
     comb = torch.zeros(1, 3, 768, 768)
     comb[..., 1::3] = 1

@@ -10,6 +10,7 @@ from tests.tiny import WORDS, TinyClassifier, tiny_prior
 
 from diffexplain.diffusion.gradients import GradientEstimator
 from diffexplain.explainers import DiffExplainer, Explanation, TrainerSettings
+from diffexplain.explainers.augmentation import Augmentation
 from diffexplain.prompts import ConstrainedPrompt
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
@@ -45,6 +46,7 @@ def explain(
     *,
     target: ResolvedTarget = BEE,
     classifier: Any = None,
+    augmentation: Augmentation | None = None,
     gradient: GradientEstimator | None = None,
     trainer: TrainerSettings = QUIET,
 ) -> Explanation:
@@ -55,6 +57,7 @@ def explain(
         tiny_prior(steps=2),
         run_in(directory, target),
         vocabulary=WORDS,
+        augmentation=augmentation,
         gradient=gradient,
         trainer=trainer,
     )

@@ -84,7 +84,7 @@ def test_a_run_begins_higher_and_a_resumed_one_is_not_screened_again(tmp_path: P
             return super().activation(images, module, channel)
 
     screened, stop_at = 2 * len(WORDS), 2 * len(WORDS) + 4
-    with pytest.raises(BaseException):  # noqa: B017, PT011
+    with pytest.raises(BaseException):  # noqa: B017
         explain(tmp_path / "stopped", method(), target=GREEN, classifier=Counts())
     stop_at, again = -1, Counts()
     explain(tmp_path / "stopped", method(), target=GREEN, classifier=again)

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.explainers.support import BEE, explainer
 from tests.tiny import WORDS, TinyClassifier, tiny_prior
 
-from diffexplain.explainers import TrainerSettings
+from diffexplain.explainers import Cutouts, TrainerSettings
 from diffexplain.runs.run import Run, process_rank
 
 
@@ -20,7 +20,15 @@ def main(directory: Path, devices: int) -> None:
     run = Run(directory, {"seed": 0}, BEE.text, is_writer=process_rank() == 0)
     settings = TrainerSettings(accelerator="cpu", devices=devices, progress="none")
     method = explainer(batch=4, steps=3)
-    found = method.explain(BEE, TinyClassifier(), tiny_prior(steps=2), run, vocabulary=WORDS, trainer=settings)
+    found = method.explain(
+        BEE,
+        TinyClassifier(),
+        tiny_prior(steps=2),
+        run,
+        vocabulary=WORDS,
+        augmentation=Cutouts(views=3),
+        trainer=settings,
+    )
     print(f"found {found.embeddings.sum().item():.6f} {found.best_step} {found.steps}")
 
 

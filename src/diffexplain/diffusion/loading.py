@@ -70,24 +70,27 @@ def load_prior(
 
     replaced: dict[str, Any] = {"unet": _denoiser(parts, load["dtype"])}
     tiny_folder = parts.tiny_decoder
-    if full_decoder is not None:
-        replaced["vae"] = AutoencoderKL.from_pretrained(resolve_folder(str(parts.pipeline / full_decoder)), **load)
-        tiny_folder = tiny_folder or parts.pipeline / "vae"
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        parts.pipeline,
-        **load,
-        **replaced,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
+    try:
+        if full_decoder is not None:
+            replaced["vae"] = AutoencoderKL.from_pretrained(resolve_folder(str(parts.pipeline / full_decoder)), **load)
+            tiny_folder = tiny_folder or parts.pipeline / "vae"
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            parts.pipeline,
+            **load,
+            **replaced,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        tiny = None if tiny_folder is None else AutoencoderTiny.from_pretrained(tiny_folder, **load)
+    except (OSError, ValueError) as error:  # a part is missing, or is there as a pickle alone
+        raise UserError(f"{parts.pipeline} lacks a part: {' '.join(str(error).split())}") from error
     if scheduler is not None or scheduler_options:
         wanted = type(pipeline.scheduler) if scheduler is None else SCHEDULERS[scheduler]
         options = dict(scheduler_options or {})
         if "clip_sample" in inspect.signature(wanted).parameters:
             options.setdefault("clip_sample", False)  # Latents go beyond 1, and DDIM would cut them off there.
         pipeline.scheduler = wanted.from_config(pipeline.scheduler.config, **options)
-    tiny = None if tiny_folder is None else AutoencoderTiny.from_pretrained(tiny_folder, **load)
     name = folder or str(parts.pipeline)
     return Prior(pipeline, steps=steps, guidance=guidance, micro_batch=micro_batch, name=name, tiny_decoder=tiny)
 

@@ -14,6 +14,9 @@ from diffexplain.evaluation.parts import SegmenterLike
 from diffexplain.evaluation.results import Estimate
 from diffexplain.evaluation.statistics import share_difference, wilson
 
+AT_ONCE = 2**29
+"""Probabilities that are held at once at most: 2 GiB of them. It bounds memory where phrases and pixels are many."""
+
 
 @dataclass(frozen=True)
 class Sight:
@@ -66,7 +69,9 @@ def look(
     calibration = segmenter.calibration
     regions: dict[tuple[int, str], Tensor] = {}
     start = 0
-    for part in images.split(batch_size):
+    height, width = images.shape[-2:]
+    fitting = AT_ONCE // (max(len(texts), 1) * height * width)
+    for part in images.split(max(1, min(batch_size, fitting))):
         belongs = segmenter.masks(part.to(device), texts) > calibration.mask_threshold
         area = belongs.float().mean(dim=(-2, -1))
         for image, phrase in (area >= calibration.minimum_area).nonzero().tolist():
@@ -74,7 +79,6 @@ def look(
             if region.any():  # a minimum area of 0 must not make empty regions
                 regions[start + image, texts[phrase]] = region.cpu()
         start += len(part)
-    height, width = images.shape[-2:]
     return Sight((height, width), len(images), regions)
 
 

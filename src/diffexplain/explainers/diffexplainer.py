@@ -24,6 +24,7 @@ from diffexplain.diffusion.gradients import Exact, GradientEstimator
 from diffexplain.diffusion.memory import MemorySettings
 from diffexplain.diffusion.prior import Prior
 from diffexplain.errors import Interrupted, RetryableError, UserError
+from diffexplain.explainers.augmentation import Augmentation
 from diffexplain.explainers.callbacks import (
     METRICS_FILE,
     Recorder,
@@ -35,7 +36,7 @@ from diffexplain.explainers.callbacks import (
 from diffexplain.explainers.checkpoint import read_checkpoint
 from diffexplain.explainers.divergence import Diverged
 from diffexplain.explainers.explanation import Explanation
-from diffexplain.explainers.objective import Objective, objective_for
+from diffexplain.explainers.objective import Objective, Outcome, objective_for
 from diffexplain.explainers.screening import screen
 from diffexplain.explainers.training import StepCounter, TrainerSettings, build_trainer, quiet_lightning
 from diffexplain.prompts.soft_prompt import SoftPrompt
@@ -103,6 +104,7 @@ class DiffExplainer:
         run: Run,
         *,
         vocabulary: Sequence[str],
+        augmentation: Augmentation | None = None,
         gradient: GradientEstimator | None = None,
         memory: MemorySettings | None = None,
         trainer: TrainerSettings | None = None,
@@ -112,6 +114,7 @@ class DiffExplainer:
 
         Args:
             vocabulary: words (not phrases) that the prompt is compared with or made of.
+            augmentation: what the classifier is shown of an image; the image alone if ``None``.
             gradient: how the gradient reaches the prompt; `Exact` if ``None``.
             memory: what the prior keeps on the device; everything if ``None``.
             loggers: Lightning loggers that mirror the run's files.
@@ -135,6 +138,7 @@ class DiffExplainer:
             gradient or Exact(),
             run.draws,
             self,
+            augmentation,
         )
         stop_at = self.stop_at if target.kind == "class" else None
         best = SmoothedBest(min(self.window, self.steps), stop_at)
@@ -228,6 +232,7 @@ class PromptOptimisation(LightningModule):
         gradient: GradientEstimator,
         draws: Draws,
         settings: DiffExplainer,
+        augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
         self.prompt = prompt
@@ -236,6 +241,7 @@ class PromptOptimisation(LightningModule):
         self.gradient = gradient
         self.draws = draws
         self.settings = settings
+        self.augmentation = augmentation
         self.gradient_norm = 0.0
 
     def setup(self, stage: str) -> None:
@@ -258,10 +264,16 @@ class PromptOptimisation(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         loss, scores, images = self.gradient.estimate(  # of objective(G(t)) in t
-            self.prompt, self.prior, self.latents(), self.objective, self.draws, self.global_step
+            self.prompt, self.prior, self.latents(), self.shown(), self.draws, self.global_step
         )
         loss = loss + self.prompt.penalty(self.global_step / self.settings.steps)
         return {"loss": loss, "images": images, **self._over_all_devices(loss, scores)}
+
+    def shown(self) -> Callable[[Tensor], Outcome]:
+        """The objective of images as the classifier is shown them at this step."""
+        if self.augmentation is None:
+            return self.objective
+        return self.augmentation.through(self.objective, self.draws, self.global_step)
 
     def latents(self) -> Tensor:
         """This step's starting noise for this device's share of the batch, (B, C, h, w)."""

@@ -9,7 +9,7 @@ from diffexplain.fetching.sources import Address, Source, sources
 from diffexplain.paths import EMBEDDED_ROOT
 
 COMMAND = "diffexplain list weights > docs/models.md"
-GROUPS = ("diffusion", "classifier")
+GROUPS = ("diffusion", "classifier", "segmenter")
 
 HEAD = f"""\
 # Weights

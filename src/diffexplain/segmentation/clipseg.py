@@ -13,17 +13,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diffexplain.errors import UserError
+from diffexplain.labels import Source, source_path
 from diffexplain.paths import resolve_folder
 from diffexplain.weights_file import check_folder, refusal, some
 
 CALIBRATION_FILE = "calibration.json"
+COMMAND = "diffexplain fetch segmenter=clipseg"
 
 
 @dataclass(frozen=True)
 class Calibration:
     """When a pixel belongs to a phrase, and when the phrase is there at all.
 
-    Measured on images with and without the phrase, and kept beside the weights as ``calibration.json``.
+    Measured on images with and without the phrase, and kept beside the weights as ``calibration.json``; for weights
+    that are fetched the configuration says it.
     Masks are never stretched to their own range: an absent phrase would light up somewhere.
 
     Attributes:
@@ -100,9 +103,35 @@ class Segmenter(nn.Module):
         Raises:
             UserError: the folder is missing, lacks a file, or has a damaged one or another network's.
         """
+        path = resolve_folder(folder)
+        return cls._of(path, Calibration.load(path), pairs_at_once)
+
+    @classmethod
+    def fetched(
+        cls,
+        weights: Sequence[Source],
+        mask_threshold: float,
+        minimum_area: float,
+        pairs_at_once: int = 64,
+    ) -> Segmenter:
+        """The segmenter that ``diffexplain fetch`` has brought, which has no calibration beside it.
+
+        Args:
+            weights: one source, a repository in transformers' format, or a folder in its place.
+            mask_threshold: see `Calibration`.
+            minimum_area: see `Calibration`.
+            pairs_at_once: see the class.
+
+        Raises:
+            UserError: as `load`.
+        """
+        (source,) = weights
+        return cls._of(source_path(source, command=COMMAND), Calibration(mask_threshold, minimum_area), pairs_at_once)
+
+    @classmethod
+    def _of(cls, path: Path, calibration: Calibration, pairs_at_once: int) -> Segmenter:
         from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
 
-        path = resolve_folder(folder)
         check_folder(path)
         try:
             model, loaded = CLIPSegForImageSegmentation.from_pretrained(
@@ -113,7 +142,7 @@ class Segmenter(nn.Module):
             raise UserError(f"No CLIPSeg can be loaded from {path}: {error}") from error
         if loaded["missing_keys"]:  # transformers would go on with random weights in their place
             raise refusal(path, f"CLIPSeg with {some(sorted(loaded['missing_keys']))}", "weights without them")
-        return cls(model, processor, Calibration.load(path), pairs_at_once)
+        return cls(model, processor, calibration, pairs_at_once)
 
     def train(self, mode: bool = True) -> Segmenter:
         """Stays in eval mode, whatever a trainer says."""

@@ -1,0 +1,38 @@
+"""Looking for phrases in images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from tests.evaluation import toy
+from torch import Tensor
+
+from diffexplain.evaluation import sight
+from diffexplain.evaluation.sight import look
+
+
+class Counted(toy.Segmenter):
+    """Keeps how many images it was given at once."""
+
+    def masks(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
+        self.given = [*getattr(self, "given", []), len(images)]
+        return super().masks(images, phrases)
+
+
+def test_many_pixels_and_phrases_are_looked_at_in_fewer_images_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    chances = toy.condition({"a pole": 0.5, "a flag": 0.5, "a tree": 0.5, "in the snow": 0.5})
+    latents = torch.randn(7, *toy.Prior().latent_shape, generator=torch.Generator().manual_seed(0))
+    images, phrases = toy.Prior().generate(chances, latents), ["a pole", "a flag", "a tree"]
+    plenty, scarce = Counted(), Counted()
+    expected = look(plenty, images, phrases, 5, torch.device("cpu"))
+    monkeypatch.setattr(sight, "AT_ONCE", 2 * len(phrases) * toy.SIZE**2)
+    found = look(scarce, images, phrases, 5, torch.device("cpu"))
+    monkeypatch.setattr(sight, "AT_ONCE", 1)
+    alone = look(scarce, images, phrases, 5, torch.device("cpu"))
+    assert (plenty.given, scarce.given) == ([5, 2], [2, 2, 2, 1] + [1] * 7)
+    assert expected.regions
+    for other in (found, alone):
+        assert other.regions.keys() == expected.regions.keys()
+        assert all(torch.equal(other.regions[place], region) for place, region in expected.regions.items())

@@ -1,0 +1,140 @@
+"""A world in which every effect is known: one pixel for each concept, lit where the image shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffexplain.concepts import Concept, Hierarchy
+from diffexplain.diffusion.editing import Composition, Prepared, State
+from diffexplain.diffusion.editing.composition import Path
+from diffexplain.runs.draws import Draws
+from diffexplain.runs.run import Run
+from diffexplain.target import ResolvedTarget
+
+FLAG, STRIPED, PLAIN = ("companion", "flag"), ("companion", "flag", "striped"), ("companion", "flag", "plain")
+TREE, DOG = ("companion", "tree"), ("companion", "dog")
+SNOW, GRASS, SEA = ("setting", "snow"), ("setting", "grass"), ("setting", "sea")
+RED, BLUE = ("colour", "red"), ("colour", "blue")
+PLACES: dict[Path, int] = {
+    path: place for place, path in enumerate([FLAG, STRIPED, PLAIN, TREE, DOG, SNOW, GRASS, SEA, RED, BLUE])
+}
+HIERARCHY = Hierarchy(
+    "a flagpole",
+    (
+        Concept(
+            "companion",
+            "",
+            "object",
+            (
+                Concept(
+                    "flag",
+                    "a flag",
+                    "object",
+                    (Concept("striped", "a striped flag", "attribute"), Concept("plain", "a plain flag", "attribute")),
+                ),
+                Concept("tree", "a tree", "object"),
+                Concept("dog", "a dog", "object"),
+            ),
+        ),
+        Concept(
+            "setting",
+            "",
+            "setting",
+            (
+                Concept("snow", "in the snow", "setting"),
+                Concept("grass", "on the grass", "setting"),
+                Concept("sea", "by the sea", "setting"),
+            ),
+        ),
+        Concept("colour", "", "attribute", (Concept("red", "red", "attribute"), Concept("blue", "blue", "attribute"))),
+    ),
+)
+POLE = ResolvedTarget("class", "class:flagpole", "class-flagpole", class_index=0, class_name="flagpole")
+BASE = frozenset({GRASS, BLUE})
+
+
+@dataclass
+class Editor:
+    """Lights the pixels of a state; costs one evaluation an image. ``stubborn`` concepts are never drawn."""
+
+    bases: Sequence[State] = (BASE,)
+    stubborn: Sequence[Path] = ()
+    spill: float = 0.0
+    evaluations: int = 0
+    asked: list[tuple[int, State]] = field(default_factory=list)
+    stop_after: int | None = None
+
+    def prepare(
+        self,
+        composition: Composition,
+        draws: Draws,
+        indices: Sequence[int],
+        images: Tensor | None = None,
+        states: Sequence[State] | None = None,
+    ) -> Prepared:
+        found = states or [self.bases[index % len(self.bases)] for index in indices]
+        self.evaluations += len(indices)
+        null = torch.stack([self._draw(state) for state in found]) if images is None else images
+        return Prepared(tuple(indices), null, tuple(found))
+
+    def edit(self, prepared: Prepared, places: Sequence[int], states: Sequence[State]) -> Tensor:
+        if self.stop_after is not None and len(self.asked) >= self.stop_after:
+            raise KeyboardInterrupt
+        self.asked += [(prepared.indices[place], state) for place, state in zip(places, states, strict=True)]
+        self.evaluations += len(places)
+        drawn = torch.stack([self._draw(state) for state in states])
+        drawn[:, 1] += self.spill
+        return drawn
+
+    def _draw(self, state: State) -> Tensor:
+        image = torch.zeros(3, 4, 4)
+        for path, place in PLACES.items():
+            lit = any(other[: len(path)] == path for other in state)
+            image[0].view(-1)[place] = float(lit and path not in self.stubborn)
+        return image
+
+
+@dataclass
+class Classifier:
+    """The class's logit is what ``weigh`` makes of the presence of each concept; the other class's is 0."""
+
+    weigh: Callable[[Callable[[Path], Tensor]], Tensor]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        logit = self.weigh(lambda path: images[:, 0].flatten(1)[:, PLACES[path]])
+        return torch.stack([logit, torch.zeros_like(logit)], dim=1)
+
+    def activation(self, images: Tensor, module: str, channel: int) -> Tensor:
+        return images[:, 0].flatten(1)[:, channel]
+
+
+class Checks:
+    """Reads the pixels."""
+
+    def seen(self, composition: Composition, images: Tensor, paths: Sequence[Path]) -> NDArray[np.bool_]:
+        columns = [images[:, 0].flatten(1)[:, PLACES[path]].numpy() > 0.5 for path in paths]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(images), 0), dtype=np.bool_)
+
+    def strayed(
+        self, composition: Composition, before: Tensor, after: Tensor, paths: Sequence[Path]
+    ) -> NDArray[np.float64]:
+        return (after[:, 1] - before[:, 1]).abs().mean(dim=(1, 2)).double().numpy()
+
+
+def run_in(directory: FilePath) -> Run:
+    """An unclaimed run in ``directory``."""
+    directory.mkdir(parents=True, exist_ok=True)
+    return Run(directory, {"seed": 0}, POLE.text)
+
+
+def bytes_of(directory: FilePath) -> dict[str, Any]:
+    """Every file of a run."""
+    return {path.name: path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()}

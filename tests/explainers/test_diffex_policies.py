@@ -1,0 +1,89 @@
+"""Which concepts get more images, and what becomes of their differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from diffexplain.errors import UserError
+from diffexplain.evaluation.results import Estimate
+from diffexplain.explainers.effects import Differences, estimate_effects, top, within
+from diffexplain.explainers.policies import Halving, Uniform, policy_named
+from diffexplain.runs.draws import Draws
+
+DRAWS = Draws(0, "class:flagpole")
+
+
+def noisy(mean: float, spread: float, count: int = 8, index: int = 0) -> NDArray[np.float64]:
+    values = DRAWS.generator("test", 0, index).standard_normal(count)
+    return mean + spread * (values - values.mean())
+
+
+def test_uniform_gives_everything_to_all() -> None:
+    assert Uniform().rounds(48) == [48]
+    assert Uniform().survivors([noisy(0, 1), noisy(5, 1)]) == [0, 1]
+
+
+def test_halving_doubles_and_ends_at_the_population() -> None:
+    assert Halving(first=6).rounds(48) == [6, 12, 24, 48]
+    assert Halving(first=6).rounds(30) == [6, 12, 24, 30]
+    assert Halving(first=6).rounds(4) == [4]
+
+
+def test_of_the_worse_half_those_go_that_surely_are_small() -> None:
+    values = [noisy(mean, 0.01, index=k) for k, mean in enumerate([0.5, -0.4, 0.3, 0.0, 0.01, -0.02, 0.0, 0.02])]
+    assert Halving(keep=2).survivors(values) == [0, 1, 2, 7]  # the better half, by absolute mean
+
+
+def test_what_is_not_known_yet_goes_on() -> None:
+    values = [noisy(mean, 0.01, index=k) for k, mean in enumerate([0.5, 0.4, 0.3, 0.2, 0.0, 0.0, 0.0])]
+    values.append(noisy(0.0, 2.0, index=9))
+    assert Halving(keep=2).survivors(values) == [0, 1, 2, 3, 7]
+
+
+def test_no_fewer_than_wanted_are_kept() -> None:
+    values = [noisy(0.0, 0.01, index=k) for k in range(6)]
+    assert len(Halving(keep=5).survivors(values)) == 5
+    assert Halving(keep=5).survivors(values[:5]) == [0, 1, 2, 3, 4]
+
+
+def test_policies_by_name() -> None:
+    assert policy_named("halving") == Halving()
+    with pytest.raises(UserError, match="policy"):
+        policy_named("thirds")
+    with pytest.raises(ValueError, match="two images"):
+        Halving(first=1)
+
+
+def test_effects_beyond_the_margin_and_within() -> None:
+    pairs = {
+        ("large",): Differences(noisy(0.4, 0.05), noisy(2.0, 0.5), None),
+        ("none",): Differences(noisy(0.01, 0.001, index=1), None, None),
+        ("unsure",): Differences(noisy(0.1, 0.5, index=2), None, None),
+    }
+    found = estimate_effects(pairs, margin=0.02, rate=0.05, resamples=200, draws=DRAWS)
+    assert [effect.significant for effect in found.values()] == [True, False, False]
+    large = found["large",]
+    assert large.score.value == pytest.approx(0.4) and large.n == 8
+    assert large.adjusted.low > 0.02 and large.logit is not None and large.logit.value == pytest.approx(2.0)
+    # One of three chosen: each adjusted interval is as wide as a 98.3 % one.
+    assert large.adjusted.high - large.adjusted.low > large.score.high - large.score.low
+
+
+def test_differences_that_took() -> None:
+    pair = Differences(np.array([1.0, 2.0, 3.0]), None, np.array([True, False, True]))
+    passed = pair.those_that_took()
+    assert passed is not None and passed.score.tolist() == [1.0, 3.0]
+    assert Differences(pair.score, None, np.array([True, False, False])).those_that_took() is None
+    assert Differences(pair.score, None, None).those_that_took() is None
+
+
+def test_within_the_noise() -> None:
+    assert within(Estimate(0.01, -0.02, 0.04, 8), None) is None
+    assert within(Estimate(0.01, -0.02, 0.04, 8), Estimate(-0.03, -0.05, -0.01, 8)) is True
+    assert within(Estimate(0.03, 0.0, 0.06, 8), Estimate(-0.03, -0.05, -0.01, 8)) is False
+
+
+def test_top_keeps_order_among_equals() -> None:
+    assert top([1.0, 3.0, 3.0, 2.0], 3) == [1, 2, 3]
