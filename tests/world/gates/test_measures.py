@@ -74,6 +74,7 @@ def test_companions_are_counted_present_absent_and_unasked() -> None:
     assert counts["present"] == (1, 2)
     assert counts["absent"] == (17, 18)
     assert counts["nothing else"] == (1, 2)
+    assert (counts["one"], counts["two"]) == ((1, 2), (0, 0))
 
 
 def test_captions_ask_for_what_they_name() -> None:

@@ -36,11 +36,15 @@ def asked_by(text: Caption) -> set[str]:
 
 
 def companion_counts(answers: Answers, scenes: list[Scene]) -> dict[str, tuple[int, int]]:
-    """(right, asked): "present" and "absent" over (picture, kind), and "nothing else" over pictures."""
+    """(right, asked): "present" (as a whole, and in captions with "one" and with "two" of them) and "absent" over
+    (picture, kind), and "nothing else" over pictures."""
     seen = np.stack([answers[f"companion:{kind}"] == 1 for kind in COMPANIONS], axis=1)
     wanted = np.array([[scene.has(kind) for kind in COMPANIONS] for scene in scenes])
     unasked = (seen & ~wanted).any(axis=1)
+    number = wanted.sum(axis=1)
     return {
+        "one": (int((seen & wanted)[number == 1].sum()), int((number == 1).sum())),
+        "two": (int((seen & wanted)[number == 2].sum()), 2 * int((number == 2).sum())),
         "present": (int((seen & wanted).sum()), int(wanted.sum())),
         "absent": (int((~seen & ~wanted).sum()), int((~wanted).sum())),
         "nothing else": (int((~unasked).sum()), len(scenes)),
@@ -67,6 +71,9 @@ def prior_rows(count: int = CAPTIONS, steps: int = STEPS) -> list[Row]:
     rows.append(row("sub-type", (sum(r for r, _ in subtypes), sum(n for _, n in subtypes)), SUBTYPE_GATE))
     rows.append(row("companion present when asked", companions["present"], PRESENT_GATE))
     rows.append(row("companion absent when not asked", companions["absent"], ABSENT_GATE))
+    for many in ("one", "two"):
+        right, n = companions[many]
+        rows.append(Row(PART, f"companion present, {many} asked for", right / max(n, 1), "report", n=n))
     right, n = companions["nothing else"]
     rows.append(Row(PART, "pictures without any companion not asked for", right / n, "report", n=n))
     return rows
