@@ -152,8 +152,7 @@ def _companions(scene: Scene, choices: _Choices, named: set[str]) -> str:
         if subtype:
             named.add("subtype:" + companion.kind)
         phrases.append(companion_phrase(companion.kind, subtype, choices))
-    if choices.happens("companion order", 50):
-        phrases.reverse()
+    # In the order of their places: else a prior could not know which of two belongs where, and would draw one twice.
     return choices.one_of("joiner", JOINERS) + " " + " and ".join(phrases)
 
 
