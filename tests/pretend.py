@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 from tests.evaluation import toy
+from torch import Tensor
 
+from diffexplain.diffusion.editing import Paired, Prepared, State
 from diffexplain.diffusion.memory import MicroBatches
 from diffexplain.errors import RetryableError, UserError
 from diffexplain.prompts.soft_prompt import Word
@@ -28,6 +31,9 @@ class Classifier(toy.Classifier):
 
     labels = ("pole", "tree", "crane")
 
+    def to(self, device: Any) -> Classifier:
+        return self
+
 
 class Prior(toy.Prior):
     """The toy's, with what a summary says about a prior and the memory that it generates in."""
@@ -40,12 +46,18 @@ class Prior(toy.Prior):
         super().__init__()
         self.without_gradient = MicroBatches(8, "diffusion.micro_batch")
 
+    def to(self, device: Any) -> Prior:
+        return self
+
 
 class Segmenter(toy.Segmenter):
     """The toy's, on the only device that there is."""
 
     def to(self, device: Any) -> Segmenter:
         return self
+
+    def presence(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
+        return self.masks(images, phrases).mean(dim=(-2, -1))
 
 
 def load_classifier() -> Classifier:
@@ -80,6 +92,27 @@ class Explainer:
             stopped_early=False,
             curve=(),
         )
+
+
+class Editor(Paired):
+    """Draws the boxes that a description names; has its accident in the middle of the run."""
+
+    def __init__(self, prior: Prior) -> None:
+        self.boxes, self.made = prior, 0
+        self.prior: Any = prior
+        self.stated, self.companion_share = 1, 0.5
+
+    @property
+    def evaluations(self) -> int:
+        return self.made
+
+    def edit(self, prepared: Prepared, places: Sequence[int], states: Sequence[State]) -> Tensor:
+        kind = os.environ.get(ACCIDENT, "")
+        if kind and self.made > 30:
+            accident(kind)
+        composition, noise = prepared.kept
+        self.made += len(places)
+        return self.boxes.generate([composition.sentence(state) for state in states], noise[list(places)])
 
 
 def accident(kind: str) -> None:

@@ -15,6 +15,8 @@ from diffexplain import configuration, reproduction
 from diffexplain.configuration import available, compose, defaults, expand, leaves
 from diffexplain.errors import UserError
 
+READ_BY = {"concepts": ["explainer=diffex"], "editor": ["explainer=diffex"]}
+"""The method that reads a group, where the default one does not."""
 MORE = f"paths.configs=[{Path(__file__).parent / 'conf'}]"
 
 
@@ -25,19 +27,33 @@ def test_the_default_run_is_the_flagpole_of_the_shortcut_cnn() -> None:
     assert config["explainer"]["name"] == "diffexplainer"
     assert config["diffusion"]["name"] == "world"
     assert (defaults()["diffusion"], defaults()["segmenter"]) == ("world", "world")
-    assert {group for group, choice in defaults().items() if choice is None} == {"experiment"}
+    assert {group for group, choice in defaults().items() if choice is None} == {"experiment", *READ_BY}
 
 
 @pytest.mark.parametrize("group", sorted(set(available()) - {"experiment"}))
 def test_every_choice_composes_and_is_named_after_its_file(group: str) -> None:
     for name in available()[group]:
-        assert compose([f"{group}={name}"])[group]["name"] == name
+        assert compose([*READ_BY.get(group, []), f"{group}={name}"])[group]["name"] == name
+
+
+@pytest.mark.parametrize("name", available()["explainer"])
+def test_a_method_has_a_default_for_every_group_that_it_reads(name: str) -> None:
+    config = compose([f"explainer={name}"])
+    own = {"concepts", "editor"} if name == "diffex" else {"prompt", "augmentation", "gradient", "memory", "evaluation"}
+    of_all = {"segmenter", "diffusion", "classifier", "explainer", "trainer", "logger"}
+    assert {group for group in available() if group in config} == own | of_all
+
+
+def test_a_group_that_the_method_does_not_read_is_refused() -> None:
+    for overrides in (["editor=paired"], ["explainer=diffex", "prompt=free"], ["explainer=diffex", "memory=low_vram"]):
+        with pytest.raises(UserError, match="reads no"):
+            compose(overrides)
 
 
 @pytest.mark.parametrize("name", available()["experiment"])
 def test_every_experiment_composes_without_new_keys(name: str) -> None:
     config = compose([f"experiment={name}"])
-    chosen = [f"{group}={config[group]['name']}" for group in available() if group != "experiment"]
+    chosen = [f"{group}={config[group]['name']}" for group in available() if group in config]
     assert {key for key, _ in leaves(config)} == {key for key, _ in leaves(compose(chosen))}
 
 
@@ -193,13 +209,17 @@ def test_evaluation_files_repeat_the_defaults_of_the_code() -> None:
 
 
 @pytest.mark.parametrize(
-    "group", ["explainer", "prompt", "trainer", "diffusion", "classifier", "logger", "segmenter", "augmentation"]
+    "group",
+    [
+        *("explainer", "prompt", "trainer", "diffusion", "classifier", "logger", "segmenter", "augmentation"),
+        *("concepts", "editor"),
+    ],
 )
 def test_every_key_is_an_argument_of_what_is_built(group: str) -> None:
     from diffexplain.building import locate
 
     for name in available()[group]:
-        node = compose([f"{group}={name}"])[group]
+        node = compose([*READ_BY.get(group, []), f"{group}={name}"])[group]
         if "_target_" in node:
             arguments = inspect.signature(locate(node["_target_"])).parameters
             read_elsewhere = {"_target_", "name"} | (
@@ -224,6 +244,7 @@ def test_every_key_of_a_choice_is_explained_where_it_is_introduced() -> None:
         ["explainer.stop_at=null", "plugins=[mine,yours]"],
         ["memory=low_vram", "gradient=last_k", "gradient.k=3"],
         ["evaluation.neutral_text=nothing", "prompt.prefix='12'"],
+        ["experiment=diffex_flagpole", "concepts.hierarchy=faces", "explainer.beam=0"],
     ],
 )
 def test_the_command_that_repeats_a_run_composes_the_same(overrides: list[str]) -> None:
@@ -251,4 +272,4 @@ def test_a_configuration_from_elsewhere_is_repeated_with_its_folder() -> None:
 def test_config_yaml_is_the_only_place_of_top_level_keys() -> None:
     top = yaml.safe_load((configuration.FOLDER / "config.yaml").read_text(encoding="utf-8"))
     top.pop("defaults")
-    assert set(compose()) == {*top, *(set(defaults()) - {"experiment"})}
+    assert set(compose()) == {*top, *(set(defaults()) - {"experiment", *READ_BY})}

@@ -12,10 +12,17 @@ from diffexplain.app import Parts
 from diffexplain.report import load_run
 
 ROOT = Path(__file__).parents[1]
-LITTLE = ["explainer.steps=2", "evaluation=quick", "logger=local", "trainer=cpu", "trainer.progress=none"]
+QUIET = ["logger=local", "trainer=cpu", "trainer.progress=none"]
+LITTLE = ["explainer.steps=2", "evaluation=quick", *QUIET]
 LEAST = [
     *("evaluation.images=4", "evaluation.random_images=2", "evaluation.candidates=0"),
     *("evaluation.looked_images=2", "evaluation.elements_tried=1", "evaluation.examples=2"),
+]
+FEW_EDITS = [
+    "explainer.images=2",
+    "explainer.beam=0",
+    "explainer.resamples=50",
+    "concepts.hierarchy=tests/conf/hierarchy.yaml",
 ]
 
 
@@ -26,13 +33,16 @@ def parts() -> Parts:
 
 @pytest.mark.parametrize("name", configuration.available()["experiment"])
 def test_every_experiment_runs(name: str, parts: Parts, tmp_path: Path) -> None:
-    overrides = [f"experiment={name}", *LITTLE, *LEAST, f"paths.outputs={tmp_path}"]
+    ranks = configuration.compose([f"experiment={name}"])["explainer"]["name"] == "diffex"
+    little = [*QUIET, *FEW_EDITS] if ranks else [*LITTLE, *LEAST]
+    overrides = [f"experiment={name}", *little, f"paths.outputs={tmp_path}"]
     outcome = app.make(configuration.compose(overrides), parts)
     assert outcome.made
     loaded = load_run(outcome.directory)
     assert loaded.summary == outcome.summary
     assert loaded.report.is_file()
-    assert len(loaded.curve) == 2
+    assert len(loaded.curve) == (0 if ranks else 2)
+    assert len(loaded.effects) == (12 if ranks else 0)
 
 
 def test_two_processes_share_each_run_of_a_sweep_and_only_the_first_writes(tmp_path: Path) -> None:

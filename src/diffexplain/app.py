@@ -7,13 +7,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from diffexplain import configuration, descriptions, fetching, reproduction
 from diffexplain.building import TARGET, build, locate
-from diffexplain.errors import RetryableError, UserError
+from diffexplain.errors import UserError
 from diffexplain.labels import classifier_labels
 from diffexplain.report import wandb_mirror
 from diffexplain.report.load import REPORT
@@ -24,9 +23,6 @@ from diffexplain.runs.identity import identifying
 from diffexplain.runs.machine import Stopwatch, device_kind, job_environment, quiet_libraries, torch_session
 from diffexplain.runs.run import Run, claim
 from diffexplain.target import ResolvedTarget, Target
-
-if TYPE_CHECKING:
-    from diffexplain.diffusion import Prior
 
 READ_HERE = ("name", "labels", "vocabulary", "more_phrases", "weights", "model")
 """Keys of a classifier that whatever loads it need not take as arguments."""
@@ -124,65 +120,35 @@ def _make(run: Run, target: ResolvedTarget, parts: Parts) -> Summary | None:
     fetching.require(config)
     watch = Stopwatch(run)
     with watch("import"):
-        from diffexplain.evaluation import Vocabulary, evaluate
-        from diffexplain.prompts import content_words
-        from diffexplain.report import summarise, write_report
+        from diffexplain.flows import flow_of
 
+        kind = flow_of(config["explainer"], plugins)
         quiet_libraries()
 
     with watch("build"):
         node = loading(config["classifier"], plugins)
         check_unit(target, config["classifier"], plugins)
-        vocabulary = Vocabulary.load(config["classifier"]["vocabulary"], config["classifier"].get("more_phrases"))
-        settings = _evaluation_settings(config["evaluation"], plugins)
         trainer = build(config["trainer"], plugins=plugins, where="trainer")
-        prompt = partial(build, config["prompt"], plugins=plugins, where="prompt")
-        explainer = build(config["explainer"], prompt, plugins=plugins, where="explainer")
-        augmentation = config["augmentation"]
-        augmentation = build(augmentation, plugins=plugins, where="augmentation") if TARGET in augmentation else None
-        gradient = build(config["gradient"], plugins=plugins, where="gradient")
-        memory = build(config["memory"], plugins=plugins, where="memory")
+        flow = kind(run, target, trainer, parts)
         classifier = parts.build("classifier", node, plugins)
         prior = parts.build("diffusion", config["diffusion"], plugins)
         run.record_device(device_kind(trainer.accelerator))
 
-    words = content_words(phrase.said for phrase in vocabulary.phrases)
     with mirror(run, plugins) as loggers, torch_session(int(config["threads"])):
         with watch("explain"):
-            explanation = explainer.explain(
-                target,
-                classifier,
-                prior,
-                run,
-                vocabulary=words,
-                augmentation=augmentation,
-                gradient=gradient,
-                memory=memory,
-                trainer=trainer,
-                loggers=loggers,
-            )
+            flow.explain(classifier, prior, loggers)
         if not run.is_writer:
             return None
 
         with watch("evaluate"):
-            segmenter = parts.build("segmenter", config["segmenter"], plugins)
-            segmenter.to(prior.device)
-            with halvings_recorded(run, prior):
-                evaluation = evaluate(
-                    explanation, target, classifier, prior, segmenter, vocabulary, settings, run.draws
-                )
+            flow.evaluate()
 
         with watch("report"):
-            summary = summarise(
-                evaluation,
-                run=run,
-                target=target,
+            summary = flow.report(
                 classifier=descriptions.describe_classifier(config["classifier"], classifier),
                 prior=descriptions.describe_prior(config["diffusion"], prior),
-                optimisation=descriptions.describe_optimisation(explanation),
                 command=reproduction.command(config),
             )
-            write_report(run, summary, evaluation)
             run.finish()
     return summary
 
@@ -244,30 +210,3 @@ def mirror(run: Run, plugins: Sequence[str]) -> Iterator[list[Any]]:
         wandb_mirror.show_findings(logger.experiment, run.directory)
     finally:
         logger.experiment.finish()  # Else the next run of a sweep would be logged into this one.
-
-
-@contextmanager
-def halvings_recorded(run: Run, prior: Prior) -> Iterator[None]:
-    """Write down, even if the block fails, how often ``prior`` generated fewer images at a time for want of memory.
-
-    Raises:
-        RetryableError: the device's memory is not enough for something else.
-    """
-    import torch
-
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise RetryableError(
-            "The device's memory is not enough to evaluate: lower evaluation.batch_size or segmenter.pairs_at_once."
-        ) from error
-    finally:
-        if prior.without_gradient.halvings:
-            run.record_timings(images_at_a_time_halved_from=prior.without_gradient.halvings)
-
-
-def _evaluation_settings(node: Mapping[str, Any], plugins: Sequence[str]) -> Any:
-    try:
-        return build(node, plugins=plugins, where="evaluation")
-    except ValueError as error:  # What its fields may be is known to the settings alone.
-        raise UserError(str(error)) from error

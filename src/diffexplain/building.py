@@ -16,7 +16,16 @@ from diffexplain.errors import UserError
 TARGET = "_target_"
 PARTS = tuple(
     f"diffexplain.{part}"
-    for part in ("classifiers", "diffusion", "evaluation", "explainers", "logging", "prompts", "segmentation")
+    for part in (
+        "classifiers",
+        "concepts",
+        "diffusion",
+        "evaluation",
+        "explainers",
+        "logging",
+        "prompts",
+        "segmentation",
+    )
 )
 """Where the parts of a run are. The rest of the package is not for a configuration to call: `build` itself would take
 other plugins, and a command writes files or reaches the network."""

@@ -39,6 +39,8 @@ TEXT_OR_LIST = ("classifier.labels",)
 
 HELP = "python run.py --help"
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./:@-]*")
+_UNREAD = re.compile(r"Could not override '(\w+)'")
+"""What Hydra says of a group that no defaults list names."""
 _MEANINGFUL = ("true", "false", "null", "nan", "inf")
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", dict: "a mapping", list: "a list"}
 
@@ -120,7 +122,10 @@ def available(more: Sequence[Path] = ()) -> dict[str, list[str]]:
 
 
 def defaults() -> dict[str, str | None]:
-    """The choice of every group where nothing is chosen; one may follow from another, as the prior's segmenter."""
+    """The choice of every group where nothing is chosen; one may follow from another, as the prior's segmenter.
+
+    None for what the default method does not read.
+    """
     config = compose()
     return {group: config[group]["name"] if group in config else None for group in available()}
 
@@ -196,6 +201,10 @@ def _cannot_compose(error: Exception) -> UserError:
             return cause
         cause = cause.__cause__ or cause.__context__
     reason = " ".join(str(error).split())
+    unread = _UNREAD.search(reason)
+    if unread is not None:
+        message = f"The method that is chosen reads no {unread[1]}; another one does."
+        return UserError(message, given=unread[1], accepted=[f"explainer={name}" for name in available()["explainer"]])
     return UserError(f"The configuration cannot be composed: {reason}", hint=HELP)
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import yaml
 
 from diffexplain import app, configuration
+from diffexplain.concepts.file import load_hierarchy, shipped
 from diffexplain.errors import UserError
 from diffexplain.fetching.page import weights_page
 from diffexplain.labels import classifier_labels
 
-SUBJECTS = ("classes", "units", "choices", "weights")
+SUBJECTS = ("classes", "units", "choices", "hierarchies", "weights")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str]) -> int:
         lines = units(overrides)
     elif subject == "choices":
         lines = choices()
+    elif subject == "hierarchies":
+        lines = hierarchies()
     elif subject == "weights":
         lines = [weights_page()]
     else:
@@ -66,6 +69,15 @@ def choices() -> list[str]:
         for group, names in configuration.available().items()
         for name in names
     ]
+
+
+def hierarchies() -> list[str]:
+    """Name, domain and number of concepts of every hierarchy of the package."""
+    rows = []
+    for name in shipped():
+        hierarchy = load_hierarchy(name)
+        rows.append((name, hierarchy.domain or "the target's class", str(sum(1 for _ in hierarchy.concepts()))))
+    return table(("hierarchy", "domain", "concepts"), rows)
 
 
 def as_yaml(config: Mapping[str, Any]) -> str:

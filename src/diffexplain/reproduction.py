@@ -22,7 +22,8 @@ def overrides(config: Mapping[str, Any]) -> list[str]:
     groups = configuration.available([Path(folder) for folder in folders])
     wanted = identifying(config)
     chosen = [f"{configuration.OWN_FOLDERS}={configuration.written(folders)}"] if folders else []
-    for group, names in groups.items():
+    # The method first: which groups there are follows from it.
+    for group, names in sorted(groups.items(), key=lambda item: item[0] != "explainer"):
         node = wanted.get(group)
         # A choice may have brought another along, as a classifier does its prior.
         if isinstance(node, dict) and node.get("name") in names and node != _composed(chosen).get(group):

@@ -11,7 +11,10 @@ from diffexplain.evaluation.results import Estimate
 from diffexplain.evaluation.statistics import (
     benjamini_hochberg,
     bootstrap_mean,
+    false_coverage_confidence,
+    mean_interval,
     p_mean_above,
+    p_mean_beyond,
     share_difference,
     wilson,
 )
@@ -121,3 +124,42 @@ def test_benjamini_hochberg_only_raises_and_keeps_order(p_values: list[float]) -
     assert all(p <= q + 1e-12 and q <= 1 for p, q in zip(p_values, adjusted, strict=True))
     order = np.argsort(p_values, kind="stable")
     assert np.all(np.diff(np.asarray(adjusted)[order]) >= -1e-12)
+
+
+def test_p_beyond_is_two_sided_about_both_ends() -> None:
+    values = [0.1, 0.3, 0.2, 0.4]
+    above = p_mean_above(values, 0.1)
+    assert p_mean_beyond(values, 0.1) == pytest.approx(2 * above)
+    assert p_mean_beyond([-value for value in values], 0.1) == pytest.approx(2 * above)
+    assert p_mean_beyond([0.0, 0.01, -0.01, 0.0], 0.02) == 1.0
+
+
+def test_mean_interval_known_by_hand() -> None:
+    # Mean 2, standard error 1/sqrt(3); the 97.5 % point of t with two degrees of freedom is 4.3027.
+    interval = mean_interval([1.0, 2.0, 3.0])
+    assert (interval.value, interval.n) == (2.0, 3)
+    assert interval.high == pytest.approx(2 + 4.3027 / 3**0.5, abs=1e-4)
+    assert interval.low == pytest.approx(2 - 4.3027 / 3**0.5, abs=1e-4)
+    assert mean_interval([0.5, 0.5]).low == 0.5
+    with pytest.raises(ValueError, match="two values"):
+        mean_interval([1.0])
+
+
+def test_false_coverage_confidence_by_hand() -> None:
+    assert false_coverage_confidence([0.01, 0.04, 0.2, 0.9], 0.05) == pytest.approx(1 - 0.05 * 2 / 4)
+    assert false_coverage_confidence([0.5, 0.9], 0.05) == pytest.approx(1 - 0.05 / 2)
+
+
+@given(
+    some.lists(some.lists(some.floats(-1, 1), min_size=3, max_size=8), min_size=1, max_size=8),
+    some.sampled_from([0.0, 0.02, 0.3]),
+)
+def test_chosen_are_those_whose_adjusted_interval_lies_beyond(samples: list[list[float]], bound: float) -> None:
+    p_values = [p_mean_beyond(sample, bound) for sample in samples]
+    adjusted = benjamini_hochberg(p_values)
+    confidence = false_coverage_confidence(adjusted, 0.05)
+    for sample, p in zip(samples, adjusted, strict=True):
+        interval = mean_interval(sample, confidence)
+        if abs(p - 0.05) > 1e-9:
+            beyond = interval.low > bound + 1e-11 or interval.high < -bound - 1e-11
+            assert (p <= 0.05) == beyond or np.std(sample) < 1e-10

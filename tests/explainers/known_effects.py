@@ -119,6 +119,9 @@ class Classifier:
 class Checks:
     """Reads the pixels."""
 
+    def judges(self, composition: Composition, path: Path) -> bool:
+        return True
+
     def seen(self, composition: Composition, images: Tensor, paths: Sequence[Path]) -> NDArray[np.bool_]:
         columns = [images[:, 0].flatten(1)[:, PLACES[path]].numpy() > 0.5 for path in paths]
         return np.stack(columns, axis=1) if columns else np.zeros((len(images), 0), dtype=np.bool_)

@@ -31,8 +31,8 @@ from tests.explainers.known_effects import (
 )
 
 from diffexplain.errors import UserError
+from diffexplain.evaluation.effect_results import DiffExResult, Ranking
 from diffexplain.explainers.diffex import DiffEx, Studied, subject_of
-from diffexplain.explainers.diffex_results import DiffExResult, Ranking
 from diffexplain.target import ResolvedTarget
 
 FLAGS_AND_SNOW = Classifier(lambda shows: 2.0 * shows(FLAG) - 1.0 * shows(SNOW))

@@ -32,7 +32,7 @@ def test_halving_doubles_and_ends_at_the_population() -> None:
 
 
 def test_of_the_worse_half_those_go_that_surely_are_small() -> None:
-    values = [noisy(mean, 0.01, index=k) for k, mean in enumerate([0.5, -0.4, 0.3, 0.0, 0.01, -0.02, 0.0, 0.02])]
+    values = [noisy(mean, 0.01, index=k) for k, mean in enumerate([0.5, -0.4, 0.3, 0.0, 0.01, -0.02, 0.0, 0.03])]
     assert Halving(keep=2).survivors(values) == [0, 1, 2, 7]  # the better half, by absolute mean
 
 

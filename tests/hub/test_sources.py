@@ -79,6 +79,10 @@ def test_the_command_repeats_keys_that_change_what_is_fetched() -> None:
     assert fetching.fetch_command(embedded) == (
         "diffexplain fetch classifier=caffenet diffusion=sd14_lcm segmenter=world"
     )
+    proposed = configuration.compose(["explainer=diffex", "concepts=vlm"])
+    assert fetching.fetch_command(proposed) == (
+        "diffexplain fetch classifier=world_shortcut_cnn diffusion=world explainer=diffex concepts=vlm"
+    )
 
 
 def test_the_page_of_weights_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:

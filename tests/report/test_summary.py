@@ -57,13 +57,19 @@ def test_found_and_baselines_are_parts_of_activation(summary: Summary) -> None:
     assert [element.phrase for element in summary.having(Verdict.SPURIOUS)] == ["a flag"]
 
 
+def test_a_summary_from_before_there_were_effects_is_read(summary: Summary) -> None:
+    plain = json.loads(summary.to_json()) | {"schema_version": "1"}
+    del plain["effects"]
+    assert Summary.from_json(json.dumps(plain)) == summary
+
+
 def test_pictures_stay_outside(summary: Summary) -> None:
     assert "examples" not in summary.to_json()
 
 
 def test_another_schema_version_is_refused_by_name(summary: Summary) -> None:
     plain = json.loads(summary.to_json()) | {"schema_version": "7"}
-    with pytest.raises(UserError, match=r"(?s)schema_version 7.*schema_version 1"):
+    with pytest.raises(UserError, match=r"(?s)schema_version 7.*schema_version 2"):
         Summary.from_json(json.dumps(plain))
 
 

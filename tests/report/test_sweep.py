@@ -8,7 +8,7 @@ import pytest
 from tests.report import samples
 from tests.report.test_page import HOSTILE, Parsed
 
-from diffexplain.report import Summary
+from diffexplain.report import SCHEMA_VERSION, Summary
 from diffexplain.report.sweep import rows_of, sweep_table, write_sweep_report
 from diffexplain.runs.sweep import Job
 
@@ -59,7 +59,7 @@ def test_the_page_names_every_job_and_links_to_the_runs_that_are_done(tmp_path: 
 def test_the_numbers_are_written_too(tmp_path: Path, jobs: list[Job[Outcome]]) -> None:
     write_sweep_report(tmp_path / "sweeps" / "1", jobs)
     plain = json.loads((tmp_path / "sweeps" / "1" / "summary.json").read_text(encoding="utf-8"))
-    assert (plain["schema_version"], plain["kind"]) == ("1", "sweep")
+    assert (plain["schema_version"], plain["kind"]) == (SCHEMA_VERSION, "sweep")
     assert [job["status"] for job in plain["jobs"]] == ["done", "done", "failed", "not started"]
     assert plain["jobs"][0]["spurious"]["phrase"] == "a flag"
     assert plain["jobs"][0]["spurious"]["effect"]["value"] == 0.67

@@ -56,7 +56,7 @@ class ConstrainedPrompt(SoftPrompt):
 
     @torch.no_grad()
     def lean(self, log_weights: Tensor) -> None:
-        self.logits += self.temperature * log_weights
+        self.logits.add_(self.temperature * log_weights)
 
     def penalty(self, progress: float) -> Tensor:
         """Mean entropy of the tokens' mixtures as a share of the largest possible, weighted."""

@@ -47,4 +47,4 @@ class FreePrompt(SoftPrompt):
 
     @torch.no_grad()
     def lean(self, log_weights: Tensor) -> None:
-        self.offset += (log_weights.softmax(dim=1) @ self.word_embeddings - self.centre) / self.spread
+        self.offset.add_((log_weights.softmax(dim=1) @ self.word_embeddings - self.centre) / self.spread)

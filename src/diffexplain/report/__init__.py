@@ -3,6 +3,7 @@
 Imports no torch. ``wandb_mirror`` is not imported here, since W&B takes a second to load.
 """
 
+from diffexplain.report.effects import write_effects_report
 from diffexplain.report.load import LoadedRun, load_run
 from diffexplain.report.page import render_run, write_report
 from diffexplain.report.summary import (
@@ -12,6 +13,7 @@ from diffexplain.report.summary import (
     Optimisation,
     Summary,
     summarise,
+    summarise_effects,
 )
 
 __all__ = [
@@ -24,5 +26,7 @@ __all__ = [
     "load_run",
     "render_run",
     "summarise",
+    "summarise_effects",
+    "write_effects_report",
     "write_report",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from diffexplain.evaluation.effect_results import EffectExample
 from diffexplain.evaluation.results import EditExample, Evaluation, Example
 from diffexplain.runs.run import Run
 
@@ -29,10 +31,11 @@ _MASK_SIDE = 128
 
 @dataclass(frozen=True)
 class Gallery:
-    """The pictures of one run, as the evaluation made them."""
+    """The pictures of one run, as the evaluation made them; ``effects``: of a method that ranks those."""
 
     examples: tuple[Example, ...] = ()
     edits: tuple[EditExample, ...] = ()
+    effects: tuple[EffectExample, ...] = ()
 
 
 def png(image: NDArray[Any]) -> bytes:
@@ -105,6 +108,21 @@ def write_pictures(run: Run, evaluation: Evaluation) -> Gallery:
     return Gallery(evaluation.examples, evaluation.edits)
 
 
+def write_effect_pictures(run: Run, examples: Sequence[EffectExample]) -> Gallery:
+    """Write images without a concept and with it below ``images/`` of the run, and an index of them."""
+    shown = list(dict.fromkeys(example.path for example in examples))
+    entries = []
+    for example in examples:
+        stem = f"images/effect-{shown.index(example.path):02d}-{example.index:03d}"
+        files = {part: f"{stem}-{part}.png" for part in ("without", "present")}
+        for part, name in files.items():
+            run.write_bytes(name, png(getattr(example, part)))
+        scores = {"without": example.score_without, "present": example.score_present}
+        entries.append({"path": list(example.path), "index": example.index, "files": files, "scores": scores})
+    run.write_json(INDEX, {"examples": [], "edits": [], "effects": entries})
+    return Gallery(effects=tuple(examples))
+
+
 def read_pictures(directory: Path) -> Gallery:
     """The gallery of a run's directory; empty when the run kept no pictures."""
     try:
@@ -135,7 +153,18 @@ def read_pictures(directory: Path) -> Gallery:
         )
         for entry in index["edits"]
     )
-    return Gallery(examples, edits)
+    effects = tuple(
+        EffectExample(
+            path=tuple(entry["path"]),
+            index=entry["index"],
+            without=_read(directory / entry["files"]["without"]),
+            present=_read(directory / entry["files"]["present"]),
+            score_without=entry["scores"]["without"],
+            score_present=entry["scores"]["present"],
+        )
+        for entry in index.get("effects", [])
+    )
+    return Gallery(examples, edits, effects)
 
 
 def _read_masks(directory: Path, entry: dict[str, Any]) -> dict[str, NDArray[np.bool_]]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffexplain.errors import UserError
+from diffexplain.evaluation.effect_results import EffectExample
 from diffexplain.evaluation.results import EditExample, Example
 from diffexplain.report.images import read_pictures
 from diffexplain.report.summary import Summary
@@ -29,6 +30,7 @@ class LoadedRun:
         examples: pictures of the found prompt with the masks of the elements seen in them.
         edits: pictures with an element drawn again and taken out.
         curve: one record for each step of the optimisation, as in ``metrics.jsonl``.
+        effects: pictures without a concept and with it, of a method that ranks effects.
     """
 
     directory: Path
@@ -36,6 +38,7 @@ class LoadedRun:
     examples: tuple[Example, ...]
     edits: tuple[EditExample, ...]
     curve: tuple[Mapping[str, Any], ...]
+    effects: tuple[EffectExample, ...] = ()
 
     @property
     def images(self) -> list[NDArray[np.uint8]]:
@@ -69,7 +72,8 @@ def load_run(run: str | Path | Summary, outputs: str | Path = "outputs") -> Load
         gallery = read_pictures(directory)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"The pictures of this run are damaged: {directory}: {error}") from error
-    return LoadedRun(directory, summary, gallery.examples, gallery.edits, read_curve(directory))
+    curve = read_curve(directory)
+    return LoadedRun(directory, summary, gallery.examples, gallery.edits, curve, gallery.effects)
 
 
 def read_curve(directory: Path) -> tuple[Mapping[str, Any], ...]:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from diffexplain.evaluation.results import Element, Evaluation, Verdict
 from diffexplain.report import plots, views, wording
+from diffexplain.report.effects import render_effects
 from diffexplain.report.images import PHOTOGRAPHIC, write_pictures
 from diffexplain.report.load import METRICS, REPORT, LoadedRun, load_run, read_curve
-from diffexplain.report.summary import SUMMARY, Summary
+from diffexplain.report.summary import SUMMARY, ObjectAbsence, Summary
+from diffexplain.report.templating import template
 from diffexplain.runs.run import Run
-
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(run: Run, summary: Summary, evaluation: Evaluation) -> Path:
@@ -39,6 +35,8 @@ def render_run(directory: str | Path) -> str:
 def render(run: LoadedRun) -> str:
     """The page as HTML text; equal runs give equal text."""
     summary = run.summary
+    if summary.effects is not None:
+        return render_effects(run, summary.effects)
     told = [element for element in summary.elements if _is_told(element)]
     axis, told_rows = views.rows(summary, told)
     _, other_rows = views.rows(summary, [element for element in summary.elements if not _is_told(element)])
@@ -67,23 +65,6 @@ def render(run: LoadedRun) -> str:
     )
 
 
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
-def template(name: str) -> Any:
-    """A template of this package; whatever is placed in it is escaped."""
-    return _environment().get_template(name)
-
-
 def _is_told(element: Element) -> bool:
     return element.verdict in (Verdict.SPURIOUS, Verdict.CORE) or element.removal is not None
 
@@ -101,7 +82,7 @@ def _facts(summary: Summary) -> list[dict[str, str]]:
     if summary.target.class_name is not None:
         facts.append(_leader(summary, Verdict.SPURIOUS, "Strongest spurious element"))
         facts.append(_leader(summary, Verdict.CORE, "Strongest core element"))
-    absent = summary.object_absence
+    absent = summary.object_absence or ObjectAbsence(None, None)
     if absent.share is not None:
         low, high = wording.percent(absent.share.low), wording.percent(absent.share.high)
         more = f"interval {low} to {high}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from diffexplain.errors import UserError
+from diffexplain.evaluation.effect_results import DiffExResult
 from diffexplain.evaluation.results import Activation, Element, Estimate, Evaluation, Verdict, Words
 from diffexplain.report.codec import Malformed, from_plain, to_plain
 from diffexplain.runs import manifest
@@ -21,7 +22,9 @@ from diffexplain.runs.identity import identifying
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
+BEFORE_EFFECTS = "1"
+"""The version that knew no methods but those that find a prompt; it is read as one of the present."""
 SUMMARY = "summary.json"
 
 
@@ -59,8 +62,13 @@ class ObjectAbsence:
 class Summary:
     """What a run found, how sure that is, and what it was made with.
 
+    What no method of the run's kind measures is ``None`` or empty: of one that finds a prompt ``effects``, of one
+    that ranks effects ``optimisation``, ``activation``, ``activating_images``, ``words``, ``elements`` and
+    ``object_absence``.
+
     ``activation`` holds the found prompt first, then the baselines. ``elements`` come in verdict order
     (spurious, core, undecided, not relevant, not seen), within each the largest effect first.
+    ``images_generated``: by the prior for the evaluation, or read by the classifier for the effects.
     ``command`` repeats the run. ``settings`` is the configuration that the identity is the hash of.
     """
 
@@ -72,14 +80,15 @@ class Summary:
     classifier: Model
     prior: Model
     seeds: Mapping[str, int]
-    optimisation: Optimisation
+    optimisation: Optimisation | None
     activation: tuple[Activation, ...]
     unit_threshold: float | None
-    activating_images: int
+    activating_images: int | None
     images_generated: int
-    words: Words
+    words: Words | None
     elements: tuple[Element, ...]
-    object_absence: ObjectAbsence
+    object_absence: ObjectAbsence | None
+    effects: DiffExResult | None
     notes: tuple[str, ...]
     settings: Mapping[str, Any]
     versions: Mapping[str, str]
@@ -109,7 +118,7 @@ class Summary:
 
     @staticmethod
     def from_json(text: str) -> Summary:
-        """The summary that `to_json` wrote.
+        """The summary that `to_json` wrote, now or when the schema was `BEFORE_EFFECTS`.
 
         Raises:
             UserError: not a summary, or one of another schema version.
@@ -119,18 +128,22 @@ class Summary:
         except ValueError as error:
             raise UserError(f"This is not a summary: {error}") from error
         version = plain.get("schema_version") if isinstance(plain, dict) else None
-        if version != SCHEMA_VERSION:
+        if version == BEFORE_EFFECTS:
+            plain |= {"schema_version": SCHEMA_VERSION, "effects": None}
+        elif version != SCHEMA_VERSION:
             raise UserError(
                 "This summary has a schema that this version of diffexplain does not read.",
                 given=f"schema_version {version}",
-                accepted=[f"schema_version {SCHEMA_VERSION}"],
+                accepted=[f"schema_version {BEFORE_EFFECTS}", f"schema_version {SCHEMA_VERSION}"],
             )
         try:
             summary: Summary = from_plain(Summary, plain)
         except Malformed as error:
             raise UserError(f"This summary is damaged: {error}") from error
-        if not summary.activation:
+        if summary.effects is None and not summary.activation:
             raise UserError("This summary is damaged: activation is empty")
+        if summary.effects is not None and not summary.effects.rankings:
+            raise UserError("This summary is damaged: effects.rankings is empty")
         return summary
 
     @staticmethod
@@ -169,16 +182,7 @@ def summarise(
     Args:
         command: what a user types to make this run again.
     """
-    made_with = manifest.made_with(run.config)
     return Summary(
-        schema_version=SCHEMA_VERSION,
-        identity=run.identity,
-        command=command,
-        explainer=str(run.config["explainer"]["name"]),
-        target=target,
-        classifier=classifier,
-        prior=prior,
-        seeds={"run": int(run.config["seed"])},
         optimisation=optimisation,
         activation=(evaluation.found, *evaluation.baselines),
         unit_threshold=evaluation.unit_threshold,
@@ -187,8 +191,57 @@ def summarise(
         words=evaluation.words,
         elements=evaluation.elements,
         object_absence=ObjectAbsence(evaluation.object_absent, evaluation.object_absent_reason),
+        effects=None,
         notes=evaluation.notes,
-        settings=to_plain(identifying(run.config)),
-        versions=made_with["versions"],
-        weights=made_with["weights"],
+        **_made(run, target, classifier, prior, command),
     )
+
+
+def summarise_effects(
+    effects: DiffExResult, *, run: Run, target: ResolvedTarget, classifier: Model, prior: Model, command: str
+) -> Summary:
+    """As `summarise`, of a method that ranks effects."""
+    return Summary(
+        optimisation=None,
+        activation=(),
+        unit_threshold=None,
+        activating_images=None,
+        images_generated=effects.budget.read,
+        words=None,
+        elements=(),
+        object_absence=None,
+        effects=effects,
+        notes=_notes(effects),
+        **_made(run, target, classifier, prior, command),
+    )
+
+
+def _notes(effects: DiffExResult) -> tuple[str, ...]:
+    """What was not measured."""
+    concepts = effects.rankings[0].concepts
+    unchecked = [concept for concept in concepts if concept.took is None]
+    if not unchecked:
+        return ()
+    kinds = sorted({concept.kind for concept in unchecked})
+    return (
+        f"Whether the edit took was not checked for {len(unchecked)} of {len(concepts)} concepts "
+        f"(kind: {', '.join(kinds)}): nothing that was at hand can see them.",
+    )
+
+
+def _made(run: Run, target: ResolvedTarget, classifier: Model, prior: Model, command: str) -> dict[str, Any]:
+    """What a summary says of the run itself, whatever it found."""
+    made_with = manifest.made_with(run.config)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "identity": run.identity,
+        "command": command,
+        "explainer": str(run.config["explainer"]["name"]),
+        "target": target,
+        "classifier": classifier,
+        "prior": prior,
+        "seeds": {"run": int(run.config["seed"])},
+        "settings": to_plain(identifying(run.config)),
+        "versions": made_with["versions"],
+        "weights": made_with["weights"],
+    }

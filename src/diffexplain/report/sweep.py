@@ -15,8 +15,8 @@ from diffexplain.evaluation.results import Estimate, Verdict
 from diffexplain.report import plots, wording
 from diffexplain.report.codec import to_plain
 from diffexplain.report.load import REPORT
-from diffexplain.report.page import template
 from diffexplain.report.summary import SCHEMA_VERSION, SUMMARY, Summary
+from diffexplain.report.templating import template
 from diffexplain.runs import atomic
 from diffexplain.runs.sweep import Job
 
@@ -36,7 +36,7 @@ class Finished(Protocol):
 
 @dataclass(frozen=True)
 class Lead:
-    """The strongest spurious or core element of a run and its effect."""
+    """The strongest spurious or core element of a run, or its strongest concept, and its effect."""
 
     phrase: str
     effect: Estimate | None
@@ -61,6 +61,7 @@ class SweepRow:
     spurious: Lead | None
     core: Lead | None
     object_absent: Estimate | None
+    concept: Lead | None
 
 
 @dataclass(frozen=True)
@@ -130,10 +131,11 @@ def _row(folder: Path, job: Job[Finished]) -> SweepRow:
         status=job.status,
         error=job.error,
         directory=None if result is None else Path(os.path.relpath(result.directory, folder)).as_posix(),
-        activation=None if summary is None else summary.found.share,
+        activation=None if summary is None or not summary.activation else summary.found.share,
         spurious=_lead(summary, Verdict.SPURIOUS),
         core=_lead(summary, Verdict.CORE),
-        object_absent=None if summary is None else summary.object_absence.share,
+        object_absent=None if summary is None or summary.object_absence is None else summary.object_absence.share,
+        concept=_concept(summary),
     )
 
 
@@ -143,6 +145,13 @@ def _lead(summary: Summary | None, verdict: Verdict) -> Lead | None:
         return None
     removal = elements[0].removal
     return Lead(elements[0].phrase, None if removal is None else removal.drop)
+
+
+def _concept(summary: Summary | None) -> Lead | None:
+    if summary is None or summary.effects is None:
+        return None
+    first = summary.effects.rankings[0].ranked[0]
+    return Lead(first.text, first.over_all.score)
 
 
 def _cells(row: SweepRow) -> tuple[str, ...]:

@@ -116,10 +116,10 @@ def strips(run: LoadedRun) -> Iterator[Strip]:
         name, style = element.phrase, outline_class(element)
         triples = tuple(
             (
-                (_picture(edit.before, f"as it was, with {name}", edit.mask, style),
+                (picture(edit.before, f"as it was, with {name}", edit.mask, style),
                  "as it was", wording.number(edit.score_before)),
-                (_picture(edit.null, f"{name} drawn again"), "drawn again", wording.number(edit.score_null)),
-                (_picture(edit.without, f"without {name}"), "taken out", wording.number(edit.score_without)),
+                (picture(edit.null, f"{name} drawn again"), "drawn again", wording.number(edit.score_null)),
+                (picture(edit.without, f"without {name}"), "taken out", wording.number(edit.score_without)),
             )
             for edit in edits
         )  # fmt: skip
@@ -138,7 +138,7 @@ def rows(summary: Summary, elements: Sequence[Element]) -> tuple[plots.Axis, tup
 
 def bars(summary: Summary) -> tuple[Bar, ...]:
     """Found prompt, best phrase and baselines, as shares of pictures that activate."""
-    best = () if summary.words.best is None else (summary.words.best,)
+    best = () if summary.words is None or summary.words.best is None else (summary.words.best,)
     return tuple(_bar(activation) for activation in (summary.found, *best, *summary.baselines))
 
 
@@ -148,7 +148,8 @@ def curve(run: LoadedRun) -> Markup | None:
     if not scores:
         return None
     highest = 1.0 if run.summary.target.kind == "class" else None
-    return plots.curve(scores, smoothed, run.summary.optimisation.best_step, highest)
+    optimisation = run.summary.optimisation
+    return plots.curve(scores, smoothed, None if optimisation is None else optimisation.best_step, highest)
 
 
 def outline_class(element: Element) -> str:
@@ -181,13 +182,12 @@ def _shown(example: Example, by_phrase: Mapping[str, Element], summary: Summary)
     names = wording.listed([element.phrase for element in relevant])
     height, width = example.image.shape[:2]
     alt = f"picture {example.index}, score {wording.number(example.score)}" + (f", shows {names}" if names else "")
-    picture = Picture(data_uri(example.image), alt, width, height, outlines)
-    return Shown(picture, wording.number(example.score), names, example.activates)
+    shown = Picture(data_uri(example.image), alt, width, height, outlines)
+    return Shown(shown, wording.number(example.score), names, example.activates)
 
 
-def _picture(
-    image: NDArray[np.uint8], alt: str, mask: NDArray[np.bool_] | None = None, style: str = "plain"
-) -> Picture:
+def picture(image: NDArray[np.uint8], alt: str, mask: NDArray[np.bool_] | None = None, style: str = "plain") -> Picture:
+    """``image``, (H, W, 3) uint8, for the page, with the outline of ``mask`` above it."""
     height, width = image.shape[:2]
     outlines = () if mask is None or not mask.any() else ((style, outline(mask)),)
     return Picture(data_uri(image), alt, width, height, outlines)

@@ -13,7 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from diffexplain.errors import RetryableError
+from diffexplain.evaluation.effect_results import DiffExResult, EffectExample, Ranking
 from diffexplain.logging.keys import has_key
 from diffexplain.report.load import LoadedRun, load_run
 from diffexplain.report.summary import Summary
@@ -129,12 +132,52 @@ def _log_curve(copy: Any, run: LoadedRun) -> None:
 def _log_findings(copy: Any, run: LoadedRun) -> None:
     import wandb
 
+    if run.summary.effects is not None:
+        _log_effects(copy, run, run.summary.effects)
+        return
     final: dict[str, Any] = {"elements": element_table(run.summary)}
     pictures = run.examples[:_MOST_PICTURES]
     if pictures:
         final["examples"] = [wandb.Image(example.image, caption=f"score {example.score:.2f}") for example in pictures]
     copy.log(final)
     copy.summary.update(headline_numbers(run.summary))
+
+
+def _log_effects(copy: Any, run: LoadedRun, effects: DiffExResult) -> None:
+    import wandb
+
+    ranking = effects.rankings[0]
+    final: dict[str, Any] = {"concepts": concept_table(ranking)}
+    pictures = [
+        wandb.Image(np.concatenate([shown.without, shown.present], axis=1), caption=_caption(shown))
+        for shown in run.effects[:_MOST_PICTURES]
+    ]
+    copy.log({**final, "edits": pictures} if pictures else final)
+    first = ranking.ranked[0]
+    copy.summary.update(
+        {
+            "effects/count": sum(concept.over_all.significant for concept in ranking.concepts),
+            "effects/top": first.text,
+            "effects/top_effect": first.over_all.score.value,
+        }
+    )
+
+
+def concept_table(ranking: Ranking) -> Any:
+    """The concepts as a ``wandb.Table``, the largest absolute effect first."""
+    import wandb
+
+    columns: list[str | int] = ["concept", "kind", "effect", "low", "high", "adjusted_p", "significant", "n", "took"]
+    table = wandb.Table(columns=columns)
+    for concept in ranking.ranked:
+        effect, took = concept.over_all, None if concept.took is None else concept.took.value
+        numbers = (effect.score.value, effect.score.low, effect.score.high, effect.adjusted_p)
+        table.add_data(" > ".join(concept.path), concept.kind, *numbers, effect.significant, effect.n, took)
+    return table
+
+
+def _caption(shown: EffectExample) -> str:
+    return f"{shown.path[-1]}: {shown.score_without:.2f} without, {shown.score_present:.2f} with"
 
 
 def element_table(summary: Summary) -> Any:
@@ -168,7 +211,7 @@ def element_table(summary: Summary) -> Any:
 
 def headline_numbers(summary: Summary) -> Mapping[str, Any]:
     """The numbers by which runs are compared on W&B."""
-    absent = summary.object_absence.share
+    absent = None if summary.object_absence is None else summary.object_absence.share
     numbers: dict[str, Any] = {
         "activation/found prompt": summary.found.share.value,
         "object_absent": None if absent is None else absent.value,

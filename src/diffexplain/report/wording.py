@@ -84,8 +84,10 @@ def score_name(summary: Summary) -> str:
 
 
 def margin(summary: Summary) -> float:
-    """The effect up to which an element counts as not relevant, from the run's settings."""
-    evaluation = summary.settings.get("evaluation")
+    """The effect up to which an element or a concept counts as not relevant, from the run's settings."""
+    if summary.effects is not None and summary.target.kind == "unit":
+        return 0.0
+    evaluation = summary.settings.get("evaluation" if summary.effects is None else "explainer")
     value = evaluation.get("margin") if isinstance(evaluation, Mapping) else None
     return float(value) if isinstance(value, int | float) else DEFAULT_MARGIN
 
@@ -180,11 +182,12 @@ def _core(summary: Summary) -> list[tuple[str, str]]:
 
 def _absent(summary: Summary) -> list[tuple[str, str]]:
     name = object_name(summary)
-    share = summary.object_absence.share
-    if name is None:
+    absence = summary.object_absence
+    if name is None or absence is None:
         return []
+    share = absence.share
     if share is None:
-        reason = summary.object_absence.reason or "it was not measured"
+        reason = absence.reason or "it was not measured"
         return [("plain", f"How often the {name} itself is absent is not known: {reason.rstrip('.')}.")]
     if round(share.value * share.n) == 0:
         return [("plain", f"The {name} itself can be seen in all {share.n} activating pictures.")]

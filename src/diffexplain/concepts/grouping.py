@@ -1,0 +1,32 @@
+"""Phrases of a vocabulary as a tree: kinds of object below their object, all below their categories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from diffexplain.concepts.merging import Draft, draft_of
+from diffexplain.evaluation.vocabulary import Phrase, Vocabulary
+
+COMPANIONS, OBJECTS, SETTINGS = "companions", "objects", "settings"
+
+
+def grouped(phrases: Sequence[Phrase], vocabulary: Vocabulary) -> list[Draft]:
+    """The phrases in their order, below categories; of an attribute whose object is not there, the object comes too."""
+    categories = {
+        COMPANIONS: Draft(COMPANIONS, "", "object"),
+        OBJECTS: Draft(OBJECTS, "", "object"),
+        SETTINGS: Draft(SETTINGS, "", "setting"),
+    }
+    things: dict[str, Draft] = {}
+
+    def place(phrase: Phrase) -> Draft:
+        if phrase.text not in things:
+            things[phrase.text] = draft_of(phrase.said, phrase.kind)
+            above = None if phrase.of is None else vocabulary.find(phrase.of)
+            category = COMPANIONS if phrase.companion else SETTINGS if phrase.kind == "setting" else OBJECTS
+            (categories[category] if above is None else place(above)).children.append(things[phrase.text])
+        return things[phrase.text]
+
+    for phrase in phrases:
+        place(phrase)
+    return [category for category in categories.values() if category.children]

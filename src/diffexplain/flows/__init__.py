@@ -1,0 +1,38 @@
+"""What a run does between its configuration and its files: one module for each kind of thing that methods find."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from diffexplain.building import TARGET, locate
+from diffexplain.flows.effects import EffectsFlow
+from diffexplain.flows.prompt import PromptFlow
+
+if TYPE_CHECKING:
+    from diffexplain.report import Model, Summary
+
+FLOWS: Mapping[str, type[PromptFlow] | type[EffectsFlow]] = {"prompt": PromptFlow, "effects": EffectsFlow}
+"""By what a method says that it ``finds``."""
+
+
+class Flow(Protocol):
+    """One run's way, made before any weights are read: what its configuration asks for is checked there."""
+
+    def explain(self, classifier: Any, prior: Any, loggers: Sequence[Any]) -> None:
+        """Let the method do its work; all processes of the run take part."""
+
+    def evaluate(self) -> None:
+        """Measure what was found, in the first process alone."""
+
+    def report(self, *, classifier: Model, prior: Model, command: str) -> Summary:
+        """Write ``summary.json``, pictures and page."""
+
+
+def flow_of(explainer: Mapping[str, Any], plugins: Sequence[str]) -> type[PromptFlow] | type[EffectsFlow]:
+    """The flow of a method: as its class says by ``finds``; one that says nothing finds a prompt.
+
+    Raises:
+        UserError: there is no such method.
+    """
+    return FLOWS[getattr(locate(str(explainer[TARGET]), plugins, "explainer"), "finds", "prompt")]

@@ -1,0 +1,107 @@
+"""A method that ranks concepts by the effect of editing them into images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from diffexplain.building import build
+from diffexplain.concepts import Hierarchy
+from diffexplain.diffusion.editing import Change, Checks
+from diffexplain.errors import UserError
+from diffexplain.evaluation.effect_results import EffectExample, Path
+from diffexplain.evaluation.pictures import as_bytes
+from diffexplain.evaluation.vocabulary import class_phrase
+from diffexplain.explainers.diffex import Studied
+from diffexplain.explainers.edited import Edited
+from diffexplain.flows.memory import halvings_recorded
+from diffexplain.report import Model, Summary, summarise_effects, write_effects_report
+from diffexplain.runs.machine import device_kind
+from diffexplain.runs.run import Run
+from diffexplain.target import ResolvedTarget
+
+if TYPE_CHECKING:
+    from diffexplain.app import Parts
+
+CONCEPTS = "concepts.yaml"
+DOMAIN_IMAGES = 16
+"""Made for a proposer that looks at images."""
+STRONGEST, WEAKEST, EXAMPLES = 4, 2, 3
+"""Concepts that the page shows pictures of, and pictures of each."""
+
+
+class EffectsFlow:
+    """Has concepts proposed, edits them into images, and ranks them; see `diffexplain.flows.Flow`."""
+
+    def __init__(self, run: Run, target: ResolvedTarget, trainer: Any, parts: Parts) -> None:
+        self.run, self.target, self.parts = run, target, parts
+        self.plugins = tuple(run.config["plugins"])
+        self.device = torch.device(device_kind(trainer.accelerator))
+        if trainer.devices != 1 or trainer.precision != "32-true":
+            given = f"trainer.devices={trainer.devices}, trainer.precision={trainer.precision}"
+            raise UserError("Effects are measured on one device, in 32-true.", given=given)
+        self.method = build(run.config["explainer"], plugins=self.plugins, where="explainer")
+        self.proposer = build(run.config["concepts"], plugins=self.plugins, where="concepts")
+
+    def explain(self, classifier: Any, prior: Any, loggers: Sequence[Any]) -> None:
+        prior.to(self.device)
+        classifier.to(self.device)
+        segmenter = self.parts.build("segmenter", self.run.config["segmenter"], self.plugins)
+        segmenter.to(self.device)
+        editor = build(self.run.config["editor"], prior, plugins=self.plugins, where="editor")
+        studied = [Studied(self.run.config["classifier"]["name"], classifier, self.target)]
+        checks = Checks(segmenter, device=self.device, batch_size=self.method.batch_size)
+        with halvings_recorded(self.run, prior, "to edit: lower explainer.batch_size"):
+            hierarchy = self._concepts(prior)
+            self.edited = self.method.population(studied, editor, hierarchy, self.run, checks, None, self.device)
+            self.result = self.method.rank_population(self.edited, studied)
+
+    def evaluate(self) -> None:
+        """Pictures of the strongest concepts and of the weakest; the numbers are the method's own."""
+        ranked = [concept.path for concept in self.result.rankings[0].ranked]
+        shown = [*ranked[:STRONGEST], *ranked[STRONGEST:][-WEAKEST:]]
+        self.examples = [example for path in shown for example in examples(self.edited, path, EXAMPLES)]
+
+    def report(self, *, classifier: Model, prior: Model, command: str) -> Summary:
+        summary = summarise_effects(
+            self.result,
+            run=self.run,
+            target=self.target,
+            classifier=classifier,
+            prior=prior,
+            command=command,
+        )
+        write_effects_report(self.run, summary, self.examples)
+        return summary
+
+    def _concepts(self, prior: Any) -> Hierarchy:
+        """What was proposed is kept: a model may answer differently when the run goes on."""
+        path = self.run.directory / CONCEPTS
+        if path.is_file():
+            return Hierarchy.load(path)
+        # Only proposers that look at images are told what these show.
+        looks = hasattr(self.proposer, "domain")
+        hierarchy: Hierarchy = self.proposer.propose(self._domain_images(prior) if looks else None, self.target)
+        self.run.write_text(CONCEPTS, hierarchy.to_yaml())
+        return hierarchy
+
+    def _domain_images(self, prior: Any) -> Tensor | None:
+        """Images of the class, (N, 3, H, W) in [0, 1]; None for a unit without one."""
+        if self.target.class_name is None:
+            return None
+        prompt = f"{self.method.opening} {class_phrase(self.target.class_name)}"
+        noise = [self.run.draws.normal("concepts", 0, prior.latent_shape, index) for index in range(DOMAIN_IMAGES)]
+        images: Tensor = prior.generate([prompt] * DOMAIN_IMAGES, torch.stack(noise).to(prior.device))
+        return images.float().cpu()
+
+
+def examples(edited: Edited, path: Path, count: int) -> list[EffectExample]:
+    """The first images of the population, at most ``count``, without a concept and with it."""
+    indices = range(min(count, edited.count, edited.chunk))
+    images = [edited.pictures([Change(path, reverse)], indices) for reverse in (True, False)]
+    without, present = ([as_bytes(image) for image in part] for part in images)
+    scores = [edited.readers[0].read(part).score for part in images]
+    return [EffectExample(path, k, without[k], present[k], float(scores[0][k]), float(scores[1][k])) for k in indices]

@@ -1,0 +1,283 @@
+"""All three editors on tiny networks: what every one keeps to, and what is one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DPMSolverMultistepScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    LEditsPPPipelineStableDiffusion,
+    StableDiffusionInstructPix2PixPipeline,
+    UNet2DConditionModel,
+)
+from tests.tiny import WIDTH, tiny_images, tiny_pipeline, tiny_prior
+
+from diffexplain.concepts import Concept, Hierarchy
+from diffexplain.diffusion.editing import Composition, Editor, Instruct, LeditsPP, Paired, Prepared, State
+from diffexplain.diffusion.editing.instruct import instruction
+from diffexplain.diffusion.prior import Prior
+from diffexplain.errors import UserError
+from diffexplain.runs.draws import Draws
+
+FLAG, FLOWER, SNOW, GRASS = ("flag",), ("flower",), ("setting", "snow"), ("setting", "grass")
+LONG = ("long",)
+LONG_TEXT = "a flag with a red dog with a red dog with a red dog"
+"""As many tokens as the text encoder reads."""
+HIERARCHY = Hierarchy(
+    "a flagpole",
+    (
+        Concept("flag", "a flag", "object"),
+        Concept("flower", "a flower", "object"),
+        Concept("long", LONG_TEXT, "object"),
+        Concept(
+            "setting",
+            "",
+            "setting",
+            (Concept("snow", "in the snow", "setting"), Concept("grass", "on the grass", "setting")),
+        ),
+    ),
+)
+COMPOSITION = Composition(HIERARCHY, "a flagpole", "a")
+DRAWS = Draws(0, "class:flagpole")
+STEPS = 3
+
+
+def coarse_prior(channels: int = 4) -> Prior:
+    """A prior whose cross-attention is at a quarter of the latents' size, as Stable Diffusion's coarsest but one."""
+    pipeline = tiny_pipeline()
+    pipeline.unet = unet(channels, channels)
+    if channels != 4:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(2)
+            config = dict(pipeline.vae.config) | {"latent_channels": channels}
+            pipeline.vae = AutoencoderKL.from_config(config)
+    return Prior(pipeline, steps=2, micro_batch=4)
+
+
+def unet(channels: int, latent_channels: int) -> UNet2DConditionModel:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return UNet2DConditionModel(
+            sample_size=8,
+            in_channels=channels,
+            out_channels=latent_channels,
+            block_out_channels=(8, 8, 16),
+            layers_per_block=1,
+            down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+            cross_attention_dim=WIDTH,
+            attention_head_dim=2,
+            norm_num_groups=4,
+        )
+
+
+def paired() -> Editor:
+    return Paired(tiny_prior(), companion_share=0.5)
+
+
+def ledits() -> Editor:
+    return LeditsPP(coarse_prior(), steps=STEPS, skip=0.4, micro_batch=2)
+
+
+def instruct() -> Editor:
+    parts = tiny_pipeline()
+    pipeline = StableDiffusionInstructPix2PixPipeline(
+        vae=parts.vae,
+        text_encoder=parts.text_encoder,
+        tokenizer=parts.tokenizer,
+        unet=unet(8, 4),
+        scheduler=parts.scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    return Instruct(pipeline, steps=STEPS, micro_batch=2)
+
+
+def prepared(editor: Editor, indices: tuple[int, ...] = (0, 1, 2), states: list[State] | None = None) -> Prepared:
+    images = None if isinstance(editor, Paired) else tiny_images(8)[list(indices)]
+    return editor.prepare(COMPOSITION, DRAWS, indices, images, states)
+
+
+EDITORS = pytest.mark.parametrize("make", [paired, ledits, instruct])
+
+
+@EDITORS
+def test_images_are_images_and_an_edit_changes_them(make: Callable[[], Editor]) -> None:
+    editor = make()
+    begun = prepared(editor)
+    edited = editor.edit(begun, [0, 2], [frozenset({FLAG}), frozenset({FLOWER, SNOW})])
+    for images in (begun.null, edited):
+        assert images.shape[1:] == (3, 32, 32) and images.device.type == "cpu"
+        assert float(images.min()) >= 0 and float(images.max()) <= 1
+    assert not torch.equal(edited, begun.null[[0, 2]])
+
+
+@EDITORS
+def test_what_changes_nothing_is_the_null_edit(make: Callable[[], Editor]) -> None:
+    editor = make()
+    begun = prepared(editor)
+    again = editor.edit(begun, [0, 1, 2], list(begun.states))
+    assert torch.allclose(again, begun.null, atol=1e-5)
+
+
+@EDITORS
+def test_an_edit_is_the_same_in_any_company(make: Callable[[], Editor]) -> None:
+    editor = make()
+    begun, alone = prepared(editor), prepared(editor, (1,))
+    state: State = frozenset({FLAG, SNOW})
+    together = editor.edit(begun, [2, 1, 0], [frozenset(), state, frozenset({FLOWER})])
+    assert begun.states[1] == alone.states[0]
+    assert torch.allclose(together[1], editor.edit(alone, [0], [state])[0], atol=1e-4)
+
+
+@EDITORS
+def test_edits_are_repeated_to_the_bit(make: Callable[[], Editor]) -> None:
+    first, second = make(), make()
+    one = first.edit(prepared(first), [0], [frozenset({FLAG})])
+    torch.manual_seed(7)
+    assert torch.equal(one, second.edit(prepared(second), [0], [frozenset({FLAG})]))
+
+
+@pytest.mark.parametrize(
+    ("make", "preparing", "one", "two"),
+    [
+        (paired, 3 * 2, 2, 2),
+        # Inversion and null edit; then the unconditional branch and one for each concept.
+        (ledits, 3 * 2 * STEPS, 2 * STEPS, 3 * STEPS),
+        (instruct, 3 * 3 * STEPS, 3 * STEPS, 3 * STEPS),
+    ],
+)
+def test_evaluations_are_counted(make: Callable[[], Editor], preparing: int, one: int, two: int) -> None:
+    editor = make()
+    begun = prepared(editor, states=[frozenset()] * 3)
+    assert editor.evaluations == preparing
+    editor.edit(begun, [0], [frozenset({FLAG})])
+    assert editor.evaluations == preparing + one
+    editor.edit(begun, [0], [frozenset({FLAG, SNOW})])
+    assert editor.evaluations == preparing + one + two
+
+
+def test_paired_descriptions_vary_and_keep_to_what_is_asked() -> None:
+    editor = Paired(tiny_prior(), companion_share=0.5)
+    short = Composition(Hierarchy("a bee", (HIERARCHY.roots[0], HIERARCHY.roots[3])), "a bee", "a")
+    states = editor.prepare(short, DRAWS, range(40)).states
+    assert {len(state & {SNOW, GRASS}) for state in states} == {1}
+    assert 10 < sum(FLAG in state for state in states) < 30
+    assert 10 < sum(SNOW in state for state in states) < 30
+    bare = Paired(tiny_prior(), stated=0, companion_share=0.0).prepare(short, DRAWS, range(3))
+    assert set(bare.states) == {frozenset()}
+
+
+def test_a_description_that_would_be_cut_off_is_an_error() -> None:
+    editor = paired()
+    with pytest.raises(UserError, match="the text encoder reads 16"):
+        editor.edit(prepared(editor, states=[frozenset()] * 3), [0], [frozenset({LONG})])
+
+
+def test_each_editor_says_what_it_needs() -> None:
+    with pytest.raises(UserError, match="editor=leditspp"):
+        paired().prepare(COMPOSITION, DRAWS, [0], tiny_images(1))
+    for editor in (ledits(), instruct()):
+        with pytest.raises(UserError, match="editor=paired"):
+            editor.prepare(COMPOSITION, DRAWS, [0])
+    with pytest.raises(UserError, match="32x32"):
+        ledits().prepare(COMPOSITION, DRAWS, [0], tiny_images(1, side=64))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("count", [1, 2])
+def test_ledits_makes_what_diffusers_makes_where_that_is_right(reverse: bool, count: int) -> None:
+    prior = coarse_prior()
+    editor = LeditsPP(prior, steps=STEPS, skip=0.4)
+    # With two concepts, another order of hierarchy and arguments changes nothing but the last bits.
+    paths = [LONG, FLAG][:count]
+    # A text of full length: diffusers counts the padding among the words of a shorter one.
+    texts = [LONG_TEXT, "a flower" + LONG_TEXT[6:]][:count]
+    hierarchy = Hierarchy(
+        "a flagpole", tuple(Concept(path[0], text, "object") for path, text in zip(paths, texts, strict=True))
+    )
+    composition = Composition(hierarchy, "a flagpole")
+    present: State = frozenset(paths)
+    begun = editor.prepare(composition, DRAWS, [0], tiny_images(1), [present if reverse else frozenset()])
+    ours = editor.edit(begun, [0], [frozenset() if reverse else present])
+
+    parts = prior.pipeline
+    theirs = LEditsPPPipelineStableDiffusion(
+        vae=parts.vae,
+        text_encoder=parts.text_encoder,
+        tokenizer=parts.tokenizer,
+        unet=parts.unet,
+        scheduler=DPMSolverMultistepScheduler.from_config(
+            parts.scheduler.config, algorithm_type="sde-dpmsolver++", solver_order=2
+        ),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    theirs.set_progress_bar_config(disable=True)
+    seed = int(DRAWS.generator("edit", 3, 0).integers(2**31))
+    theirs.invert(tiny_images(1), num_inversion_steps=STEPS, skip=0.4, generator=[torch.Generator().manual_seed(seed)])
+    (images,) = theirs(
+        editing_prompt=texts,
+        reverse_editing_direction=[reverse] * count,
+        edit_guidance_scale=10.0,
+        edit_threshold=0.75,
+        output_type="pt",
+        return_dict=False,
+    )[:1]
+    assert not torch.allclose(ours, begun.null, atol=1e-3)
+    assert torch.allclose(ours, images.float(), atol=1e-4)
+
+
+def test_ledits_takes_any_number_of_latent_channels() -> None:
+    editor = LeditsPP(coarse_prior(channels=8), steps=2, skip=0.5)
+    begun = prepared(editor)
+    assert not torch.equal(editor.edit(begun, [1], [frozenset({FLAG})]), begun.null[[1]])
+
+
+def test_ledits_adds_and_removes_in_opposite_directions() -> None:
+    editor = LeditsPP(coarse_prior(), steps=2, skip=0.5, guidance=0.1)
+    absent, present = prepared(editor, (0,), [frozenset()]), prepared(editor, (0,), [frozenset({FLAG})])
+    more = editor.edit(absent, [0], [frozenset({FLAG})]) - absent.null
+    less = editor.edit(present, [0], [frozenset()]) - present.null
+    assert float((more * less).sum()) < 0
+
+
+def test_ledits_gives_the_attention_back() -> None:
+    editor = ledits()
+    assert isinstance(editor, LeditsPP)
+    network = editor.prior.pipeline.unet
+    before = dict(network.attn_processors)
+    editor.edit(prepared(editor), [0], [frozenset({FLAG})])
+    assert network.attn_processors == before
+
+
+def test_ledits_refuses_a_prior_without_a_noise_schedule() -> None:
+    prior = coarse_prior()
+    prior.pipeline.scheduler = FlowMatchEulerDiscreteScheduler()
+    with pytest.raises(UserError, match="flow matching"):
+        LeditsPP(prior)
+
+
+def test_ledits_names_a_prior_whose_attention_it_cannot_read() -> None:
+    editor = LeditsPP(tiny_prior(), steps=2)
+    with pytest.raises(UserError, match="no cross-attention at 2x2"):
+        editor.edit(prepared(editor), [0], [frozenset({FLAG})])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ((), (), ""),
+        ((), (FLAG, SNOW), "add a flag and put it in the snow"),
+        ((FLAG,), (), "remove the flag"),
+        ((GRASS,), (SNOW,), "put it in the snow"),
+    ],
+)
+def test_instructions(before: tuple[tuple[str, ...], ...], after: tuple[tuple[str, ...], ...], said: str) -> None:
+    assert instruction(COMPOSITION, frozenset(before), frozenset(after)) == said

@@ -1,0 +1,152 @@
+"""A run that ranks effects, from configuration to report, made of parts that pretend."""
+
+import os
+import shlex
+import signal
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.pretend import ACCIDENT
+from tests.test_app import artefacts
+
+import diffexplain
+from diffexplain import app, cli, configuration
+from diffexplain.report import Summary, load_run, render_run, wandb_mirror
+
+ROOT = Path(__file__).parents[1]
+FLAG = ("companion", "flag")
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)  # The paths in tests/conf are relative.
+    monkeypatch.delenv(ACCIDENT, raising=False)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> list[str]:
+    return ["paths.configs=[tests/conf]", "experiment=pretend_effects", f"paths.outputs={tmp_path}/outputs"]
+
+
+class Tags(HTMLParser):
+    """Checks that tags are closed in order, and counts them."""
+
+    VOID = ("meta", "img", "link", "br", "input")
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.count: dict[str, int] = {}
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.count[tag] = self.count.get(tag, 0) + 1
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_a_run_ranks_the_flag_first_and_writes_its_files(
+    settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(settings) == 0
+    directory = Path(capsys.readouterr().out.split("Report: ")[1].strip()).parent
+    summary = Summary.load(directory)
+    effects = summary.effects
+    assert effects is not None
+    first = effects.rankings[0].ranked[0]
+    assert (first.path, first.over_all.significant) == (FLAG, True)
+    assert first.over_all.score.value > 0.9
+    assert first.took is not None and first.took.value == 1
+    best = effects.rankings[0].best
+    assert best is not None and best.paths == (FLAG,)
+    assert effects.budget.evaluations == effects.budget.images + effects.budget.search_images
+    assert (summary.activation, summary.elements, summary.words) == ((), (), None)
+    assert summary.settings.keys() & {"prompt", "gradient", "evaluation"} == set()
+    assert Summary.from_json(summary.to_json()) == summary
+
+    loaded = load_run(directory)
+    assert loaded.effects[0].path == FLAG
+    assert loaded.effects[0].score_present > loaded.effects[0].score_without + 0.9
+    assert loaded.effects[0].present.shape == (32, 32, 3)
+    page = loaded.report.read_text(encoding="utf-8")
+    assert page == render_run(directory)
+    tags = Tags(page)
+    assert tags.count["img"] == 2 * len(loaded.effects)
+    assert tags.count["details"] >= 4
+    assert "A flag</span>" in page and "raises the probability of" in page
+    for heading in ("What moves it", "Without it and with it", "Together", "Edits that failed", "What it cost"):
+        assert f"<h2>{heading}</h2>" in page
+
+    assert cli.run(settings) == 0
+    assert "Already finished" in capsys.readouterr().out
+    words = shlex.split(summary.command)
+    again = configuration.compose([*words[2:], settings[-1]])
+    assert app.make({**again, "target": "class:pole"}).made is False
+
+    copy = Copy()
+    wandb_mirror.show_findings(copy, directory)
+    assert copy.summary["effects/top"] == "a flag"
+    assert copy.logged["concepts"].data[0][0] == "companion > flag"
+
+
+class Copy:
+    """A W&B run that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.logged: dict[str, Any] = {}
+        self.summary: dict[str, Any] = {}
+
+    def log(self, values: dict[str, Any]) -> None:
+        self.logged |= values
+
+
+def test_killed_and_started_again_gives_the_bytes_of_an_uninterrupted_run(settings: list[str], tmp_path: Path) -> None:
+    diffexplain.explain(*settings)
+    expected = artefacts(tmp_path / "outputs")
+    elsewhere = [*settings[:-1], f"paths.outputs={tmp_path}/killed"]
+    child = os.fork()
+    if child == 0:
+        os.environ[ACCIDENT] = "SIGKILL"
+        try:
+            diffexplain.explain(*elsewhere)
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert not list((tmp_path / "killed").rglob("summary.json"))
+    assert list((tmp_path / "killed").rglob("edits-*.json"))
+    diffexplain.explain(*elsewhere)
+    made = artefacts(tmp_path / "killed")
+    assert made.keys() == expected.keys()
+    assert [name for name in made if made[name] != expected[name] and not name.endswith("manifest.json")] == []
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("concepts.hierarchy=wrld", "nearest:  world"),
+        ("explainer.policy=halve", "halving"),
+        ("trainer.devices=2", "one device"),
+        ("prompt=free", "reads no prompt"),
+    ],
+)
+def test_what_cannot_be_had_is_said_before_anything_is_loaded(
+    override: str, told: str, settings: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.pretend.load_classifier", lambda: pytest.fail("weights were loaded"))
+    assert cli.run([*settings, override]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_sweep_over_both_kinds_of_method_shows_what_each_found(settings: list[str], tmp_path: Path) -> None:
+    sweep = [settings[0], "-m", "experiment=pretend,pretend_effects", settings[2]]
+    assert cli.run(sweep) == 0
+    (page,) = tmp_path.glob("outputs/sweeps/*/report.html")
+    text = page.read_text(encoding="utf-8")
+    assert '<span class="badge spurious">a flag</span>' in text
+    assert "Strongest concept: a flag, +0.9" in text
