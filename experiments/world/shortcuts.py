@@ -68,14 +68,15 @@ class Cell:
 
 
 def cells(architectures: Sequence[str], seeds: Sequence[int], free: bool) -> list[Cell]:
-    """Seeds outermost, so that an unfinished experiment has all cells equally often."""
-    settings = [("shortcut", "constrained"), ("fair", "constrained")]
+    """The default prompt first, then seed by seed, so that an unfinished experiment has all cells equally often."""
+    settings = [[("shortcut", "constrained"), ("fair", "constrained")]]
     if free:
-        settings.append(("shortcut", "free"))
+        settings.append([("shortcut", "free")])
     return [
         Cell(world, architecture, class_name, prompt, seed)
+        for together in settings
         for seed in seeds
-        for world, prompt in settings
+        for world, prompt in together
         for architecture in architectures
         for class_name in PLANTED
     ]

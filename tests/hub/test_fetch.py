@@ -45,7 +45,7 @@ class Place:
 
     @property
     def overrides(self) -> list[str]:
-        return [f"paths.configs=[{self.configs}]", "diffusion=small"]
+        return [f"paths.configs=[{self.configs}]", "diffusion=small", "segmenter=world"]
 
     def fetch(self, status: int = 0, **environment: str) -> str:
         """Run the command; gives what it printed."""
