@@ -15,6 +15,7 @@ from typing import Any
 from tests.evaluation import toy
 from torch import Tensor
 
+import diffexplain
 from diffexplain.diffusion.editing import Paired, Prepared, State
 from diffexplain.diffusion.memory import MicroBatches
 from diffexplain.errors import RetryableError, UserError
@@ -113,6 +114,18 @@ class Editor(Paired):
         composition, noise = prepared.kept
         self.made += len(places)
         return self.boxes.generate([composition.sentence(state) for state in states], noise[list(places)])
+
+
+def explain_until_killed(settings: Sequence[str]) -> None:
+    """Make the run in a child process that has the worst accident."""
+    child = os.fork()
+    if child == 0:
+        os.environ[ACCIDENT] = "SIGKILL"
+        try:
+            diffexplain.explain(*settings)
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
 
 
 def accident(kind: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from tests import pretend
-from tests.pretend import ACCIDENT
+from tests.pretend import ACCIDENT, explain_until_killed
 
 import diffexplain
 from diffexplain import app, cli, configuration
@@ -108,14 +108,7 @@ def test_killed_and_started_again_gives_the_bytes_of_an_uninterrupted_run(
     diffexplain.explain(*settings)
     expected = artefacts(tmp_path / "outputs")
     elsewhere = [*settings[:-1], f"paths.outputs={tmp_path}/killed"]
-    child = os.fork()
-    if child == 0:
-        os.environ[ACCIDENT] = "SIGKILL"
-        try:
-            diffexplain.explain(*elsewhere)
-        finally:
-            os._exit(1)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    explain_until_killed(elsewhere)
     assert not list((tmp_path / "killed").rglob("summary.json"))
     diffexplain.explain(*elsewhere)
     made = artefacts(tmp_path / "killed")

@@ -1,14 +1,12 @@
 """A run that ranks effects, from configuration to report, made of parts that pretend."""
 
-import os
 import shlex
-import signal
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.pretend import ACCIDENT
+from tests.pretend import ACCIDENT, explain_until_killed
 from tests.test_app import artefacts
 
 import diffexplain
@@ -110,14 +108,7 @@ def test_killed_and_started_again_gives_the_bytes_of_an_uninterrupted_run(settin
     diffexplain.explain(*settings)
     expected = artefacts(tmp_path / "outputs")
     elsewhere = [*settings[:-1], f"paths.outputs={tmp_path}/killed"]
-    child = os.fork()
-    if child == 0:
-        os.environ[ACCIDENT] = "SIGKILL"
-        try:
-            diffexplain.explain(*elsewhere)
-        finally:
-            os._exit(1)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    explain_until_killed(elsewhere)
     assert not list((tmp_path / "killed").rglob("summary.json"))
     assert list((tmp_path / "killed").rglob("edits-*.json"))
     diffexplain.explain(*elsewhere)

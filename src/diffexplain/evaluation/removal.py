@@ -192,18 +192,16 @@ class Remover:
 
     def _intact(self, images: Tensor, target: Tensor) -> NDArray[np.bool_]:
         """Whether each image still shows the target where it was, ``target`` (N, H, W), if it was anywhere."""
-        sight = look(self.segmenter, images, [self.target_phrase], self.settings.batch_size, self.reader.device)
-        left = [(sight.region(index, self.target_phrase) & was).sum() for index, was in enumerate(target)]
-        return np.asarray([int(now) >= INTACT * int(was.sum()) for now, was in zip(left, target, strict=True)])
+        return np.asarray([now >= INTACT * was for now, was in self._held(images, self.target_phrase, target)])
 
     def _remains(self, images: Tensor, element: Phrase, old: Tensor) -> NDArray[np.bool_]:
         """Whether each image still shows the element, and no mere remnant of it, in its ``old`` place."""
-        size, device = self.settings.batch_size, self.reader.device
-        sight = look(self.segmenter, images, [element.text], size, device)
-        left = [(sight.region(index, element.text) & was).sum() for index, was in enumerate(old)]
-        return np.asarray(
-            [int(now) > 0 and int(now) >= RESIDUE * int(was.sum()) for now, was in zip(left, old, strict=True)]
-        )
+        return np.asarray([now > 0 and now >= RESIDUE * was for now, was in self._held(images, element.text, old)])
+
+    def _held(self, images: Tensor, phrase: str, old: Tensor) -> list[tuple[int, int]]:
+        """How many pixels of its ``old`` place (N, H, W) the phrase holds in each image, and of how many."""
+        sight = look(self.segmenter, images, [phrase], self.settings.batch_size, self.reader.device)
+        return [(int((sight.region(index, phrase) & was).sum()), int(was.sum())) for index, was in enumerate(old)]
 
 
 def dilate(mask: Tensor, share: float) -> Tensor:
