@@ -129,6 +129,31 @@ def check_folder(folder: Path) -> None:
         read_shapes(path)
 
 
+def load_whole(kind: Any, folder: Path, **options: Any) -> Any:
+    """The model of class ``kind`` in ``folder``, every tensor of it from the safetensors files there.
+
+    transformers and diffusers would go on with random values in place of what is missing.
+
+    Args:
+        kind: a class of either library with ``from_pretrained``.
+        folder: in its format.
+        options: of ``from_pretrained`` besides.
+
+    Raises:
+        UserError: the weights are missing, damaged or not all of them this model's.
+    """
+    check_folder(folder)
+    options |= {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
+    try:
+        model, found = kind.from_pretrained(folder, **options)
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: tensors of another shape
+        raise UserError(f"The model in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
+    lacking = sorted(map(str, [*found["missing_keys"], *found["mismatched_keys"]]))
+    if lacking:
+        raise refusal(folder, f"{type(model).__name__} with {some(lacking)}", "weights without them")
+    return model
+
+
 def shapes_of(module: nn.Module) -> dict[str, tuple[int, ...]]:
     """What ``module`` expects to be loaded; one on the meta device will do."""
     return {name: tuple(value.shape) for name, value in module.state_dict().items()}

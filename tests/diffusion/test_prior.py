@@ -15,6 +15,7 @@ from diffusers import (
     LCMScheduler,
     PNDMScheduler,
 )
+from safetensors.torch import load_file, save_file
 from tests.tiny import tiny_pipeline, tiny_prior
 from torch import Tensor
 
@@ -215,6 +216,17 @@ def test_loading_from_a_folder(tmp_path: Path) -> None:
     assert prior.generate(["flag"], noise(prior)).shape == (2, 3, 32, 32)
     with pytest.raises(UserError, match="ddim"):
         load_prior(str(tmp_path / "prior"), steps=2, scheduler="ddpm")
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "unet", "vae"])
+def test_a_part_that_lacks_a_tensor_is_refused(part: str, tmp_path: Path) -> None:
+    tiny_pipeline().save_pretrained(tmp_path)
+    (weights,) = (tmp_path / part).glob("*.safetensors")
+    tensors = load_file(weights)
+    lacking = sorted(tensors)[0]
+    save_file({name: value for name, value in tensors.items() if name != lacking}, weights, {"format": "pt"})
+    with pytest.raises(UserError, match=lacking.split(".")[-2]):
+        load_prior(str(tmp_path), steps=2, scheduler="ddim")
 
 
 def test_a_folder_that_is_no_pipeline_is_the_users_error(tmp_path: Path) -> None:

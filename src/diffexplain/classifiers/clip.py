@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.classifiers.huggingface import read_config, read_model
+from diffexplain.classifiers.huggingface import read_config
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.state import load_state
 from diffexplain.classifiers.transformers_preprocessing import read_preprocessing
 from diffexplain.errors import UserError
 from diffexplain.labels import IMAGENET, Source, find_labels, source_path
 from diffexplain.target import Labels
+from diffexplain.weights_file import load_whole
 
 TEMPLATES = ("a photo of a {}.",)
 OPEN_CLIP_CONFIG = "open_clip_config.json"
@@ -95,7 +96,7 @@ def load_clip(
             clip = CLIPModel(config)
             features = torch.empty(len(classes), config.projection_dim)
         return Classifier(ZeroShot(ImageTower(clip), features, 1.0), classes, model, preprocessing.to("meta"))
-    clip = read_model(CLIPModel, folder, config).eval()
+    clip = load_whole(CLIPModel, folder, config=config, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
     def encode(batch: Sequence[str]) -> Tensor:

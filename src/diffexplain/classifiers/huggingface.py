@@ -12,7 +12,7 @@ from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.transformers_preprocessing import read_preprocessing
 from diffexplain.errors import UserError
 from diffexplain.labels import Source, find_labels, source_path
-from diffexplain.weights_file import check_folder
+from diffexplain.weights_file import load_whole
 
 
 def load_huggingface(
@@ -44,7 +44,9 @@ def load_huggingface(
             network = AutoModelForImageClassification.from_config(config)
         preprocessing = preprocessing.to("meta")
     else:
-        network = read_model(AutoModelForImageClassification, folder, config)
+        network = load_whole(
+            AutoModelForImageClassification, folder, config=config, dtype=torch.float32, trust_remote_code=False
+        )
     return Classifier(network, find_labels(labels, weights, command=command), model, preprocessing)
 
 
@@ -61,28 +63,3 @@ def read_config(folder: Path) -> Any:
     except (OSError, ValueError, KeyError) as error:
         message = f"{folder / 'config.json'} describes no model of transformers: {' '.join(str(error).split())}"
         raise UserError(message) from error
-
-
-def read_model(kind: Any, folder: Path, config: Any, dtype: torch.dtype = torch.float32) -> Any:
-    """The model of class `kind` in `folder`, all of its weights from safetensors.
-
-    Raises:
-        UserError: the weights are missing, damaged or not all of them this model's.
-    """
-    check_folder(folder)
-    try:
-        network, found = kind.from_pretrained(
-            folder,
-            config=config,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"The model in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
-    lacking = [*found["missing_keys"], *found["mismatched_keys"]]
-    if lacking:  # transformers would go on with random values in their place.
-        raise UserError(f"The weights in {folder} are not those of {type(network).__name__}.", given=f"no {lacking[0]}")
-    return network

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from diffexplain.classifiers.huggingface import read_config, read_model
+from diffexplain.classifiers.huggingface import read_config
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.transformers_preprocessing import read_preprocessing
 from diffexplain.errors import UserError
+from diffexplain.weights_file import load_whole
 
 _AT_ONCE = 64
 
@@ -46,7 +47,7 @@ class Clip:
         config = read_config(folder)
         if config.model_type != "clip":
             raise UserError(f"{folder} holds another model than a CLIP of transformers'.", given=config.model_type)
-        model = read_model(CLIPModel, folder, config).eval().requires_grad_(False)
+        model = load_whole(CLIPModel, folder, config=config, dtype=torch.float32).eval().requires_grad_(False)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         return Clip(model, tokenizer, read_preprocessing(folder))
 

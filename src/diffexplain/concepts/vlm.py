@@ -85,7 +85,8 @@ class LocalModel:
         import torch
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        from diffexplain.classifiers.huggingface import read_config, read_model
+        from diffexplain.classifiers.huggingface import read_config
+        from diffexplain.weights_file import load_whole
 
         config = read_config(self.folder)
         try:
@@ -94,7 +95,13 @@ class LocalModel:
             raise UserError(f"{self.folder} holds no processor: {' '.join(str(error).split())}") from error
         if not getattr(processor, "chat_template", None):
             raise UserError(f"The processor in {self.folder} has no chat template: it cannot be asked.")
-        model = read_model(AutoModelForImageTextToText, self.folder, config, getattr(torch, self.dtype))
+        model = load_whole(
+            AutoModelForImageTextToText,
+            self.folder,
+            config=config,
+            dtype=getattr(torch, self.dtype),
+            trust_remote_code=False,
+        )
         device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._loaded = processor, model.eval().requires_grad_(False).to(device)
         return self._loaded

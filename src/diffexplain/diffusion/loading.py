@@ -6,6 +6,7 @@ Nothing is fetched here and no pickle is read. All files are known to be there a
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,14 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
 from torch import nn
+from transformers import CLIPTextModel
 
 from diffexplain import fetching
 from diffexplain.diffusion.lora import merge_lora
 from diffexplain.diffusion.prior import SCHEDULERS, Prior
 from diffexplain.errors import UserError
 from diffexplain.paths import resolve_folder
-from diffexplain.weights_file import beside, check_folder, read_shapes, read_weights, shapes_of
+from diffexplain.weights_file import beside, check_folder, load_whole, read_shapes, read_weights, shapes_of
 
 DTYPES = ("float32", "bfloat16", "float16")
 UNET_FILE = "diffusion_pytorch_model.safetensors"
@@ -65,24 +67,29 @@ def load_prior(
     if scheduler is not None and scheduler not in SCHEDULERS:
         raise UserError("No such scheduler.", given=scheduler, accepted=tuple(SCHEDULERS))
     parts = _Parts.find(folder, weights or (), tiny_decoder_folder)
-    load = {"local_files_only": True, "use_safetensors": True, "dtype": getattr(torch, dtype)}
-    load |= {"low_cpu_mem_usage": False}  # True needs another package, and the library says so each time
+    wanted_type = getattr(torch, dtype)
 
-    replaced: dict[str, Any] = {"unet": _denoiser(parts, load["dtype"])}
-    tiny_folder = parts.tiny_decoder
+    def autoencoder(kind: Any, path: Path) -> Any:
+        # low_cpu_mem_usage=True needs another package, and the library says so each time.
+        return load_whole(kind, path, dtype=wanted_type, low_cpu_mem_usage=False)
+
+    # The pipeline would go on with random values in place of tensors that a file lacks; so each part is loaded here.
+    networks = {
+        "unet": _denoiser(parts, wanted_type),
+        "text_encoder": load_whole(CLIPTextModel, parts.pipeline / "text_encoder", dtype=wanted_type),
+        "vae": autoencoder(parts.full_autoencoder(full_decoder), parts.pipeline / (full_decoder or "vae")),
+    }
+    tiny_folder = parts.tiny_decoder or (None if full_decoder is None else parts.pipeline / "vae")
+    tiny = None if tiny_folder is None else autoencoder(AutoencoderTiny, tiny_folder)
     try:
-        if full_decoder is not None:
-            replaced["vae"] = AutoencoderKL.from_pretrained(resolve_folder(str(parts.pipeline / full_decoder)), **load)
-            tiny_folder = tiny_folder or parts.pipeline / "vae"
         pipeline = StableDiffusionPipeline.from_pretrained(
             parts.pipeline,
-            **load,
-            **replaced,
+            **networks,
+            local_files_only=True,
             safety_checker=None,
             feature_extractor=None,
             requires_safety_checker=False,
         )
-        tiny = None if tiny_folder is None else AutoencoderTiny.from_pretrained(tiny_folder, **load)
     except (OSError, ValueError) as error:  # a part is missing, or is there as a pickle alone
         raise UserError(f"{parts.pipeline} lacks a part: {' '.join(str(error).split())}") from error
     if scheduler is not None or scheduler_options:
@@ -103,6 +110,12 @@ class _Parts:
     unet: Path | None
     lora: Path | None
     tiny_decoder: Path | None
+
+    def full_autoencoder(self, folder: str | None) -> type[nn.Module]:
+        """The class of the autoencoder that makes final images; a folder may have a tiny one as its only one."""
+        index = json.loads((self.pipeline / "model_index.json").read_text(encoding="utf-8"))
+        tiny = folder is None and index.get("vae", [None, None])[1] == "AutoencoderTiny"
+        return AutoencoderTiny if tiny else AutoencoderKL
 
     @staticmethod
     def find(folder: str | None, weights: Sequence[Mapping[str, Any]], tiny_decoder_folder: str | None) -> _Parts:

@@ -15,7 +15,7 @@ from torch.nn import functional
 from diffexplain.errors import UserError
 from diffexplain.labels import Source, source_path
 from diffexplain.paths import resolve_folder
-from diffexplain.weights_file import check_folder, refusal, some
+from diffexplain.weights_file import load_whole
 
 CALIBRATION_FILE = "calibration.json"
 COMMAND = "diffexplain fetch segmenter=clipseg"
@@ -132,16 +132,11 @@ class Segmenter(nn.Module):
     def _of(cls, path: Path, calibration: Calibration, pairs_at_once: int) -> Segmenter:
         from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
 
-        check_folder(path)
+        model = load_whole(CLIPSegForImageSegmentation, path, dtype=torch.float32)
         try:
-            model, loaded = CLIPSegForImageSegmentation.from_pretrained(
-                path, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-            )
             processor = CLIPSegProcessor.from_pretrained(path, local_files_only=True)
-        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: tensors of another shape
+        except (OSError, ValueError) as error:
             raise UserError(f"No CLIPSeg can be loaded from {path}: {error}") from error
-        if loaded["missing_keys"]:  # transformers would go on with random weights in their place
-            raise refusal(path, f"CLIPSeg with {some(sorted(loaded['missing_keys']))}", "weights without them")
         return cls(model, processor, calibration, pairs_at_once)
 
     def train(self, mode: bool = True) -> Segmenter:
