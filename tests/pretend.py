@@ -16,7 +16,7 @@ from tests.evaluation import toy
 from torch import Tensor
 
 import diffexplain
-from diffexplain.diffusion.editing import Paired, Prepared, State
+from diffexplain.diffusion.editing import Composition, Paired, Prepared, State
 from diffexplain.diffusion.memory import MicroBatches
 from diffexplain.errors import RetryableError, UserError
 from diffexplain.prompts.soft_prompt import Word
@@ -60,9 +60,17 @@ class Segmenter(toy.Segmenter):
     def presence(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
         return self.masks(images, phrases).mean(dim=(-2, -1))
 
+    def similarity(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
+        words = [next((word for word in toy.COLOURS if phrase.endswith(word)), phrase) for phrase in phrases]
+        return self.presence(images, words)
+
 
 def load_classifier() -> Classifier:
     return Classifier(lambda share: 60 * share("a flag") - 4)
+
+
+def load_other() -> Classifier:
+    return Classifier(lambda share: 60 * share("a tree") - 4)
 
 
 def load_prior() -> Prior:
@@ -107,11 +115,14 @@ class Editor(Paired):
     def evaluations(self) -> int:
         return self.made
 
+    def check(self, composition: Composition, changes: int) -> None:
+        """Any description will do."""
+
     def edit(self, prepared: Prepared, places: Sequence[int], states: Sequence[State]) -> Tensor:
         kind = os.environ.get(ACCIDENT, "")
         if kind and self.made > 30:
             accident(kind)
-        composition, noise = prepared.kept
+        composition, noise, *_ = prepared.kept
         self.made += len(places)
         return self.boxes.generate([composition.sentence(state) for state in states], noise[list(places)])
 

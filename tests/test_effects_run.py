@@ -11,7 +11,10 @@ from tests.test_app import artefacts
 
 import diffexplain
 from diffexplain import app, cli, configuration
+from diffexplain.concepts.file import shipped
+from diffexplain.fetching import fetch_command, sources
 from diffexplain.report import Summary, load_run, render_run, wandb_mirror
+from diffexplain.runs.identity import identity
 
 ROOT = Path(__file__).parents[1]
 FLAG = ("companion", "flag")
@@ -90,7 +93,44 @@ def test_a_run_ranks_the_flag_first_and_writes_its_files(
     copy = Copy()
     wandb_mirror.show_findings(copy, directory)
     assert copy.summary["effects/top"] == "a flag"
-    assert copy.logged["concepts"].data[0][0] == "companion > flag"
+    assert copy.logged["concepts"].data[0][:2] == ["pretend", "companion > flag"]
+    assert copy.logged["combinations"].data[0][:2] == ["pretend", "companion > flag"]
+    assert len(copy.logged["edits"]) == len(loaded.effects) and "differences" not in copy.logged
+
+
+def test_classifiers_are_compared_on_the_same_edits(
+    settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([*settings, "compare=[pretend_other]"]) == 0
+    directory = Path(capsys.readouterr().out.split("Report: ")[1].strip()).parent
+    summary = Summary.load(directory)
+    assert summary.effects is not None
+    assert [ranking.classifier for ranking in summary.effects.rankings] == ["pretend", "pretend_other"]
+    assert summary.effects.rankings[1].ranked[0].path == ("companion", "tree")
+    flag = next(difference for difference in summary.effects.differences if difference.path == FLAG)
+    assert (flag.first, flag.second) == ("pretend", "pretend_other")
+    assert flag.effect.significant and flag.effect.score.value > 0.9
+
+    page = (directory / "report.html").read_text(encoding="utf-8")
+    Tags(page)
+    for text in (
+        "<h2>What moves pretend</h2>",
+        "<h2>Other classifiers</h2>",
+        '<h3 class="after">pretend minus pretend_',
+    ):
+        assert text in page
+    assert "pretend and pretend_other differ on 3 of 8 concepts, the most on tree, whose effect is 1.00 lower" in page
+    copy = Copy()
+    wandb_mirror.show_findings(copy, directory)
+    assert {row[0] for row in copy.logged["concepts"].data} == {"pretend", "pretend_other"}
+    assert copy.logged["differences"].data[0][:2] == ["pretend", "pretend_other"]
+
+    words = shlex.split(summary.command)
+    assert "compare=[pretend_other]" in words
+    assert app.make(configuration.compose([*words[2:], settings[-1]])).made is False
+    alone, other = (configuration.compose([*settings, f"compare={names}"]) for names in ("[]", "[pretend_other]"))
+    changed = {**other, "compared": {"pretend_other": {**other["compared"]["pretend_other"], "seed": 1}}}
+    assert len({identity(config) for config in (alone, other, changed)}) == 3
 
 
 class Copy:
@@ -124,6 +164,10 @@ def test_killed_and_started_again_gives_the_bytes_of_an_uninterrupted_run(settin
         ("explainer.policy=halve", "halving"),
         ("trainer.devices=2", "one device"),
         ("prompt=free", "reads no prompt"),
+        ("compare=[pretend_othr]", "nearest:  pretend_other"),
+        ("compare=[pretend]", "once"),
+        ("compare=[pretend_alien]", "pretend_alien has no such class"),
+        ("compare=pretend_other", "must be a list"),
     ],
 )
 def test_what_cannot_be_had_is_said_before_anything_is_loaded(
@@ -132,6 +176,30 @@ def test_what_cannot_be_had_is_said_before_anything_is_loaded(
     monkeypatch.setattr("tests.pretend.load_classifier", lambda: pytest.fail("weights were loaded"))
     assert cli.run([*settings, override]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_unit_is_not_compared(settings: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([*settings, "compare=[pretend_other]", "target=unit:layer:1@pole"]) == 2
+    assert "only classes can be compared" in capsys.readouterr().err
+
+
+def test_what_is_compared_is_fetched_too() -> None:
+    config = configuration.compose(["explainer=diffex", "classifier=resnet50", "compare=[alexnet]"])
+    alone = configuration.compose(["explainer=diffex", "classifier=resnet50"])
+    (more,) = [source for source in sources(config) if source not in sources(alone)]
+    assert "alexnet" in str(more)
+    assert "compare=[alexnet]" in shlex.split(fetch_command(config))
+
+
+def test_each_classifier_brings_the_concepts_that_fit_it() -> None:
+    found = {
+        name: configuration.compose(["explainer=diffex", f"classifier={name}"])["concepts"]["hierarchy"]
+        for name in configuration.available()["classifier"]
+    }
+    assert {name for name, hierarchy in found.items() if hierarchy == "world"} == {
+        name for name in found if name.startswith("world")
+    }
+    assert set(found.values()) <= set(shipped())
 
 
 def test_a_sweep_over_both_kinds_of_method_shows_what_each_found(settings: list[str], tmp_path: Path) -> None:

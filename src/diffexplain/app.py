@@ -12,6 +12,7 @@ from typing import Any
 
 from diffexplain import configuration, descriptions, fetching, reproduction
 from diffexplain.building import TARGET, build, locate
+from diffexplain.compared import compared_targets
 from diffexplain.errors import UserError
 from diffexplain.labels import classifier_labels
 from diffexplain.report import wandb_mirror
@@ -24,7 +25,7 @@ from diffexplain.runs.machine import Stopwatch, device_kind, job_environment, qu
 from diffexplain.runs.run import Run, claim
 from diffexplain.target import ResolvedTarget, Target
 
-READ_HERE = ("name", "labels", "vocabulary", "more_phrases", "weights", "model")
+READ_HERE = ("name", "labels", "vocabulary", "hierarchy", "more_phrases", "weights", "model")
 """Keys of a classifier that whatever loads it need not take as arguments."""
 
 
@@ -59,6 +60,10 @@ class Parts:
             self._built[kind] = (key, build(node, plugins=plugins, where=kind, **options))
         return self._built[kind][1]
 
+    def classifier(self, node: Mapping[str, Any], plugins: Sequence[str], kind: str = "classifier") -> Any:
+        """As `build`, of a classifier's whole configuration."""
+        return self.build(kind, loading(node, plugins), plugins)
+
 
 def explain(*overrides: str | Mapping[str, Any]) -> Summary:
     """Explain one target and return what was found; a finished run is read back.
@@ -89,6 +94,7 @@ def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
         UserError, RetryableError, OwnedElsewhere: as `explain`.
     """
     target = resolve_target(config)
+    compared_targets(config, target)
     config = {**config, "target": target.text}
     with claim(config, config["paths"]["outputs"], target=target) as run:
         if run.is_finished:
@@ -126,11 +132,10 @@ def _make(run: Run, target: ResolvedTarget, parts: Parts) -> Summary | None:
         quiet_libraries()
 
     with watch("build"):
-        node = loading(config["classifier"], plugins)
         check_unit(target, config["classifier"], plugins)
         trainer = build(config["trainer"], plugins=plugins, where="trainer")
         flow = kind(run, target, trainer, parts)
-        classifier = parts.build("classifier", node, plugins)
+        classifier = parts.classifier(config["classifier"], plugins)
         prior = parts.build("diffusion", config["diffusion"], plugins)
         run.record_device(device_kind(trainer.accelerator))
 

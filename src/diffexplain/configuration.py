@@ -25,6 +25,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from diffexplain.compared import COMPARED
+from diffexplain.contents import CONTENTS, EDITOR_OF_NONE, EDITORS_OF_IMAGES, digests
 from diffexplain.errors import UserError
 from diffexplain.torchvision_weights import torchvision_weights
 
@@ -51,8 +53,12 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
     Args:
         overrides: Hydra's: ``target=class:bee``, ``classifier=world_fair_cnn``, ``explainer.steps=40``.
 
+    Of the classifiers that `compare` names, ``compared`` holds the part of a configuration that each would have alone.
+    Where it names files that say what the run finds, ``contents`` holds their digests.
+
     Raises:
-        UserError: something in ``overrides`` is not understood, or a file in ``conf/`` is wrong.
+        UserError: something in ``overrides`` is not understood, a file in ``conf/`` is wrong, or there is no folder of
+            photographs where one is named.
     """
     parsed = parse(overrides)
     for override in parsed:
@@ -68,12 +74,17 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
     composed = _compose(choices, tuple(folders), _state([FOLDER, *folders]))
     reference = _plain(composed)
     assigned = [override for override in parsed if override not in chosen]
+    if _needs_another_editor(reference, parsed):
+        return compose([*overrides, f"editor={EDITORS_OF_IMAGES[0]}"])
     for override in assigned:
         _check_key(override, reference, groups)
     config = _plain(_assign(composed, assigned)) if assigned else reference
     for override in assigned:
         _check_value(override, reference, config)
-    return config
+    compared = _compared(config, groups)
+    config |= {COMPARED: compared} if compared else {}
+    contents = digests(config)
+    return {**config, CONTENTS: contents} if contents else config
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
@@ -211,6 +222,31 @@ def _cannot_compose(error: Exception) -> UserError:
 def _state(folders: Sequence[Path]) -> tuple[Any, ...]:
     files = [file for folder in folders for file in sorted(folder.rglob("*.yaml"))]
     return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+
+
+def _needs_another_editor(reference: Mapping[str, Any], parsed: Sequence[Override]) -> bool:
+    """Whether photographs are given, no editor is named, and the usual one edits none."""
+    given = {override.key_or_group: override.value() for override in parsed}
+    usual = reference.get("editor", {}).get("name") == EDITOR_OF_NONE
+    return usual and "editor" not in given and given.get("images", reference.get("images")) is not None
+
+
+def _compared(config: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The configuration of every classifier that is compared with the explained one, by name.
+
+    Raises:
+        UserError: there is none of that name, or it is named twice.
+    """
+    found: dict[str, Any] = {}
+    for name in config.get("compare", ()):
+        if name not in groups["classifier"]:
+            message = "There is no such classifier to compare with."
+            raise UserError(message, given=name, accepted=groups["classifier"], hint="diffexplain list choices")
+        if name in (*found, config["classifier"]["name"]):
+            raise UserError("compare names every classifier once, and not the one that is explained.", given=name)
+        folders = f"{OWN_FOLDERS}={written(config['paths']['configs'])}"
+        found[name] = compose([folders, f"classifier={name}"])["classifier"]
+    return found
 
 
 def _own_folders(parsed: Sequence[Override]) -> list[str]:

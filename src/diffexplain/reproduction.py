@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from diffexplain import configuration
+from diffexplain.compared import COMPARED
+from diffexplain.contents import CONTENTS
 from diffexplain.runs.identity import identifying
 
 
@@ -20,7 +22,7 @@ def overrides(config: Mapping[str, Any]) -> list[str]:
     """Few overrides that compose the identifying part of ``config``: first choices, then single keys."""
     folders = list(config["paths"]["configs"])
     groups = configuration.available([Path(folder) for folder in folders])
-    wanted = identifying(config)
+    wanted = _asked(config)
     chosen = [f"{configuration.OWN_FOLDERS}={configuration.written(folders)}"] if folders else []
     # The method first: which groups there are follows from it.
     for group, names in sorted(groups.items(), key=lambda item: item[0] != "explainer"):
@@ -40,4 +42,10 @@ def overrides(config: Mapping[str, Any]) -> list[str]:
 
 
 def _composed(overrides: list[str]) -> dict[str, Any]:
-    return identifying(configuration.compose(overrides))
+    return _asked(configuration.compose(overrides))
+
+
+def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the command must bring about: photographs by the folder that they lie in, not by what they hold."""
+    asked = {key: value for key, value in identifying(config).items() if key not in (COMPARED, CONTENTS)}
+    return asked | {key: config[key] for key in ("images",) if key in config}

@@ -72,6 +72,9 @@ class Editor:
     asked: list[tuple[int, State]] = field(default_factory=list)
     stop_after: int | None = None
 
+    def check(self, composition: Composition, changes: int) -> None:
+        pass
+
     def prepare(
         self,
         composition: Composition,
@@ -119,12 +122,14 @@ class Classifier:
 class Checks:
     """Reads the pixels."""
 
-    def judges(self, composition: Composition, path: Path) -> bool:
-        return True
-
     def seen(self, composition: Composition, images: Tensor, paths: Sequence[Path]) -> NDArray[np.bool_]:
         columns = [images[:, 0].flatten(1)[:, PLACES[path]].numpy() > 0.5 for path in paths]
         return np.stack(columns, axis=1) if columns else np.zeros((len(images), 0), dtype=np.bool_)
+
+    def fits(self, composition: Composition, images: Tensor, paths: Sequence[Path]) -> NDArray[np.float64]:
+        lit = images[:, 0].flatten(1).double().numpy()
+        columns = [lit[:, PLACES[path]] if path else np.full(len(images), 0.5) for path in paths]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(images), 0))
 
     def strayed(
         self, composition: Composition, before: Tensor, after: Tensor, paths: Sequence[Path]

@@ -65,7 +65,10 @@ def test_effects_are_signed_and_those_known_by_hand(tmp_path: Path) -> None:
     assert [concept.path for concept in ranking.ranked[:2]] == [FLAG, SNOW]
     logits = {concept.path: concept.over_all.logit for concept in ranking.concepts}
     assert logits[FLAG] is not None and logits[FLAG].value == pytest.approx(2)
-    assert {concept.path for concept in ranking.concepts if concept.over_all.significant} == {FLAG, SNOW}
+    # Each other setting is better than the mean of its rivals, of which one is snow.
+    assert found[GRASS] == found[SEA] == pytest.approx((sigmoid(0) - sigmoid(-1)) / 2)
+    significant = {concept.path for concept in ranking.concepts if concept.over_all.significant}
+    assert significant == {FLAG, SNOW, GRASS, SEA}
     assert all(concept.took is not None and concept.took.value == 1 for concept in ranking.concepts)
 
 

@@ -35,10 +35,18 @@ def test_a_malformed_source_is_the_users_error(source: dict[str, object], messag
 
 def test_patterns_choose_data_and_never_code() -> None:
     everything = Repository("a/b", None, (), "mit", 1)
-    paths = ["model.safetensors", "config.json", "tokenizer/merges.txt", "model.bin", "code.py", "model.ckpt"]
+    paths = ["model.safetensors", "config.json", "chat_template.jinja", "model.bin", "code.py", "model.ckpt"]
     assert [everything.wants(path) for path in paths] == [True, True, True, False, False, False]
     starred = Repository("a/b", None, ("*",), "mit", 1)
     assert [starred.wants(path) for path in paths] == [True, True, True, True, False, False]
+
+
+def test_a_chat_template_comes_with_a_vision_language_model_that_keeps_it_apart() -> None:
+    (node,) = configuration.compose(["explainer=diffex", "concepts=vlm"])["concepts"]["respondent"]["weights"]
+    source = parse(node)
+    assert isinstance(source, Repository)
+    wanted = [path for path in ("config.json", "chat_template.jinja", "image.jpg", "code.js") if source.wants(path)]
+    assert wanted == ["config.json", "chat_template.jinja"]
 
 
 def test_a_query_is_no_part_of_a_files_name_and_http_needs_a_checksum() -> None:

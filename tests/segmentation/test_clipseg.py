@@ -77,6 +77,17 @@ def test_logits_are_those_of_the_models_own_forward(folder: Path, segmenter: Seg
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_similarity_is_the_cosine_of_the_models_own_clip(folder: Path, segmenter: Segmenter) -> None:
+    images = some_images(2, side=SIDE)
+    tokens = CLIPSegProcessor.from_pretrained(folder).tokenizer(PHRASES, padding=True, return_tensors="pt")
+    clip = segmenter.model.clip
+    scaled = clip(pixel_values=segmenter.preprocess(images), **tokens).logits_per_image
+    found = segmenter.similarity(images, PHRASES)
+    torch.testing.assert_close(found, scaled / clip.logit_scale.exp(), rtol=1e-4, atol=1e-5)
+    assert segmenter.similarity(some_images(2, side=2 * SIDE), PHRASES).shape == (2, len(PHRASES))
+    assert segmenter.similarity(images, []).shape == (2, 0)
+
+
 def test_preprocessing_is_the_processors(folder: Path, segmenter: Segmenter) -> None:
     values = (some_images(1, 40)[0] * 255).round().to(torch.uint8)
     picture = Image.fromarray(values.permute(1, 2, 0).numpy())

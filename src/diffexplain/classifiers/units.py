@@ -34,7 +34,7 @@ def channel_means(module: nn.Module, output: Any, batch: int) -> Tensor | None:
         return tensor
     if tensor.ndim == 3:
         return tensor.mean(dim=1)
-    return tensor.mean(dim=(1, 2)) if _channels_last(module, tensor) else tensor.mean(dim=(2, 3))
+    return tensor.mean(dim=(1, 2)) if channels_last(module, tensor) else tensor.mean(dim=(2, 3))
 
 
 def unit_modules(classifier: "Classifier") -> dict[str, int]:
@@ -74,7 +74,7 @@ def _first_tensor(output: Any) -> Tensor | None:
     return output if isinstance(output, Tensor) else None
 
 
-def _channels_last(module: nn.Module, tensor: Tensor) -> bool:
+def channels_last(module: nn.Module, tensor: Tensor) -> bool:
     _, first, second, third = tensor.shape
     if first == second == third:
         return isinstance(module, nn.Linear | nn.LayerNorm)

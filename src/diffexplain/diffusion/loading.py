@@ -69,9 +69,10 @@ def load_prior(
     parts = _Parts.find(folder, weights or (), tiny_decoder_folder)
     wanted_type = getattr(torch, dtype)
 
+    quietly = {"low_cpu_mem_usage": False}  # True needs another package, and the library says so each time
+
     def autoencoder(kind: Any, path: Path) -> Any:
-        # low_cpu_mem_usage=True needs another package, and the library says so each time.
-        return load_whole(kind, path, dtype=wanted_type, low_cpu_mem_usage=False)
+        return load_whole(kind, path, dtype=wanted_type, **quietly)
 
     # The pipeline would go on with random values in place of tensors that a file lacks; so each part is loaded here.
     networks = {
@@ -85,6 +86,7 @@ def load_prior(
         pipeline = StableDiffusionPipeline.from_pretrained(
             parts.pipeline,
             **networks,
+            **quietly,
             local_files_only=True,
             safety_checker=None,
             feature_extractor=None,

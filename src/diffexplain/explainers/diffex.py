@@ -9,7 +9,7 @@ parent" means beyond the noise of the images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import ClassVar
@@ -25,7 +25,6 @@ from diffexplain.errors import UserError
 from diffexplain.evaluation.activation import Reader
 from diffexplain.evaluation.effect_results import (
     Budget,
-    Combination,
     ConceptEffect,
     Difference,
     DiffExResult,
@@ -34,14 +33,14 @@ from diffexplain.evaluation.effect_results import (
 )
 from diffexplain.evaluation.parts import ClassifierLike
 from diffexplain.evaluation.results import Estimate
-from diffexplain.evaluation.statistics import bootstrap_mean, p_mean_above, wilson
+from diffexplain.evaluation.statistics import bootstrap_mean, wilson
 from diffexplain.evaluation.vocabulary import class_phrase
-from diffexplain.explainers.edited import ChecksLike, Edited, Files, Record, key_of, logit_differences, scores
-from diffexplain.explainers.effects import Differences, Values, estimate_effects, top, within
+from diffexplain.explainers.combinations import Search
+from diffexplain.explainers.edited import ChecksLike, Edited, Files
+from diffexplain.explainers.effects import Differences, Values, estimate_effects, within
 from diffexplain.explainers.policies import policy_named
+from diffexplain.explainers.records import logit_differences, scores, took
 from diffexplain.target import ResolvedTarget
-
-Mean = Callable[[Values], Estimate]
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class DiffEx:
     beam: int = 4
     threshold: float = 0.0
     roots: int = 8
-    largest: int = 3
+    largest: int = 2
     search_images: int = 24
     margin: float = 0.02
     significance: float = 0.05
@@ -121,7 +120,8 @@ class DiffEx:
             device: of the classifiers.
 
         Raises:
-            UserError: there is nothing that says what the images show, or fewer than two images.
+            UserError: there is nothing that says what the images show, fewer than two images, or descriptions that the
+                editor would cut off.
         """
         return self.rank_population(self.population(studied, editor, hierarchy, files, checks, images, device), studied)
 
@@ -140,6 +140,7 @@ class DiffEx:
         if count < 2:
             raise UserError("An effect needs at least two images.", given=f"{count} images")
         composition = Composition(hierarchy, subject_of(hierarchy, studied), self.opening)
+        editor.check(composition, self.largest if self.beam else 1)
         readers = [Reader(one.classifier, one.target, self.batch_size, torch.device(device)) for one in studied]
         return Edited(editor, composition, readers, checks, files, images, count, self.chunk)
 
@@ -177,27 +178,32 @@ class DiffEx:
                 for who in range(len(studied))
                 for place in policy.survivors([self._pairs(edited, who, path, upto).score for path in left])
             }
+            # What is compared with its rivals goes on with them.
+            kept |= {rival for path in kept for rival in edited.composition.rivals(path)}
             left = [path for path in left if path in kept]
         return shares
 
     def _pairs(self, edited: Edited, who: int, path: Path, count: int) -> Differences:
         """do(concept) minus do(not the concept), on the population's first ``count`` images.
 
-        One of the two is the null edit, unless the concept is a sub-type of what the image does not show.
+        An object is left out. In the place of a value stand its rivals: the mean over all of them, which are edited
+        in anyway, is less noisy than one of them. The check looks at the one that is drawn for the image.
         """
         indices = range(count)
         present = edited.records([Change(path)], indices)
         absent = edited.records([Change(path, reverse=True)], indices)
-        took = None
-        if all(key_of([path]) in record.seen for record in [*present, *absent]):
-            took = np.asarray([self._took(path, one, other) for one, other in zip(present, absent, strict=True)])
-        return Differences(scores(present, who) - scores(absent, who), logit_differences(present, absent, who), took)
-
-    def _took(self, path: Path, present: Record, absent: Record) -> bool:
-        """Seen with, not seen without, and the rest of both images stayed."""
-        key = key_of([path])
-        appeared = present.seen.get(key, False) and not absent.seen.get(key, False)
-        return appeared and all((record.strayed or 0.0) <= self.strayed for record in (present, absent))
+        instead = [edited.records([Change(rival)], indices) for rival in edited.composition.rivals(path)] or [absent]
+        passed = [
+            took(edited.composition, path, one, other, self.strayed) for one, other in zip(present, absent, strict=True)
+        ]
+        score = np.mean([scores(present, who) - scores(records, who) for records in instead], axis=0)
+        logits = [logit_differences(present, records, who) for records in instead]
+        known = [values for values in logits if values is not None]
+        return Differences(
+            score,
+            np.mean(known, axis=0) if len(known) == len(logits) else None,
+            None if None in passed else np.asarray(passed, dtype=np.bool_),
+        )
 
     def _ranking(
         self, edited: Edited, who: int, one: Studied, pairs: dict[Path, Differences], shares: dict[Path, int]
@@ -217,12 +223,23 @@ class DiffEx:
         concepts = []
         for path, pair in pairs.items():
             concept = composition.concepts[path]
-            took = None if pair.took is None else wilson(int(pair.took.sum()), len(pair.took))
+            share = None if pair.took is None else wilson(int(pair.took.sum()), len(pair.took))
             noise = within(over_all[path].score, shift)
             concepts.append(
-                ConceptEffect(path, concept.text, concept.kind, over_all[path], over_took.get(path), took, noise)
+                ConceptEffect(path, concept.text, concept.kind, over_all[path], over_took.get(path), share, noise)
             )
-        found = Search(self, edited, who, mean).run(shares) if self.beam else ()
+        search = Search(
+            edited,
+            who,
+            mean,
+            beam=self.beam,
+            threshold=self.threshold,
+            roots=self.roots,
+            largest=self.largest,
+            images=self.search_images,
+            significance=self.significance,
+        )
+        found = search.run(shares) if self.beam else ()
         return Ranking(one.name, one.target.text, tuple(concepts), mean(null), shift, found)
 
     def _differences(
@@ -236,86 +253,6 @@ class DiffEx:
             effects = estimate_effects(apart, margin, self.significance, self.resamples, files.draws)
             found += [Difference(studied[first].name, studied[second].name, path, e) for path, e in effects.items()]
         return tuple(found)
-
-
-class Search:
-    """Algorithm 1: beam search for the best joint combination of one classifier, in these steps.
-
-    1. Score the root groups: f(b) is the mean score of the images with b in them, minus the null edits'.
-    2. Keep the best B of those with f(b) >= delta as the beam.
-    3. While there are candidates, extend each item b of the beam with features of the next level.
-    4. Keep an extension b' only if f(b') > f(b).
-    5. The best B of those are the next beam. (As printed, the beam stays as it is.)
-    6. Return the best joint combination.
-    """
-
-    def __init__(self, method: DiffEx, edited: Edited, who: int, mean: Mean) -> None:
-        self.method = method
-        self.edited = edited
-        self.who = who
-        self.mean = mean
-        self.count = min(method.search_images, edited.count)
-
-    def run(self, shares: Mapping[Path, int]) -> tuple[Combination, ...]:
-        """All combinations that were kept, best first; ``shares``: the images that each concept has had."""
-        width = self.method.beam
-        # Step 1, on the images that each root has had; those above delta again on all of the search's.
-        tops: list[tuple[Path, ...]] = [(path,) for path in self.edited.composition.tops()]
-        roots = {paths: self._gains(paths, min(shares[paths[0]], self.count)) for paths in tops}
-        above = [paths for paths, gains in roots.items() if gains.mean() >= self.method.threshold]
-        firsts = _best(above, roots, self.method.roots)
-        scored = {paths: self._gains(paths) for paths in firsts}
-        firsts = _best(firsts, scored, len(firsts))
-        kept = {paths: self._combination(paths, scored[paths], None) for paths in firsts}
-        beam = firsts[:width]  # Step 2
-        while beam:
-            survivors: dict[tuple[Path, ...], Values] = {}
-            for parent in beam:  # Step 3
-                for child in self._extensions(parent, [paths[0] for paths in firsts]):
-                    if child in kept or child in survivors:
-                        continue
-                    gains = self._gains(child)
-                    over_parent = gains - max((scored[b] for b in _parents(child, parent, scored)), key=np.mean)
-                    # Step 4: beyond the images' noise.
-                    if p_mean_above(over_parent, 0.0) <= self.method.significance:
-                        survivors[child] = gains
-                        kept[child] = self._combination(child, gains, over_parent)
-            scored |= survivors
-            beam = _best(list(survivors), scored, width)  # Step 5
-        return tuple(kept[paths] for paths in _best(list(kept), scored, len(kept)))  # Step 6
-
-    def _extensions(self, parent: tuple[Path, ...], firsts: Sequence[Path]) -> list[tuple[Path, ...]]:
-        """One member made finer, or one more concept that goes with all of them."""
-        composition = self.edited.composition
-        found = []
-        for place, member in enumerate(parent):
-            below = [path for path in composition.concepts if path[:-1] == member]
-            found += [tuple(sorted((*parent[:place], path, *parent[place + 1 :]))) for path in below]
-        if len(parent) < self.method.largest:
-            for path in firsts:
-                apart = all(m[: len(path)] != path and composition.compatible(path, m) for m in parent)
-                found += [tuple(sorted((*parent, path)))] if apart else []
-        return list(dict.fromkeys(found))
-
-    def _gains(self, paths: tuple[Path, ...], count: int | None = None) -> Values:
-        indices = range(self.count if count is None else count)
-        return scores(self._records(paths, indices), self.who) - scores(self.edited.null(indices), self.who)
-
-    def _records(self, paths: tuple[Path, ...], indices: Sequence[int]) -> list[Record]:
-        return self.edited.records([Change(path) for path in paths], indices)
-
-    def _combination(self, paths: tuple[Path, ...], gains: Values, over_parent: Values | None) -> Combination:
-        records, null = self._records(paths, range(self.count)), self.edited.null(range(self.count))
-        took = None
-        keys = [key_of([path]) for path in paths]
-        if all(key in before.seen for key in keys for before in null):
-            shown = [
-                # What the edit did not touch is as it was.
-                all(record.seen.get(key, before.seen[key]) for key in keys)
-                for record, before in zip(records, null, strict=True)
-            ]
-            took = wilson(sum(shown), len(shown))
-        return Combination(paths, self.mean(gains), None if over_parent is None else self.mean(over_parent), took)
 
 
 def subject_of(hierarchy: Hierarchy, studied: Sequence[Studied]) -> str:
@@ -332,20 +269,3 @@ def subject_of(hierarchy: Hierarchy, studied: Sequence[Studied]) -> str:
             given=studied[0].target.text,
         )
     return hierarchy.domain or class_phrase(str(name))
-
-
-def _parents(
-    child: tuple[Path, ...], parent: tuple[Path, ...], scored: Collection[tuple[Path, ...]]
-) -> list[tuple[Path, ...]]:
-    """What the child must beat: the item it extends, and every other one that lacks one of its members.
-
-    Without the others, anything joined by the best concept would beat itself.
-    """
-    lacking = [child[:place] + child[place + 1 :] for place in range(len(child))]
-    return [parent, *(paths for paths in lacking if paths in scored and paths != parent)]
-
-
-def _best(
-    candidates: Sequence[tuple[Path, ...]], scored: dict[tuple[Path, ...], Values], count: int
-) -> list[tuple[Path, ...]]:
-    return [candidates[place] for place in top([float(scored[paths].mean()) for paths in candidates], count)]

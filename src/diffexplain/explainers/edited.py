@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path as FilePath
 from typing import Any, Protocol
@@ -14,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diffexplain.diffusion.editing import Change, Composition, Editor, Prepared, State, changed_states
+from diffexplain.diffusion.editing.checks import SUBJECT, by_mask, by_similarity
 from diffexplain.evaluation.activation import Reader
 from diffexplain.evaluation.effect_results import Path
-from diffexplain.explainers.effects import Values
+from diffexplain.explainers.records import SEPARATOR, Record, key_of, path_of
 from diffexplain.runs.draws import Draws
 
 FOLDER = "diffex"
@@ -25,9 +25,9 @@ FOLDER = "diffex"
 class ChecksLike(Protocol):
     """`diffexplain.diffusion.editing.checks.Checks`, or a fake."""
 
-    def judges(self, composition: Composition, path: Path, /) -> bool: ...
-
     def seen(self, composition: Composition, images: Tensor, paths: Sequence[Path], /) -> NDArray[np.bool_]: ...
+
+    def fits(self, composition: Composition, images: Tensor, paths: Sequence[Path], /) -> NDArray[np.float64]: ...
 
     def strayed(
         self, composition: Composition, before: Tensor, after: Tensor, paths: Sequence[Path], /
@@ -44,28 +44,6 @@ class Files(Protocol):
     def draws(self) -> Draws: ...
 
     def write_json(self, name: str, value: Any, /) -> FilePath: ...
-
-
-@dataclass(frozen=True)
-class Record:
-    """What is known of one edited image.
-
-    Attributes:
-        scores: class probability or activation, one for each classifier.
-        logits: of the class; None for a unit without a class.
-        seen: whether it shows each concept that was looked for and can be, by the concept's key.
-        strayed: how far the rest of the image moved from the null edit, a mean in [0, 1]; None if unchecked.
-    """
-
-    scores: tuple[float, ...]
-    logits: tuple[float | None, ...]
-    seen: dict[str, bool]
-    strayed: float | None
-
-
-def key_of(paths: Iterable[Path]) -> str:
-    """Concepts as one text: the same for the same set."""
-    return "; ".join(sorted(" > ".join(path) for path in paths))
 
 
 class Edited:
@@ -169,19 +147,19 @@ class Edited:
             originals = [] if self.images is None else self._look(self.images[list(indices)], None, [[]] * len(indices))
             content = {
                 "evaluations": evaluations,
-                "states": [sorted(" > ".join(path) for path in state) for state in prepared.states],
-                "records": [asdict(record) for record in records],
-                "originals": [asdict(record) for record in originals],
+                "states": [sorted(SEPARATOR.join(path) for path in state) for state in prepared.states],
+                "records": [record.to_json() for record in records],
+                "originals": [record.to_json() for record in originals],
             }
             content = self._write(name, content)
         self.preparing += content["evaluations"]
         self.read += len(content["records"]) + len(content["originals"])
         for place, index in enumerate(indices):
-            state = frozenset(tuple(text.split(" > ")) for text in content["states"][place])
+            state = frozenset(path_of(text) for text in content["states"][place])
             self._states[index] = state
-            self._records[index, key_of(state)] = _record(content["records"][place])
+            self._records[index, key_of(state)] = Record.from_json(content["records"][place])
             if content["originals"]:
-                self._original[index] = _record(content["originals"][place])
+                self._original[index] = Record.from_json(content["originals"][place])
 
     def _unit(self, changes: Sequence[Change], missing: Sequence[tuple[int, State]]) -> None:
         digest = sha256(json.dumps([[index, key_of(state)] for index, state in missing]).encode()).hexdigest()[:16]
@@ -190,10 +168,10 @@ class Edited:
         if content is None:
             records, evaluations = self._make(missing)
             content = {
-                "changes": [[" > ".join(change.path), change.reverse] for change in changes],
+                "changes": [[SEPARATOR.join(change.path), change.reverse] for change in changes],
                 "evaluations": evaluations,
                 "edits": [
-                    {"index": index, "state": key_of(state), "record": asdict(record)}
+                    {"index": index, "state": key_of(state), "record": record.to_json()}
                     for (index, state), record in zip(missing, records, strict=True)
                 ],
             }
@@ -202,7 +180,7 @@ class Edited:
         self.made += len(content["edits"])
         self.read += len(content["edits"])
         for edit in content["edits"]:
-            self._records[edit["index"], edit["state"]] = _record(edit["record"])
+            self._records[edit["index"], edit["state"]] = Record.from_json(edit["record"])
 
     def _make(self, missing: Sequence[tuple[int, State]]) -> tuple[list[Record], int]:
         records: list[Record] = []
@@ -236,34 +214,41 @@ class Edited:
         return [frozenset(path for path, there in zip(paths, row, strict=True) if there) for row in seen]
 
     def _looked_for(self, before: State, after: State) -> list[Path]:
-        """The concepts that an edit changed, their parents, and what stands in the place of each."""
+        """The concepts that an edit changed, their parents and sub-types, and what stands in the place of each."""
         changed: set[Path] = set()
         for path in before ^ after:
             prefixes = [path[:depth] for depth in range(1, len(path) + 1)]
             for known in (prefix for prefix in prefixes if prefix in self.composition.concepts):
-                changed |= {known, *self.composition.rivals(known)}
+                below = {other for other in self.composition.concepts if other[:-1] == known}
+                changed |= {known, *self.composition.rivals(known), *below}
         return self.composition.ordered(frozenset(changed))
 
     def _look(self, images: Tensor, null: Tensor | None, looked: Sequence[Sequence[Path]]) -> list[Record]:
         readings = [reader.read(images) for reader in self.readers]
-        seen: list[dict[str, bool]] = [{} for _ in images]
+        seen: list[dict[Path, bool]] = [{} for _ in images]
+        fits: list[dict[Path, float]] = [{} for _ in images]
         strayed: list[float | None] = [None for _ in images]
-        if self.checks is not None:
-            for paths in dict.fromkeys(tuple(paths) for paths in looked):
-                places = [place for place, mine in enumerate(looked) if tuple(mine) == paths]
-                judged = [path for path in paths if self.checks.judges(self.composition, path)]
-                table = self.checks.seen(self.composition, images[places], judged)
-                far = (
-                    None if null is None else self.checks.strayed(self.composition, null[places], images[places], paths)
-                )
-                for row, place in enumerate(places):
-                    seen[place] = {key_of([path]): bool(table[row, column]) for column, path in enumerate(judged)}
-                    strayed[place] = None if far is None else float(far[row])
+        for paths in dict.fromkeys(tuple(paths) for paths in looked):
+            if self.checks is None:
+                break
+            places = [place for place, mine in enumerate(looked) if tuple(mine) == paths]
+            part = images[places]
+            things = [path for path in paths if by_mask(self.composition, path)]
+            others = [path for path in paths if by_similarity(self.composition, path)]
+            others = [SUBJECT, *others] if others else []
+            table = self.checks.seen(self.composition, part, things)
+            similar = self.checks.fits(self.composition, part, others)
+            far = None if null is None else self.checks.strayed(self.composition, null[places], part, paths)
+            for row, place in enumerate(places):
+                seen[place] = dict(zip(things, map(bool, table[row]), strict=True))
+                fits[place] = dict(zip(others, map(float, similar[row]), strict=True))
+                strayed[place] = None if far is None else float(far[row])
         return [
             Record(
                 scores=tuple(float(reading.score[place]) for reading in readings),
                 logits=tuple(None if r.logit is None else float(r.logit[place]) for r in readings),
                 seen=seen[place],
+                fits=fits[place],
                 strayed=strayed[place],
             )
             for place in range(len(images))
@@ -281,19 +266,3 @@ class Edited:
         self.files.write_json(name, content)
         written: dict[str, Any] = json.loads(json.dumps(content))
         return written
-
-
-def scores(records: Sequence[Record], who: int) -> Values:
-    """One classifier's scores, (n,)."""
-    return np.asarray([record.scores[who] for record in records], dtype=np.float64)
-
-
-def logit_differences(present: Sequence[Record], absent: Sequence[Record], who: int) -> Values | None:
-    """Differences of one classifier's logits, (n,); None where there are none."""
-    values = [(one.logits[who], other.logits[who]) for one, other in zip(present, absent, strict=True)]
-    known = [one - other for one, other in values if one is not None and other is not None]
-    return np.asarray(known) if len(known) == len(values) else None
-
-
-def _record(content: dict[str, Any]) -> Record:
-    return Record(tuple(content["scores"]), tuple(content["logits"]), dict(content["seen"]), content["strayed"])

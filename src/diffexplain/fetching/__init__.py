@@ -41,7 +41,7 @@ def fetch_command(config: Mapping[str, Any]) -> str:
     chosen = [f"{group}={config[group]['name']}" for group in ("classifier", "diffusion")]
     with suppress(UserError):  # of a choice that is not in conf/: then its name is all that is known
         if sources(configuration.compose(chosen)) != sources(config):
-            own = ("explainer=", "concepts") if "concepts" in config else ()
+            own = ("explainer=", "concepts", "editor", "compare") if "concepts" in config else ()
             keys = ("classifier.", "diffusion.", "segmenter", configuration.OWN_FOLDERS, *own)
             changes = [text for text in reproduction.overrides(config) if text.removeprefix("+").startswith(keys)]
             # Weights may follow from another key; then that one is enough.

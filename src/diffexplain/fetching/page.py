@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from diffexplain import configuration
 from diffexplain.fetching.sources import Address, Source, sources
 from diffexplain.paths import EMBEDDED_ROOT
 
 COMMAND = "diffexplain list weights > docs/models.md"
-GROUPS = ("diffusion", "classifier", "segmenter")
+GROUPS: Mapping[str, Sequence[str]] = {
+    "diffusion": (),
+    "classifier": (),
+    "segmenter": (),
+    "concepts": ("explainer=diffex",),
+    "editor": ("explainer=diffex",),
+}
+"""Those whose choices may need weights, each with the choice of the method that reads it."""
 
 HEAD = f"""\
 # Weights
 
 Where every weight comes from, under what licence, and how large it is. Made from `conf/` by `{COMMAND}`.
 
-`diffexplain fetch classifier=<choice> diffusion=<choice>` brings what a run needs, prints the exact size before it
-starts, and checks every file. A licence is the one that the source states; read it before you use the weights. Where no
-revision or checksum is named, the first fetch writes it into the lock file, and later ones are held to it.
+`diffexplain fetch classifier=<choice> diffusion=<choice>` brings what a run needs, with whatever else is chosen for it
+(`explainer=diffex editor=<choice>`), prints the exact size before it starts, and checks every file. A licence is the
+one that the source states; read it before you use the weights. Where no revision or checksum is named, the first fetch
+writes it into the lock file, and later ones are held to it.
 """
 
 SHIPPED = """
@@ -37,10 +45,11 @@ def weights_page() -> str:
 
 
 def _group(group: str) -> Iterator[str]:
-    yield f"\n## `{group}=`\n\n| choice | source | revision or checksum | licence | MB |\n|---|---|---|---|---|\n"
+    title = " ".join(f"`{part}`" for part in (*GROUPS[group], f"{group}="))
+    yield f"\n## {title}\n\n| choice | source | revision or checksum | licence | MB |\n|---|---|---|---|---|\n"
     without = []
     for choice in configuration.available()[group]:
-        wanted = sources({group: configuration.compose([f"{group}={choice}"])[group]})
+        wanted = sources({group: configuration.compose([*GROUPS[group], f"{group}={choice}"])[group]})
         if not wanted:
             without.append(f"`{choice}`")
         for source in wanted:

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from diffexplain.errors import UserError
 from diffexplain.paths import is_folder
 
-DATA = (".safetensors", ".json", ".txt", ".onnx", ".caffemodel")
+DATA = (".safetensors", ".json", ".jinja", ".txt", ".onnx", ".caffemodel")
 PICKLES = (".pt", ".pth", ".bin")
 """Fetched only where a pattern names them, and opened by ``diffexplain convert`` alone."""
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from diffexplain import photographs
 from diffexplain.building import build
+from diffexplain.compared import COMPARED, compared_targets
 from diffexplain.concepts import Hierarchy
+from diffexplain.contents import CONTENTS, EDITOR_OF_NONE, EDITORS_OF_IMAGES
 from diffexplain.diffusion.editing import Change, Checks
 from diffexplain.errors import UserError
 from diffexplain.evaluation.effect_results import EffectExample, Path
@@ -18,6 +22,7 @@ from diffexplain.evaluation.vocabulary import class_phrase
 from diffexplain.explainers.diffex import Studied
 from diffexplain.explainers.edited import Edited
 from diffexplain.flows.memory import halvings_recorded
+from diffexplain.photographs import Photographs
 from diffexplain.report import Model, Summary, summarise_effects, write_effects_report
 from diffexplain.runs.machine import device_kind
 from diffexplain.runs.run import Run
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from diffexplain.app import Parts
 
 CONCEPTS = "concepts.yaml"
+PHOTOGRAPHS = "photographs.json"
 DOMAIN_IMAGES = 16
 """Made for a proposer that looks at images."""
 STRONGEST, WEAKEST, EXAMPLES = 4, 2, 3
@@ -44,7 +50,10 @@ class EffectsFlow:
             given = f"trainer.devices={trainer.devices}, trainer.precision={trainer.precision}"
             raise UserError("Effects are measured on one device, in 32-true.", given=given)
         self.method = build(run.config["explainer"], plugins=self.plugins, where="explainer")
+        self.compared = compared_targets(run.config, target)
         self.proposer = build(run.config["concepts"], plugins=self.plugins, where="concepts")
+        check_editor(run.config)
+        self.photographs = find_photographs(run.config, self.method.images)
 
     def explain(self, classifier: Any, prior: Any, loggers: Sequence[Any]) -> None:
         prior.to(self.device)
@@ -53,10 +62,15 @@ class EffectsFlow:
         segmenter.to(self.device)
         editor = build(self.run.config["editor"], prior, plugins=self.plugins, where="editor")
         studied = [Studied(self.run.config["classifier"]["name"], classifier, self.target)]
+        for name, target in self.compared.items():
+            other = self.parts.classifier(self.run.config[COMPARED][name], self.plugins, f"compared {name}")
+            studied.append(Studied(name, other.to(self.device), target))
         checks = Checks(segmenter, device=self.device, batch_size=self.method.batch_size)
-        with halvings_recorded(self.run, prior, "to edit: lower explainer.batch_size"):
-            hierarchy = self._concepts(prior)
-            self.edited = self.method.population(studied, editor, hierarchy, self.run, checks, None, self.device)
+        keys = ("editor.micro_batch, " if "micro_batch" in self.run.config["editor"] else "") + "explainer.batch_size"
+        with halvings_recorded(self.run, prior, f"to edit: lower {keys}"):
+            images = self._images(prior)
+            hierarchy = self._concepts(prior, images)
+            self.edited = self.method.population(studied, editor, hierarchy, self.run, checks, images, self.device)
             self.result = self.method.rank_population(self.edited, studied)
 
     def evaluate(self) -> None:
@@ -73,18 +87,28 @@ class EffectsFlow:
             classifier=classifier,
             prior=prior,
             command=command,
+            notes=() if self.photographs is None else tuple(self.photographs.notes()),
         )
         write_effects_report(self.run, summary, self.examples)
         return summary
 
-    def _concepts(self, prior: Any) -> Hierarchy:
+    def _images(self, prior: Any) -> Tensor | None:
+        """The photographs that are given, (N, 3, H, W) in [0, 1]; None where the editor makes its own images."""
+        if self.photographs is None:
+            return None
+        self.run.write_json(PHOTOGRAPHS, self.photographs.to_json())
+        return self.photographs.images(prior.image_size)
+
+    def _concepts(self, prior: Any, images: Tensor | None) -> Hierarchy:
         """What was proposed is kept: a model may answer differently when the run goes on."""
         path = self.run.directory / CONCEPTS
         if path.is_file():
             return Hierarchy.load(path)
         # Only proposers that look at images are told what these show.
         looks = hasattr(self.proposer, "domain")
-        hierarchy: Hierarchy = self.proposer.propose(self._domain_images(prior) if looks else None, self.target)
+        if looks:
+            images = self._domain_images(prior) if images is None else images[:DOMAIN_IMAGES]
+        hierarchy: Hierarchy = self.proposer.propose(images if looks else None, self.target)
         self.run.write_text(CONCEPTS, hierarchy.to_yaml())
         return hierarchy
 
@@ -96,6 +120,35 @@ class EffectsFlow:
         noise = [self.run.draws.normal("concepts", 0, prior.latent_shape, index) for index in range(DOMAIN_IMAGES)]
         images: Tensor = prior.generate([prompt] * DOMAIN_IMAGES, torch.stack(noise).to(prior.device))
         return images.float().cpu()
+
+
+def check_editor(config: Mapping[str, Any]) -> None:
+    """Whether the editor makes images or edits given ones, and the run gives it any.
+
+    Raises:
+        UserError: the one does not go with the other.
+    """
+    name, given = str(config["editor"]["name"]), config.get("images") is not None
+    if given and name == EDITOR_OF_NONE:
+        accepted = [f"editor={other}" for other in EDITORS_OF_IMAGES]
+        raise UserError("This editor edits no photographs; it makes images of its own.", given=name, accepted=accepted)
+    if not given and name in EDITORS_OF_IMAGES:
+        message = "This editor edits photographs: name a folder of them with images=<folder>, or take the other editor."
+        raise UserError(message, given=name, accepted=[f"editor={EDITOR_OF_NONE}"])
+
+
+def find_photographs(config: Mapping[str, Any], most: int) -> Photographs | None:
+    """The photographs that a run is given, at most so many, none of them loaded; what is skipped is said.
+
+    Raises:
+        UserError: too few that can be used, or not those that the run was asked for with.
+    """
+    if config.get("images") is None:
+        return None
+    found = photographs.find(str(config["images"]), most, config.get(CONTENTS, {}).get("images"))
+    for note in found.notes():
+        warnings.warn(note, stacklevel=2)
+    return found
 
 
 def examples(edited: Edited, path: Path, count: int) -> list[EffectExample]:

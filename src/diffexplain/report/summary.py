@@ -198,9 +198,16 @@ def summarise(
 
 
 def summarise_effects(
-    effects: DiffExResult, *, run: Run, target: ResolvedTarget, classifier: Model, prior: Model, command: str
+    effects: DiffExResult,
+    *,
+    run: Run,
+    target: ResolvedTarget,
+    classifier: Model,
+    prior: Model,
+    command: str,
+    notes: tuple[str, ...] = (),
 ) -> Summary:
-    """As `summarise`, of a method that ranks effects."""
+    """As `summarise`, of a method that ranks effects; ``notes`` come before those on what was not measured."""
     return Summary(
         optimisation=None,
         activation=(),
@@ -211,7 +218,7 @@ def summarise_effects(
         elements=(),
         object_absence=None,
         effects=effects,
-        notes=_notes(effects),
+        notes=(*notes, *_notes(effects)),
         **_made(run, target, classifier, prior, command),
     )
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from diffexplain.errors import RetryableError
-from diffexplain.evaluation.effect_results import DiffExResult, EffectExample, Ranking
+from diffexplain.evaluation.effect_results import DiffExResult, Effect, EffectExample
 from diffexplain.logging.keys import has_key
 from diffexplain.report.load import LoadedRun, load_run
 from diffexplain.report.summary import Summary
@@ -25,6 +25,8 @@ from diffexplain.runs.run import IDENTITY_DIGITS, MANIFEST
 PROJECT = "diffexplain"
 _SECONDS_TO_CONNECT = 30
 _MOST_PICTURES = 24
+_NUMBERS = ("effect", "low", "high", "adjusted_p", "significant", "n")
+"""Columns of an effect."""
 
 
 def sync(run_directory: str | Path) -> str:
@@ -147,7 +149,9 @@ def _log_effects(copy: Any, run: LoadedRun, effects: DiffExResult) -> None:
     import wandb
 
     ranking = effects.rankings[0]
-    final: dict[str, Any] = {"concepts": concept_table(ranking)}
+    final: dict[str, Any] = {"concepts": concept_table(effects), "combinations": combination_table(effects)}
+    if effects.differences:
+        final["differences"] = difference_table(effects)
     pictures = [
         wandb.Image(np.concatenate([shown.without, shown.present], axis=1), caption=_caption(shown))
         for shown in run.effects[:_MOST_PICTURES]
@@ -163,17 +167,49 @@ def _log_effects(copy: Any, run: LoadedRun, effects: DiffExResult) -> None:
     )
 
 
-def concept_table(ranking: Ranking) -> Any:
-    """The concepts as a ``wandb.Table``, the largest absolute effect first."""
+def concept_table(effects: DiffExResult) -> Any:
+    """The concepts of every classifier as a ``wandb.Table``, the largest absolute effect first."""
     import wandb
 
-    columns: list[str | int] = ["concept", "kind", "effect", "low", "high", "adjusted_p", "significant", "n", "took"]
+    columns: list[str | int] = ["classifier", "concept", "kind", *_NUMBERS, "took"]
     table = wandb.Table(columns=columns)
-    for concept in ranking.ranked:
-        effect, took = concept.over_all, None if concept.took is None else concept.took.value
-        numbers = (effect.score.value, effect.score.low, effect.score.high, effect.adjusted_p)
-        table.add_data(" > ".join(concept.path), concept.kind, *numbers, effect.significant, effect.n, took)
+    for ranking in effects.rankings:
+        for concept in ranking.ranked:
+            took = None if concept.took is None else concept.took.value
+            name = " > ".join(concept.path)
+            table.add_data(ranking.classifier, name, concept.kind, *_numbers(concept.over_all), took)
     return table
+
+
+def combination_table(effects: DiffExResult) -> Any:
+    """What the search kept for every classifier as a ``wandb.Table``, best first."""
+    import wandb
+
+    columns: list[str | int] = ["classifier", "concepts", "gain", "low", "high", "over_parent", "took"]
+    table = wandb.Table(columns=columns)
+    for ranking in effects.rankings:
+        for found in ranking.combinations:
+            names = " and ".join(" > ".join(path) for path in found.paths)
+            others = [None if estimate is None else estimate.value for estimate in (found.over_parent, found.took)]
+            table.add_data(ranking.classifier, names, found.gain.value, found.gain.low, found.gain.high, *others)
+    return table
+
+
+def difference_table(effects: DiffExResult) -> Any:
+    """The effect on one classifier minus that on another as a ``wandb.Table``."""
+    import wandb
+
+    columns: list[str | int] = ["first", "second", "concept", *_NUMBERS]
+    table = wandb.Table(columns=columns)
+    for difference in effects.differences:
+        name = " > ".join(difference.path)
+        table.add_data(difference.first, difference.second, name, *_numbers(difference.effect))
+    return table
+
+
+def _numbers(effect: Effect) -> tuple[float, float, float, float, bool, int]:
+    score = effect.score
+    return score.value, score.low, score.high, effect.adjusted_p, effect.significant, effect.n
 
 
 def _caption(shown: EffectExample) -> str:

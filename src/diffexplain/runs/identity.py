@@ -9,13 +9,16 @@ from typing import Any
 
 EXCLUDED = (
     "force",
+    "images",
     "logger",
     "paths",
     "trainer.accelerator",
     "trainer.name",
     "trainer.progress",
 )
-"""Dotted keys that say where a run is made and shown, not what it finds.
+"""Dotted keys that say where a run is made and shown, and where its photographs lie, not what it finds.
+
+What the photographs hold is under `diffexplain.contents.CONTENTS`.
 
 Batch size, number of devices, precision and thread count change the bits of the result, so they are
 not here; kind of device and library versions are in the manifest, where a change warns.

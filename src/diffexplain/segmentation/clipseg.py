@@ -193,9 +193,25 @@ class Segmenter(nn.Module):
         """Whether each phrase is in each image: (B, P) bool."""
         return self.presence(images, phrases) >= self.calibration.minimum_area
 
-    def preprocess(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] to the model's size and range; gradients pass."""
-        side = (self.image_size, self.image_size)
+    def similarity(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
+        """How well each phrase fits each whole image: cosines of the CLIP that the segmenter is made of.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1], any size.
+            phrases: P texts.
+
+        Returns:
+            (B, P) in [-1, 1].
+        """
+        # CLIP was trained at its own size; only the decoder is used at another.
+        pixels = self.preprocess(images, int(self.model.config.vision_config.image_size))
+        embedded = self.model.clip.get_image_features(pixel_values=pixels).pooler_output
+        conditions = self._conditions(phrases)
+        return functional.normalize(embedded, dim=-1) @ functional.normalize(conditions, dim=-1).T
+
+    def preprocess(self, images: Tensor, size: int | None = None) -> Tensor:
+        """(B, 3, H, W) in [0, 1] to the model's range and size, or another ``size``; gradients pass."""
+        side = (size or self.image_size,) * 2
         if images.shape[-2:] != side:
             images = functional.interpolate(images, side, mode="bilinear", align_corners=False, antialias=True)
         normalised: Tensor = (images - self.mean) / self.std

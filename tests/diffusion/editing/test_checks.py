@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from tests.evaluation.toy import BOXES, COLOURS, Prior, condition, pixels
@@ -9,7 +11,7 @@ from tests.evaluation.toy import Segmenter as Colours
 from torch import Tensor
 
 from diffexplain.concepts import Concept, Hierarchy
-from diffexplain.diffusion.editing.checks import Checks
+from diffexplain.diffusion.editing.checks import SUBJECT, Checks, appeared, by_mask, by_similarity
 from diffexplain.diffusion.editing.composition import Composition
 
 FLAG, TREE, SNOW, GRASS = ("flag",), ("tree",), ("setting", "snow"), ("setting", "grass")
@@ -54,20 +56,36 @@ def test_objects_and_settings_are_seen() -> None:
     assert checks().seen(COMPOSITION, images, []).shape == (2, 0)
 
 
-def test_without_similarity_nothing_is_said_about_the_subjects_attributes() -> None:
-    coloured = Composition(
-        Hierarchy("a pole", (Concept("red", "red", "attribute"), *COMPOSITION.hierarchy.roots)), "a pole"
-    )
-    assert [checks().judges(coloured, path) for path in (("red",), FLAG, SNOW)] == [False, True, True]
+def test_what_is_told_how() -> None:
+    attributes = (Concept("red", "red", "attribute"), Concept("left", "on the left", "attribute"))
+    coloured = Composition(Hierarchy("a pole", (*attributes, *COMPOSITION.hierarchy.roots)), "a pole")
+    paths = [FLAG, SNOW, ("red",), ("left",)]
+    assert [by_mask(coloured, path) for path in paths] == [True, False, False, False]
+    assert [by_similarity(coloured, path) for path in paths] == [False, True, True, False]
 
 
-def test_similarity_decides_between_rivals_where_there_is_one() -> None:
-    def likes_grass(images: Tensor, texts: list[str]) -> Tensor:
-        return torch.tensor([[float(text == "on the grass") for text in texts]]).expand(len(images), -1)
+def test_similarity_is_asked_with_the_subject_in_it() -> None:
+    asked: list[str] = []
 
-    looking = Checks(Segmenter(), similarity=likes_grass)  # type: ignore[arg-type]
+    def similarity(images: Tensor, texts: list[str]) -> Tensor:
+        asked.extend(texts)
+        return torch.tensor([[float(len(text)) for text in texts]]).expand(len(images), -1)
+
+    segmenter = Segmenter()
+    segmenter.similarity = similarity  # type: ignore[attr-defined]
     images = scene("a pole", "a flag", "in the snow")
-    assert looking.seen(COMPOSITION, images, [FLAG, SNOW, GRASS]).tolist() == [[True, False, True]]
+    fits = Checks(segmenter).fits(COMPOSITION, images, [SUBJECT, SNOW])  # type: ignore[arg-type]
+    assert asked == ["a pole", "a pole in the snow"]
+    assert fits.tolist() == [[6.0, 18.0]]
+    assert Checks(segmenter).fits(COMPOSITION, images, []).shape == (1, 0)  # type: ignore[arg-type]
+
+
+def test_without_rivals_an_attribute_is_compared_with_the_bare_subject() -> None:
+    alone = Composition(Hierarchy("a pole", (Concept("red", "red", "attribute"),)), "a pole")
+    red = ("red",)
+    assert appeared(alone, red, {SUBJECT: 0.2, red: 0.4}, {SUBJECT: 0.2, red: 0.3}) is True
+    assert appeared(alone, red, {SUBJECT: 0.4, red: 0.4}, {SUBJECT: 0.2, red: 0.3}) is False
+    assert appeared(alone, red, {red: 0.4}, {red: 0.3}) is None
 
 
 def test_what_stays_within_the_concept_has_not_strayed() -> None:
@@ -89,3 +107,20 @@ def test_a_new_setting_may_change_all_but_the_subject() -> None:
     gone[:, :, BOXES["a pole"][0], BOXES["a pole"][1]] = 0.0
     assert pixels(gone, "a pole").sum() == 0
     assert checks().strayed(COMPOSITION, before, gone, [SNOW])[0] > 0.4
+
+
+def test_fog_may_lie_over_the_subject_in_another_setting_and_nowhere_else() -> None:
+    class Sure(Segmenter):
+        """Sees everything where it belongs, whatever its colour."""
+
+        def masks(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
+            planes = torch.zeros(len(images), len(phrases), *images.shape[-2:])
+            for place, phrase in enumerate(phrases):
+                planes[:, place, BOXES[phrase][0], BOXES[phrase][1]] = 1.0
+            return planes
+
+    looking = Checks(Sure())  # type: ignore[arg-type]
+    before = scene("a pole", "in the snow")
+    foggy = 0.5 * before + 0.5 * torch.tensor([0.8, 0.8, 0.9])[:, None, None]
+    assert looking.strayed(COMPOSITION, before, foggy, [SNOW])[0] < 1e-6
+    assert looking.strayed(COMPOSITION, before, foggy, [FLAG])[0] > 0.05

@@ -80,6 +80,15 @@ def test_sentences(state: tuple[tuple[str, ...], ...], sentence: str) -> None:
     assert WORLD.sentence(frozenset(state)) == sentence
 
 
+def test_what_is_added_is_named_behind_what_was_there() -> None:
+    assert WORLD.sentence(frozenset({FLAG, DOG}), frozenset({DOG})) == "a photo of a flagpole with a dog and a flag"
+    # Another kind of what was there is no addition.
+    assert (
+        WORLD.sentence(frozenset({STRIPED, DOG}), frozenset({FLAG}))
+        == "a photo of a flagpole with a striped flag and a dog"
+    )
+
+
 def test_a_phrase_of_place_stands_behind_the_noun_and_the_article_fits() -> None:
     hierarchy = Hierarchy(
         "a bee",

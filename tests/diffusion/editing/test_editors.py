@@ -19,6 +19,7 @@ from tests.tiny import WIDTH, tiny_images, tiny_pipeline, tiny_prior
 from diffexplain.concepts import Concept, Hierarchy
 from diffexplain.diffusion.editing import Composition, Editor, Instruct, LeditsPP, Paired, Prepared, State
 from diffexplain.diffusion.editing.instruct import instruction
+from diffexplain.diffusion.editing.paired import longest_description
 from diffexplain.diffusion.prior import Prior
 from diffexplain.errors import UserError
 from diffexplain.runs.draws import Draws
@@ -281,3 +282,27 @@ def test_ledits_names_a_prior_whose_attention_it_cannot_read() -> None:
 )
 def test_instructions(before: tuple[tuple[str, ...], ...], after: tuple[tuple[str, ...], ...], said: str) -> None:
     assert instruction(COMPOSITION, frozenset(before), frozenset(after)) == said
+
+
+def test_the_longest_description_is_known_before_anything_is_made() -> None:
+    def length(text: str) -> int:
+        return len(text.split())
+
+    def longest(stated: int, companion: bool, changes: int) -> str:
+        short = Hierarchy("a flagpole", tuple(root for root in HIERARCHY.roots if root.name != "long"))
+        return longest_description(Composition(short, "a flagpole", "a"), stated, companion, changes, length)
+
+    assert longest(0, False, 0) == "a a flagpole"
+    assert longest(1, False, 0) == "a a flagpole in the snow"
+    assert longest(0, False, 1) == "a a flagpole with a flag" or longest(0, False, 1).endswith("in the snow")
+    assert length(longest(1, True, 1)) == length("a a flagpole with a flag and a flower in the snow")
+    assert longest(5, True, 9) == "a a flagpole with a flag and a flower in the snow"
+
+
+def test_a_hierarchy_whose_descriptions_would_be_cut_off_is_refused_at_once() -> None:
+    editor = Paired(tiny_prior())
+    with pytest.raises(UserError, match="text encoder reads"):
+        editor.check(COMPOSITION, 2)
+    assert editor.evaluations == 0
+    short = Hierarchy("a flagpole", (Concept("flag", "a flag", "object"),))
+    editor.check(Composition(short, "a flagpole", "a"), 2)

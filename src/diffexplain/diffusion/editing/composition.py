@@ -25,6 +25,7 @@ _PREPOSITIONS = (
     *("near", "of", "on", "outside", "over", "under", "with"),
 )
 """A text that begins so stands behind the noun."""
+_SIDES = frozenset(("left", "right", "centre", "center", "middle", "top", "bottom", "corner"))
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,20 @@ class Composition:
             return "sub-type"
         return concept.kind
 
+    def says_where(self, path: Path) -> bool:
+        """Whether the concept is a place of the subject in the image: "on the left"."""
+        first, *others = self.concepts[path].text.lower().split()
+        return self.role(path) == "attribute" and first in _PREPOSITIONS and not _SIDES.isdisjoint(others)
+
     def rivals(self, path: Path) -> tuple[Path, ...]:
         """The siblings that an image shows in the concept's place; none of an object."""
         if self.concepts[path].kind == "object":
             return ()
         return tuple((*path[:-1], sibling.name) for sibling in self.hierarchy.siblings(path))
+
+    def subtypes(self, path: Path) -> tuple[Path, ...]:
+        """The sub-types of an object, in order."""
+        return tuple(other for other in self.concepts if other[:-1] == path and self.role(other) == "sub-type")
 
     def tops(self) -> tuple[Path, ...]:
         """The concepts above which there are categories alone, in order: the roots of the search."""
@@ -111,26 +121,33 @@ class Composition:
         """The state's concepts in the hierarchy's order."""
         return sorted(state, key=self._places.__getitem__)
 
-    def sentence(self, state: State) -> str:
+    def sentence(self, state: State, before: State = frozenset()) -> str:
         """The prompt of a state: opening, attributes and subject, objects, settings.
 
-        For example "a photo of a red flagpole on the left with a striped flag in the snow".
+        For example "a photo of a red flagpole on the left with a striped flag in the snow". Objects that the image
+        showed ``before`` are named first: where priors place things in the order of their names, what is added then
+        takes no other's place.
         """
         said: dict[Role, list[str]] = {"object": [], "sub-type": [], "attribute": [], "setting": []}
-        things: list[str] = []
+        things: list[tuple[bool, str]] = []  # whether it is new, and what it is called
         for path in self.ordered(state):
             role, text = self.role(path), self.concepts[path].text
             said[role].append(text)
             if role in ("object", "sub-type"):
-                things.append(text)
+                things.append((not self.shows(before, self._parent_object(path) or path), text))
         parts = [self.opening, self._noun(said["attribute"])]
         if things:
-            parts.append("with " + " and ".join(things))
+            parts.append("with " + " and ".join(text for _, text in sorted(things, key=lambda thing: thing[0])))
         return " ".join(part for part in [*parts, *said["setting"]] if part)
 
     def phrase(self, path: Path) -> str:
         """The concept as something to look for in an image: "a red flagpole", "a striped flag", "in the snow"."""
         return self._noun([self.concepts[path].text]) if self.role(path) == "attribute" else self.concepts[path].text
+
+    def description(self, path: Path) -> str:
+        """The subject with an attribute or in a setting, and nothing else: "a red flagpole", "a flagpole at night"."""
+        text = self.concepts[path].text
+        return self._noun([text]) if self.role(path) == "attribute" else f"{self.subject} {text}"
 
     def _noun(self, attributes: Sequence[str]) -> str:
         """The subject with adjectives before it and phrases of place behind it."""

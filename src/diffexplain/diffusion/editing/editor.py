@@ -13,7 +13,7 @@ from diffexplain.diffusion.editing.composition import Change, Composition, State
 from diffexplain.runs.draws import Draws
 
 PURPOSE = "edit"
-BASE, EXCHANGE, NOISE, INVERT = range(4)
+BASE, EXCHANGE, NOISE, INVERT, KIND = range(5)
 """The purposes of an editor's draws, their `step`; the index is the image's."""
 
 
@@ -43,6 +43,18 @@ class Editor(Protocol):
 
     @property
     def evaluations(self) -> int: ...
+
+    def check(self, composition: Composition, changes: int) -> None:
+        """Refuse what could not be edited, before anything is made.
+
+        Args:
+            composition: the subject and its concepts.
+            changes: concepts that are put in together at most.
+
+        Raises:
+            UserError: a text would be cut off.
+        """
+        ...
 
     def prepare(
         self,

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path as FilePath
+from typing import Any
 
 import torch
-from diffusers import EulerDiscreteScheduler, StableDiffusionInstructPix2PixPipeline
+from diffusers import (
+    AutoencoderKL,
+    EulerDiscreteScheduler,
+    StableDiffusionInstructPix2PixPipeline,
+    UNet2DConditionModel,
+)
 from torch import Tensor
+from transformers import CLIPTextModel
 
 from diffexplain.diffusion.editing.composition import Composition, Path, State
 from diffexplain.diffusion.editing.editor import NOISE, PURPOSE, Counter, Prepared
 from diffexplain.diffusion.prior import Prior
 from diffexplain.errors import UserError
-from diffexplain.paths import resolve_folder
+from diffexplain.labels import Source, source_path
 from diffexplain.runs.draws import Draws
-from diffexplain.weights_file import check_folder
+from diffexplain.weights_file import load_whole
 
 _ARTICLES = ("a ", "an ", "some ")
 
@@ -28,6 +37,9 @@ class Instruct:
         guidance: towards the instruction; above 1, and then three calls of the network a step.
         image_guidance: towards the image, at least 1.
         micro_batch: images edited at a time; it changes their last bits.
+
+    Raises:
+        UserError: a guidance is out of its range.
     """
 
     def __init__(
@@ -39,6 +51,9 @@ class Instruct:
         image_guidance: float = 1.5,
         micro_batch: int = 4,
     ) -> None:
+        if guidance <= 1 or image_guidance < 1:
+            given = f"editor.guidance={guidance}, editor.image_guidance={image_guidance}"
+            raise UserError("Instructions need a guidance above 1 and an image guidance of at least 1.", given=given)
         # The one that it comes with draws noise at every step; this one draws none.
         pipeline.scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config)
         pipeline.set_progress_bar_config(disable=True)
@@ -54,6 +69,9 @@ class Instruct:
     @property
     def evaluations(self) -> int:
         return self._counter.count
+
+    def check(self, composition: Composition, changes: int) -> None:
+        """Nothing to refuse: no text says more than the changes themselves."""
 
     def prepare(
         self,
@@ -106,37 +124,51 @@ class Instruct:
 def load_instruct(
     prior: Prior,
     *,
-    folder: str,
+    model: str,
+    weights: Sequence[Source],
     steps: int = 20,
     guidance: float = 7.5,
     image_guidance: float = 1.5,
     micro_batch: int = 4,
 ) -> Instruct:
-    """The editor of a folder in diffusers' format; it has a denoising network of its own.
+    """The editor of a pipeline in diffusers' format; it has a denoising network of its own.
 
     Args:
         prior: the run's, whose device and dtype the editor takes.
-        folder: such as InstructPix2Pix's, safetensors alone.
+        model: the repository, or a folder in its place; for messages.
+        weights: one source, the repository, or a folder in its place; safetensors alone.
         steps, guidance, image_guidance, micro_batch: as `Instruct`.
 
     Raises:
-        UserError: it is not there, or is no such pipeline.
+        UserError: it is not there, not whole, or no such pipeline.
     """
-    path = resolve_folder(folder)
-    if not (path / "model_index.json").is_file():
-        raise UserError(f"{path} is not a pipeline that follows instructions: model_index.json is missing.")
-    check_folder(path)
-    pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(
-        path,
-        local_files_only=True,
-        use_safetensors=True,
-        dtype=prior.dtype,
-        low_cpu_mem_usage=False,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    ).to(prior.device)
+    path = source_path(weights[0], command=f"diffexplain fetch explainer=diffex editor=instruct editor.model={model}")
+    if _kind(path) != StableDiffusionInstructPix2PixPipeline.__name__:
+        raise UserError("This is no pipeline that follows instructions, as InstructPix2Pix is.", given=path)
+    options: dict[str, Any] = {"dtype": prior.dtype, "low_cpu_mem_usage": False}  # True needs another package.
+    try:
+        pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(
+            path,
+            unet=load_whole(UNet2DConditionModel, path / "unet", **options),
+            text_encoder=load_whole(CLIPTextModel, path / "text_encoder", dtype=prior.dtype),
+            vae=load_whole(AutoencoderKL, path / "vae", **options),
+            local_files_only=True,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        ).to(prior.device)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} lacks a part: {' '.join(str(error).split())}") from error
     return Instruct(pipeline, steps=steps, guidance=guidance, image_guidance=image_guidance, micro_batch=micro_batch)
+
+
+def _kind(folder: FilePath) -> str | None:
+    """The class of the pipeline in a folder; None if there is none."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return index.get("_class_name") if isinstance(index, dict) else None
 
 
 def instruction(composition: Composition, before: State, after: State) -> str:

@@ -76,7 +76,7 @@ class LeditsPP:
         micro_batch: images edited at a time; it changes their last bits.
 
     Raises:
-        UserError: the prior has no noise schedule that the inversion knows.
+        UserError: a setting is out of its range, or the prior has no noise schedule that the inversion knows.
     """
 
     def __init__(
@@ -89,6 +89,11 @@ class LeditsPP:
         threshold: float = 0.75,
         micro_batch: int = 4,
     ) -> None:
+        if steps < 2:
+            raise UserError("LEDITS++ needs at least two steps.", given=f"editor.steps={steps}")
+        for name, share in (("skip", skip), ("threshold", threshold)):
+            if not 0 <= share < 1:
+                raise UserError(f"editor.{name} is a share, at least 0 and below 1.", given=share)
         pipeline = prior.pipeline
         if getattr(pipeline.scheduler.config, "prediction_type", None) not in ("epsilon", "v_prediction", "sample"):
             raise UserError(
@@ -121,6 +126,9 @@ class LeditsPP:
     @property
     def evaluations(self) -> int:
         return self._counter.count
+
+    def check(self, composition: Composition, changes: int) -> None:
+        """Nothing to refuse: no text says more than the changes themselves."""
 
     def prepare(
         self,

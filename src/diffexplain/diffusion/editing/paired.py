@@ -3,17 +3,21 @@
 For domains where a phrase is all there is. Each image of the population has a description of its own, in which the
 attributes, the setting and perhaps a companion are drawn from the hierarchy, so that an effect is an average over
 them; putting a concept in, or taking it out, changes its own words and leaves the noise as it is.
+
+An object that has sub-types is described as one of them, drawn for each image: of what a description leaves open,
+priors of few steps draw a mixture ("a flag" that is half striped), and so an object's effect is the mean over those of
+its sub-types.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from diffexplain.diffusion.editing.composition import Composition, Path, State
-from diffexplain.diffusion.editing.editor import BASE, NOISE, PURPOSE, Counter, Prepared
+from diffexplain.diffusion.editing.editor import BASE, KIND, NOISE, PURPOSE, Counter, Prepared
 from diffexplain.diffusion.prior import Prior
 from diffexplain.errors import UserError
 from diffexplain.runs.draws import Draws
@@ -29,7 +33,7 @@ class Paired:
         companion_share: share of the images that show one of the hierarchy's objects beside the subject to begin with.
     """
 
-    def __init__(self, prior: Prior, *, stated: int = 8, companion_share: float = 0.7) -> None:
+    def __init__(self, prior: Prior, *, stated: int = 5, companion_share: float = 0.7) -> None:
         self.prior = prior
         self.stated = stated
         self.companion_share = companion_share
@@ -38,6 +42,16 @@ class Paired:
     @property
     def evaluations(self) -> int:
         return self._counter.count
+
+    def check(self, composition: Composition, changes: int) -> None:
+        """Refuse a hierarchy whose longest description the text encoder would cut off.
+
+        Raises:
+            UserError: it is too long.
+        """
+        self._check_length(
+            longest_description(composition, self.stated, self.companion_share > 0, changes, self._length)
+        )
 
     def prepare(
         self,
@@ -57,7 +71,7 @@ class Paired:
         described = states or [self._draw(composition, draws, index) for index in indices]
         shape = self.prior.latent_shape
         noise = torch.stack([draws.normal(PURPOSE, NOISE, shape, index) for index in indices])
-        kept = (composition, noise)
+        kept = (composition, noise, [self._kinds(composition, draws, index) for index in indices])
         empty = Prepared(tuple(indices), torch.empty(0), tuple(described), kept)
         null = self.edit(empty, range(len(indices)), described)
         return Prepared(tuple(indices), null, tuple(described), kept)
@@ -68,36 +82,85 @@ class Paired:
         Raises:
             UserError: a description is too long for the text encoder.
         """
-        composition, noise = prepared.kept
-        prompts = [composition.sentence(state) for state in states]
+        composition, noise, kinds = prepared.kept
+        prompts = [
+            composition.sentence(frozenset(kinds[place].get(path, path) for path in state), prepared.states[place])
+            for place, state in zip(places, states, strict=True)
+        ]
         for prompt in prompts:
             self._check_length(prompt)
         with self._counter.listening():
             return self.prior.generate(prompts, noise[list(places)].to(self.prior.device)).float().cpu()
 
     def _check_length(self, prompt: str) -> None:
-        length = len(self.prior.pipeline.tokenizer(prompt).input_ids)
+        length = self._length(prompt)
         if length > self.prior.token_limit:
             raise UserError(
                 f"The description has {length} tokens, and the text encoder reads {self.prior.token_limit}; lower "
-                "editor.stated.",
+                "editor.stated or explainer.largest, or shorten the texts of the hierarchy.",
                 given=prompt,
             )
+
+    def _length(self, prompt: str) -> int:
+        return len(self.prior.pipeline.tokenizer(prompt).input_ids)
+
+    def _kinds(self, composition: Composition, draws: Draws, index: int) -> dict[Path, Path]:
+        """For every object with sub-types, the one that image ``index`` shows where nothing else is said."""
+        generator = draws.generator(PURPOSE, KIND, index)
+        several = [(path, kinds) for path in composition.concepts if (kinds := composition.subtypes(path))]
+        return {path: kinds[int(generator.integers(len(kinds)))] for path, kinds in several}
 
     def _draw(self, composition: Composition, draws: Draws, index: int) -> State:
         """What image ``index`` shows before any edit: a value of each thing that has several, perhaps one object."""
         generator = draws.generator(PURPOSE, BASE, index)
-        groups: dict[tuple[Path, str], list[Path]] = {}
-        objects: list[Path] = []
-        for path in composition.tops():
-            kind = composition.concepts[path].kind
-            if kind == "object":
-                objects.append(path)
-            else:
-                groups.setdefault((path[:-1], kind), []).append(path)
-        several = [values for values in groups.values() if len(values) > 1]
+        several, objects = _choices(composition)
         chosen = sorted(generator.permutation(len(several))[: self.stated])
         state = {several[place][int(generator.integers(len(several[place])))] for place in chosen}
         if objects and generator.random() < self.companion_share:
             state.add(objects[int(generator.integers(len(objects)))])
         return frozenset(state)
+
+
+def longest_description(
+    composition: Composition, stated: int, companion: bool, changes: int, length: Callable[[str], int]
+) -> str:
+    """The longest sentence that is asked for, as far as adding what is longest one by one finds it.
+
+    Args:
+        composition: subject and concepts.
+        stated: values in a description to begin with at most.
+        companion: whether one object may be in it, too.
+        changes: concepts that are put in together at most.
+        length: of a sentence, in tokens.
+    """
+    several, objects = _choices(composition)
+    things = [*objects, *(kind for path in objects for kind in composition.subtypes(path))]
+
+    def longest(state: State, paths: Sequence[Path]) -> State:
+        """With the one of the paths that says most."""
+        states = [state, *(composition.put(state, path) for path in paths)]
+        return max(states, key=lambda one: length(composition.sentence(one)))
+
+    found = []
+    for start in [frozenset[Path](), *(frozenset([path]) for path in things if companion)]:
+        state, left = start, list(several)
+        for _ in range(min(stated, len(several))):
+            state = longest(state, [path for values in left for path in values])
+            left = [values for values in left if state.isdisjoint(values)]
+        for _ in range(changes):
+            state = longest(state, list(composition.concepts))
+        found.append(composition.sentence(state))
+    return max(found, key=length)
+
+
+def _choices(composition: Composition) -> tuple[list[list[Path]], list[Path]]:
+    """The values of each thing that has several, and the objects: what a description is drawn from."""
+    groups: dict[tuple[Path, str], list[Path]] = {}
+    objects: list[Path] = []
+    for path in composition.tops():
+        kind = composition.concepts[path].kind
+        if kind == "object":
+            objects.append(path)
+        else:
+            groups.setdefault((path[:-1], kind), []).append(path)
+    return [values for values in groups.values() if len(values) > 1], objects

@@ -1,0 +1,63 @@
+"""What every attribution method does, and what they share: the target's response, pieces, the way back to pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from diffexplain.classifiers.classifier import Classifier
+from diffexplain.target import ResolvedTarget
+
+Response = Callable[[Tensor], Tensor]
+"""Images (N, 3, H, W) in [0, 1] to one number each, (N,)."""
+
+
+class Attribution(Protocol):
+    """How much each pixel has to do with a classifier's answer."""
+
+    def maps(self, images: Tensor, target: ResolvedTarget) -> Tensor:
+        """Images (N, 3, H, W) in [0, 1] to maps (N, H, W), none below 0, without a common unit."""
+        ...
+
+
+def response(classifier: Classifier, target: ResolvedTarget) -> Response:
+    """What is attributed to pixels: the class's logit, or the unit's mean activation."""
+    if target.kind == "unit":
+        module, channel = target.module, target.channel
+        assert module is not None
+        assert channel is not None
+        return lambda images: classifier.activation(images, module, channel)
+    index = target.class_index
+    assert index is not None
+    return lambda images: classifier(images)[:, index]
+
+
+def in_pieces(images: Tensor, size: int, attribute: Callable[[Tensor], Tensor]) -> Tensor:
+    """What ``attribute`` makes of all images, given at most ``size`` of them at once, at least one."""
+    return torch.cat([attribute(piece).detach() for piece in images.split(max(1, size))])
+
+
+def to_pixels(classifier: Classifier, images: Tensor, grids: Tensor) -> Tensor:
+    """Maps over what the network is given, carried back to the images' own pixels.
+
+    Preprocessing resizes and crops. Its adjoint hands the value at each of the network's pixels to those image
+    pixels that it was made of, so what a crop cuts off gets nothing.
+
+    Args:
+        classifier: whose preprocessing it is.
+        images: (N, 3, H, W) in [0, 1].
+        grids: (N, h, w), not below 0, of any resolution.
+
+    Returns:
+        (N, H, W), not below 0.
+    """
+    with torch.enable_grad():
+        plane = torch.full_like(images, 0.5, requires_grad=True)  # grey: nothing is clamped
+        resized = classifier.preprocess.resized(plane)
+        fine = functional.interpolate(grids[:, None], resized.shape[-2:], mode="bilinear", align_corners=False)
+        (carried,) = torch.autograd.grad((resized[:, :1] * fine).sum(), plane)
+    return carried[:, 0].clamp(min=0)  # a bicubic resize has weights below 0

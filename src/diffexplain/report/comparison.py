@@ -1,0 +1,100 @@
+"""What the page says of several classifiers that were ranked on the same edits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from diffexplain.evaluation.effect_results import Difference, DiffExResult, Effect, Ranking
+from diffexplain.report import plots, wording
+from diffexplain.report.effect_tree import Node, effect_sentence, tone_of, tree_of
+from diffexplain.report.summary import Summary
+
+MOST_DIFFERENCES = 10
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A further classifier: what moves it."""
+
+    name: str
+    tone: str
+    sentence: str
+    tree: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A concept that two classifiers answer to differently: by how much, and the effect on each."""
+
+    name: str
+    bar: Markup
+    effect: Effect
+    first: Effect
+    second: Effect
+
+
+@dataclass(frozen=True)
+class Differing:
+    """Two classifiers: the concepts on which they surely differ, the largest difference first, at most so many."""
+
+    first: str
+    second: str
+    sentence: str
+    rows: tuple[Row, ...]
+    left: int
+    scale: Markup
+
+
+def compared(summary: Summary, rankings: Sequence[Ranking], axis: plots.Axis) -> list[Compared]:
+    """The rankings of the further classifiers."""
+    found = []
+    for ranking in rankings:
+        first = ranking.ranked[0]
+        sentence = f"{wording.capital(first.text)}: {effect_sentence(first, summary)}"
+        found.append(Compared(ranking.classifier, tone_of(first.over_all), sentence, tree_of(ranking, axis)))
+    return found
+
+
+def differing(effects: DiffExResult) -> list[Differing]:
+    """Every two classifiers, in the order in which they were named."""
+    pairs: dict[tuple[str, str], list[Difference]] = {}
+    for difference in effects.differences:
+        pairs.setdefault((difference.first, difference.second), []).append(difference)
+    return [_differing(effects, first, second, those) for (first, second), those in pairs.items()]
+
+
+def _differing(effects: DiffExResult, first: str, second: str, those: Sequence[Difference]) -> Differing:
+    sure = sorted((d for d in those if d.effect.significant), key=lambda d: -abs(d.effect.score.value))
+    shown = sure[:MOST_DIFFERENCES]
+    axis = plots.axis_for([end for d in shown for end in (d.effect.score.low, d.effect.score.high)])
+    own = {
+        ranking.classifier: {concept.path: concept.over_all for concept in ranking.concepts}
+        for ranking in effects.rankings
+    }
+    rows = tuple(
+        Row(
+            " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} ".join(d.path),
+            plots.bar(d.effect.score, axis, tone_of(d.effect)),
+            d.effect,
+            own[first][d.path],
+            own[second][d.path],
+        )
+        for d in shown
+    )
+    return Differing(
+        first, second, _sentence(first, second, those, sure), rows, len(sure) - len(shown), plots.scale(axis)
+    )
+
+
+def _sentence(first: str, second: str, those: Sequence[Difference], sure: Sequence[Difference]) -> str:
+    if not sure:
+        return f"{first} and {second} differ beyond doubt on none of {len(those)} concepts."
+    largest = sure[0]
+    value = largest.effect.score.value
+    return (
+        f"{first} and {second} differ on {len(sure)} of {len(those)} concepts, the most on {largest.path[-1]}, whose "
+        f"effect is {wording.number(abs(value))} {'higher' if value > 0 else 'lower'} on {first}."
+    )
