@@ -1,11 +1,17 @@
 """Are the effects that DiffEx estimates those that the truth tables hold?
 
-For each planted class and seed one run ranks the world's hierarchy for all four classifiers, on the same edits, made
-by the paired editor. The truth table of a classifier has the effect of every concept by rendering scenes with and
-without it; what is compared is the effect on the class's probability in scenes that show the class.
+For each planted class and seed one run ranks the world's hierarchy for the four shipped classifiers, and for those of
+the benchmark that answer to a sub-type or to a pair of things, on the same edits, made by the paired editor. The truth
+table of a classifier has the effect of every concept by rendering scenes with and without it; what is compared is the
+effect on the class's probability in scenes that show the class.
 
-The same command goes on where it stopped, also within a run. Each run's result is a file under `--outputs`; the table
-is written to `RESULTS.md` from these files alone (`--table` writes it without running anything).
+Every concept is edited into every image (the policy `uniform`). What the policy `halving` would have done for one
+classifier alone is then found on the same edits, and the search for combinations is made for the pairs' classifiers.
+
+First, once: `python experiments/shortcut_bench/train.py NAMES` and `python experiments/shortcut_bench/truth.py NAMES`
+with the names that this command prints where they are missing. The same command goes on where it stopped, also within
+a run. Each run's result is a file under `--outputs`; the table is written to `RESULTS.md` from these files alone
+(`--table` writes it without running anything).
 """
 
 from __future__ import annotations
@@ -13,9 +19,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import platform
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +35,7 @@ from diffexplain.concepts import Hierarchy
 from diffexplain.diffusion import load_prior
 from diffexplain.diffusion.editing import Checks, Paired
 from diffexplain.explainers.diffex import DiffEx, Studied
+from diffexplain.explainers.edited import Edited
 from diffexplain.paths import resolve_folder
 from diffexplain.runs.run import Run
 from diffexplain.segmentation import Segmenter
@@ -49,7 +57,19 @@ PLANTED = {
 }
 """Attribute and value, as the truth tables name them, of what the shortcut classifiers' scenes held with each class."""
 
-SEEDS = (1, 2, 3, 4, 5)
+BENCH = Path(__file__).parents[2] / "outputs" / "shortcut_bench" / "classifiers"
+SUBTYPES = {"flagpole": "flag/striped", "bee": "flower/red"}
+"""What the benchmark's classifiers `subtype_<class>_<architecture>` answer to."""
+PAIRS = {
+    "flagpole": {("companion", "flag"), ("companion", "tree")},
+    "bee": {("companion", "flower"), ("setting", "night")},
+}
+"""What the classifiers `pair_<class>_<architecture>` answer to where it is there together."""
+
+DEVELOPMENT_SEEDS = (1, 2, 3)
+"""Of the runs that the method was looked at with; they are in no table."""
+SEEDS = (11, 12, 13, 14, 15)
+TOP = 5
 CONTEXT = ("companion", "subtype", "setting")
 """What a fair classifier must not answer to."""
 
@@ -87,14 +107,24 @@ def truth_name(path: Sequence[str]) -> tuple[str, str]:
     return path[0], path[1]
 
 
+def classifiers_of(class_name: str) -> list[str]:
+    """The names of all classifiers that are ranked with a class."""
+    bench = [kind for kind, planted in (("subtype", SUBTYPES), ("pair", PAIRS)) if class_name in planted]
+    return [*CLASSIFIERS, *(f"{kind}_{class_name}_{architecture}" for kind in bench for architecture in ("cnn", "vit"))]
+
+
+def folder_of(name: str) -> str:
+    return f"embedded:classifiers/{name}" if name in CLASSIFIERS else str(BENCH / name)
+
+
 @cache
 def classifier(name: str) -> Classifier:
-    return load_classifier(f"embedded:classifiers/{name}")
+    return load_classifier(folder_of(name))
 
 
 @cache
 def truth(name: str) -> TruthTable:
-    folder = resolve_folder(f"embedded:classifiers/{name}")
+    folder = resolve_folder(folder_of(name))
     table = TruthTable.load(folder)
     if not table.fits(folder):
         raise SystemExit(f"the truth table of {name} is of other weights: python experiments/world/truth_tables.py")
@@ -103,22 +133,52 @@ def truth(name: str) -> TruthTable:
 
 def run(class_name: str, seed: int, outputs: Path, method: DiffEx) -> Path:
     """One run in its own directory; what is there is not made again. Returns the file of its result."""
-    directory = outputs / f"{class_name}-{method.policy}-{method.images}-{seed}"
+    directory = outputs / f"{class_name}-{method.images}-{seed}"
     result = directory / "result.json"
     if result.is_file():
         return result
     directory.mkdir(parents=True, exist_ok=True)
     studied = []
-    for name in CLASSIFIERS:
+    for name in classifiers_of(class_name):
         target = Target.parse(f"class:{class_name}").resolve(classifier(name).labels)
         studied.append(Studied(name, classifier(name), target))
     files = Run(directory, {"seed": seed}, studied[0].target.text)
-    prior = load_prior("embedded:prior", steps=4)
+    editor = Paired(load_prior("embedded:prior", steps=4))
     checks = Checks(Segmenter.load("embedded:clipseg"))
-    hierarchy = Hierarchy.load(HIERARCHY)
-    found = method.rank(studied, Paired(prior), hierarchy, files, checks=checks)
-    files.write_json("result.json", found.to_json() | {"class": class_name, "seed": seed})
+    edited = method.population(studied, editor, Hierarchy.load(HIERARCHY), files, checks, None, "cpu")
+    found = replace(method, beam=0).rank_population(edited, studied).to_json()
+    found |= {"class": class_name, "seed": seed}
+    found["halving"] = {one.name: halved(method, edited, who) for who, one in enumerate(studied)}
+    shares = dict.fromkeys(edited.composition.concepts, edited.count)
+    found["combinations"] = {
+        one.name: [[list(path) for path in joint.paths] for joint in method.search(edited, who).run(shares)]
+        for who, one in enumerate(studied)
+        if one.name.startswith("pair")
+    }
+    files.write_json("result.json", found)
     return result
+
+
+def halved(method: DiffEx, edited: Edited, who: int) -> dict[str, Any]:
+    """What the policy `halving` finds for one classifier: its share of the images, and its first concepts."""
+    halving = replace(method, policy="halving")
+    shares = halving.share_out(edited, [who])
+    effects = {path: float(halving.pairs(edited, who, path, count).score.mean()) for path, count in shares.items()}
+    first = sorted(effects, key=lambda path: -abs(effects[path]))[:TOP]
+    return {
+        "share": sum(shares.values()) / (edited.count * len(shares)), "first": [list(path) for path in first],
+    }  # fmt: skip
+
+
+def require(classes: Sequence[str]) -> None:
+    """End with the commands that make what is missing."""
+    names = [name for one in classes for name in classifiers_of(one)]
+    missing = [name for name in names if name not in CLASSIFIERS and not (BENCH / name / "truth_table.json").is_file()]
+    if missing:
+        scripts = [
+            f"python experiments/shortcut_bench/{script} {' '.join(missing)}" for script in ("train.py", "truth.py")
+        ]
+        raise SystemExit("Make these classifiers and their truth tables first:\n" + "\n".join(scripts))
 
 
 def rows_of(result: dict[str, Any]) -> list[Row]:
@@ -152,19 +212,75 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     """The measures over all runs, and one line for each run's cost."""
     rows = [row for result in results for row in rows_of(result)]
     lines = ["| measure | aim | measured | n |", "|---|---|---|---|"]
-    for measure, aim, value, n in measures(rows):
+    for measure, aim, value, n in [*measures(rows), *bench_measures(rows, results), *halving_measures(rows, results)]:
         lines.append(f"| {measure} | {aim} | {value} | {n} |")
-    budgets = [result["budget"] for result in results]
-    images = sum(budget["images"] for budget in budgets)
-    uniform = sum(budget["uniform_images"] for budget in budgets)
-    calls = sum(budget["evaluations"] + budget["preparing"] for budget in budgets)
+    lines += ["", "By kind of concept, shortcut classifiers:", ""]
+    lines += ["| kind | Spearman beyond ±0.02 (n) | covered | mean error | n |", "|---|---|---|---|---|"]
+    shortcut = [row for row in rows if row.classifier.startswith("shortcut")]
+    for attribute in dict.fromkeys(row.attribute for row in shortcut):
+        mine = [row for row in shortcut if row.attribute == attribute]
+        real = [row for row in mine if abs(row.true) > ABSENT]
+        error = statistics.mean(abs(row.estimate - row.true) for row in mine)
+        covered = statistics.mean(row.low <= row.true <= row.high for row in mine)
+        shown = f"{correlation(real):.2f} ({len(real)})" if len(real) > 2 else f"- ({len(real)})"
+        lines.append(f"| {attribute} | {shown} | {covered:.2f} | {error:.3f} | {len(mine)} |")
+    images = sum(result["budget"]["images"] for result in results)
+    seeds = ", ".join(map(str, sorted({result["seed"] for result in results})))
+    names = ", ".join(dict.fromkeys(result["class"] for result in results))
     lines += [
         "",
-        f"{len(results)} runs, policy {', '.join(sorted({budget['policy'] for budget in budgets}))}: {images} edited "
-        f"images for the trees, {images / uniform:.2f} of what every concept in every image would take; {calls} "
-        "samples of the denoising network, combinations included.",
+        f"{len(results)} runs: {names}; seeds {seeds}; {images} edited images for the trees. Machine: "
+        f"{platform.machine()}, one thread, torch {torch.__version__.partition('+')[0]}. Correlations and shares are "
+        "over all runs together; the seeds of a classifier and class share its truth table and are not independent.",
     ]
     return "\n".join(lines)
+
+
+def correlation(rows: Sequence[Row]) -> float:
+    """Spearman's, of estimated with true effects."""
+    return float(spearmanr([row.estimate for row in rows], [row.true for row in rows]).statistic)
+
+
+def bench_measures(rows: Sequence[Row], results: Sequence[dict[str, Any]]) -> Iterable[tuple[str, str, str, int]]:
+    """The classifiers that answer to one sub-type, and those that answer to a pair."""
+    right = []
+    for group in by_ranking([row for row in rows if row.classifier.startswith("subtype")]):
+        planted = SUBTYPES[group[0].class_name]
+        siblings = [row for row in group if row.attribute == "subtype" and row.value.startswith(planted.split("/")[0])]
+        right.append(max(siblings, key=lambda row: row.estimate).value == planted)
+    if right:
+        yield "the planted sub-type above its siblings", ">= 0.9", f"{statistics.mean(right):.3f}", len(right)
+    found = []
+    for result in results:
+        for combinations in result["combinations"].values():
+            best = combinations[0] if combinations else []
+            found.append({truth_name(path[:2]) for path in best} == PAIRS[result["class"]])
+    if found:
+        yield "pairs: the best combination is the planted one", ">= 0.8", f"{statistics.mean(found):.3f}", len(found)
+
+
+def halving_measures(rows: Sequence[Row], results: Sequence[dict[str, Any]]) -> Iterable[tuple[str, str, str, int]]:
+    """How many images halving takes, and whether it finds what all images find."""
+    same, shares = [], []
+    for group in by_ranking(rows):
+        there = {(row.attribute, row.value) for row in group if abs(row.true) >= THERE}
+        if not there:
+            continue
+        (result,) = (r for r in results if (r["class"], r["seed"]) == (group[0].class_name, group[0].seed))
+        mine = result["halving"][group[0].classifier]
+        first = sorted(group, key=lambda row: -abs(row.estimate))[:TOP]
+        uniform = {(row.attribute, row.value) for row in first} & there
+        same.append({truth_name(path) for path in mine["first"]} & there == uniform)
+        shares.append(mine["share"])
+    if same:
+        median = f"{statistics.median(shares):.2f} (largest {max(shares):.2f})"
+        yield "images that halving takes, share of uniform's, median", "<= 0.5", median, len(shares)
+        yield (
+            "halving has the same true effects >= 0.2 in its top five",
+            "report",
+            f"{statistics.mean(same):.3f}",
+            len(same),
+        )
 
 
 def measures(rows: Sequence[Row]) -> Iterable[tuple[str, str, str, int]]:
@@ -173,8 +289,10 @@ def measures(rows: Sequence[Row]) -> Iterable[tuple[str, str, str, int]]:
     fair = [row for row in rows if row.classifier.startswith("fair") and row.attribute in CONTEXT]
     real = [row for row in shortcut if abs(row.true) > ABSENT]
     if len(real) > 2:
-        correlation = float(spearmanr([row.estimate for row in real], [row.true for row in real]).statistic)
-        yield "Spearman, true effects beyond ±0.02", ">= 0.90", f"{correlation:.3f}", len(real)
+        yield "Spearman, true effects beyond ±0.02", ">= 0.90", f"{correlation(real):.3f}", len(real)
+        for name in dict.fromkeys(row.classifier for row in real):
+            mine = [row for row in real if row.classifier == name]
+            yield f"the same, {name} alone", "report", f"{correlation(mine):.3f}", len(mine)
         agree = statistics.mean(row.estimate * row.true > 0 for row in real)
         yield "sign agreement, the same", ">= 0.97", f"{agree:.3f}", len(real)
     if shortcut:
@@ -184,8 +302,8 @@ def measures(rows: Sequence[Row]) -> Iterable[tuple[str, str, str, int]]:
         yield "true effect inside the 95 % interval", ">= 0.85", f"{covered:.3f}", len(shortcut)
         half = statistics.median((row.high - row.low) / 2 for row in shortcut)
         yield "median half-width", "<= 0.05", f"{half:.3f}", len(shortcut)
-        took = statistics.mean(row.took for row in shortcut if row.took is not None)
-        yield "edits that took", "report", f"{took:.3f}", len(shortcut)
+        took = [row.took for row in shortcut if row.took is not None]
+        yield "edits that took, where that is checked", "report", f"{statistics.mean(took):.3f}", len(took)
         first = [max(group, key=lambda row: abs(row.estimate)) for group in by_ranking(shortcut)]
         right = statistics.mean(row.planted and abs(row.true) >= THERE for row in first)
         yield "first place planted and learned", ">= 0.95", f"{right:.3f}", len(first)
@@ -207,17 +325,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--classes", nargs="+", default=CLASSES, choices=CLASSES)
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--images", type=int, default=DiffEx.images)
-    parser.add_argument("--policy", default=DiffEx.policy)
-    parser.add_argument("--beam", type=int, default=0, help="combinations are another experiment's: 0")
     parser.add_argument("--outputs", type=Path, default=Path("outputs/diffex_world"))
     parser.add_argument("--table", action="store_true", help="make the table of what is there, run nothing")
     parser.add_argument("--print", action="store_true", help="print the table, leave RESULTS.md as it is")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    method = DiffEx(policy=options.policy, images=options.images, beam=options.beam)
+    method = DiffEx(policy="uniform", images=options.images)
     if options.table:
-        files = sorted(options.outputs.glob(f"*-{method.policy}-{method.images}-*/result.json"))
+        files = [
+            file
+            for seed in options.seeds
+            for file in sorted(options.outputs.glob(f"*-{method.images}-{seed}/result.json"))
+        ]
     else:
+        require(options.classes)
         files = [run(name, seed, options.outputs, method) for seed in options.seeds for name in options.classes]
     text = table([json.loads(file.read_text(encoding="utf-8")) for file in files])
     if not options.print:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,7 +29,7 @@ from diffexplain.paths import EMBEDDED_ROOT
 from diffexplain.world.captions import SUBJECT_NOUNS
 from diffexplain.world.render import render_images
 from diffexplain.world.sampler import World
-from diffexplain.world.scenes import IMAGE_SIZE, SUBJECTS
+from diffexplain.world.scenes import IMAGE_SIZE, SUBJECTS, Scene
 from diffexplain.world.truth import logits_of
 from diffexplain.world.worlds import CLASSIFIER_WORLDS
 
@@ -114,10 +115,29 @@ def train(name: str, recipe: Recipe) -> tuple[nn.Module, dict[str, Any]]:
     """A trained backbone and what its card says about it."""
     started = time.monotonic()
     torch.manual_seed(recipe.seed)
-    generator = np.random.default_rng(recipe.seed + 3)
     images, labels = training_set(CLASSIFIER_WORLDS[name], recipe.data)
     print(f"{name}: {len(images)} scenes after {time.monotonic() - started:.0f} s", flush=True)
     backbone = build_backbone(recipe.architecture, len(SUBJECTS), ARGUMENTS[recipe.architecture])
+    model, steps = fit(name, backbone, images, labels, recipe)
+    card = {
+        "recipe": asdict(recipe),
+        "steps": steps,
+        "seconds": round(time.monotonic() - started),
+        "parameters": sum(parameter.numel() for parameter in backbone.parameters()),
+        "accuracy": accuracy(model, CLASSIFIER_WORLDS[name]),
+        "accuracy_fair_world": accuracy(model, World()),
+        "held_out_scenes": HELD_OUT_SCENES,
+    }
+    return backbone, card
+
+
+def fit(name: str, backbone: nn.Module, images: np.ndarray, labels: Tensor, recipe: Recipe) -> tuple[nn.Module, int]:
+    """Train a backbone on uint8 images `(N, 64, 64, 3)` and class indices `(N,)`.
+
+    Returns:
+        The trained backbone behind its normalisation, in eval mode, and the number of steps.
+    """
+    generator = np.random.default_rng(recipe.seed + 3)
     model = Normalised(backbone).to(memory_format=torch.channels_last)
     optimiser: torch.optim.Optimizer
     if recipe.muon:
@@ -142,27 +162,24 @@ def train(name: str, recipe: Recipe) -> tuple[nn.Module, dict[str, Any]]:
         if step % 100 == 99:
             print(f"{name}: step {step + 1}/{steps} loss {loss.item():.3f}", flush=True)
     model.eval()
-    card = {
-        "recipe": asdict(recipe),
-        "steps": steps,
-        "seconds": round(time.monotonic() - started),
-        "parameters": sum(parameter.numel() for parameter in backbone.parameters()),
-        "accuracy": accuracy(model, CLASSIFIER_WORLDS[name]),
-        "accuracy_fair_world": accuracy(model, World()),
-        "held_out_scenes": HELD_OUT_SCENES,
-    }
-    return backbone, card
+    return model, steps
 
 
-def accuracy(model: nn.Module, world: World, count: int = HELD_OUT_SCENES) -> float:
+def accuracy(model: nn.Module, world: World) -> float:
     """Share of held-out scenes of the world, none with a hidden subject, that get their class."""
-    scenes = world.sample(count, HELD_OUT_SEED_START)
-    images = render_images(scenes, range(HELD_OUT_SEED_START, HELD_OUT_SEED_START + count))
+    return accuracy_on(model, world.sample(HELD_OUT_SCENES, HELD_OUT_SEED_START))
+
+
+def accuracy_on(model: nn.Module, scenes: Sequence[Scene]) -> float:
+    """Share of these scenes that get their subject as class."""
+    images = render_images(scenes, range(HELD_OUT_SEED_START, HELD_OUT_SEED_START + len(scenes)))
     predicted = logits_of(model, images).argmax(1)
     return float(np.mean(predicted == [SUBJECTS.index(scene.subject) for scene in scenes]))
 
 
-def save(name: str, backbone: nn.Module, recipe: Recipe, card: dict[str, Any], root: Path) -> None:
+def save(
+    name: str, backbone: nn.Module, architecture: str, arguments: dict[str, Any], card: dict[str, Any], root: Path
+) -> None:
     """The folder that `load_classifier` reads, and `training.json` for the model card."""
     folder = root / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -171,8 +188,8 @@ def save(name: str, backbone: nn.Module, recipe: Recipe, card: dict[str, Any], r
     (folder / "model.safetensors").chmod(0o644)  # safetensors makes it private
     config = {
         "name": name,
-        "architecture": recipe.architecture,
-        "arguments": ARGUMENTS[recipe.architecture],
+        "architecture": architecture,
+        "arguments": arguments,
         "input_size": IMAGE_SIZE,
         "mean": [0.5] * 3,
         "std": [0.5] * 3,
@@ -202,7 +219,8 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.names:
         backbone, card = train(name, RECIPES[name])
-        save(name, backbone, RECIPES[name], card, arguments.root)
+        architecture = RECIPES[name].architecture
+        save(name, backbone, architecture, ARGUMENTS[architecture], card, arguments.root)
         print(f"{name}: {json.dumps(card)}", flush=True)
 
 

@@ -32,14 +32,14 @@ from diffexplain.evaluation.effect_results import (
     Ranking,
 )
 from diffexplain.evaluation.parts import ClassifierLike
-from diffexplain.evaluation.results import Estimate
 from diffexplain.evaluation.statistics import bootstrap_mean, wilson
 from diffexplain.evaluation.vocabulary import class_phrase
-from diffexplain.explainers.combinations import Search
+from diffexplain.explainers.combinations import Mean, Search
 from diffexplain.explainers.edited import ChecksLike, Edited, Files
-from diffexplain.explainers.effects import Differences, Values, estimate_effects, within
+from diffexplain.explainers.effects import Differences, estimate_effects, within
 from diffexplain.explainers.policies import policy_named
 from diffexplain.explainers.records import logit_differences, scores, took
+from diffexplain.runs.draws import Draws
 from diffexplain.target import ResolvedTarget
 
 
@@ -146,8 +146,9 @@ class DiffEx:
 
     def rank_population(self, edited: Edited, studied: Sequence[Studied]) -> DiffExResult:
         """As `rank`, of a population that is kept, so that it can be looked at afterwards."""
-        shares = self._share_out(edited, studied)
-        pairs = [{path: self._pairs(edited, who, path, shares[path]) for path in shares} for who in range(len(studied))]
+        everyone = range(len(studied))
+        shares = self.share_out(edited, everyone)
+        pairs = [{path: self.pairs(edited, who, path, shares[path]) for path in shares} for who in everyone]
         tree = edited.made
         rankings = [self._ranking(edited, who, one, pairs[who], shares) for who, one in enumerate(studied)]
         budget = Budget(
@@ -163,27 +164,32 @@ class DiffEx:
             edited.composition.subject, tuple(rankings), self._differences(studied, pairs, edited.files), budget
         )
 
-    def _share_out(self, edited: Edited, studied: Sequence[Studied]) -> dict[Path, int]:
-        """Edit, round by round, as the policy says; how many images each concept came to have."""
+    def share_out(self, edited: Edited, whose: Sequence[int]) -> dict[Path, int]:
+        """Edit, round by round, as the policy says; how many images each concept came to have.
+
+        Args:
+            edited: the population.
+            whose: the classifiers, by their places, for which a concept may be worth more images.
+        """
         policy = policy_named(self.policy)
         left = list(edited.composition.concepts)
         shares = dict.fromkeys(left, 0)
         for upto in policy.rounds(edited.count):
             edited.start(upto)
             for path in tqdm(left, desc=f"concepts, {upto} images", disable=None):
-                self._pairs(edited, 0, path, upto)
+                self.pairs(edited, 0, path, upto)
                 shares[path] = upto
             kept = {
                 left[place]
-                for who in range(len(studied))
-                for place in policy.survivors([self._pairs(edited, who, path, upto).score for path in left])
+                for who in whose
+                for place in policy.survivors([self.pairs(edited, who, path, upto).score for path in left])
             }
             # What is compared with its rivals goes on with them.
             kept |= {rival for path in kept for rival in edited.composition.rivals(path)}
             left = [path for path in left if path in kept]
         return shares
 
-    def _pairs(self, edited: Edited, who: int, path: Path, count: int) -> Differences:
+    def pairs(self, edited: Edited, who: int, path: Path, count: int) -> Differences:
         """do(concept) minus do(not the concept), on the population's first ``count`` images.
 
         An object is left out. In the place of a value stand its rivals: the mean over all of them, which are edited
@@ -205,16 +211,30 @@ class DiffEx:
             None if None in passed else np.asarray(passed, dtype=np.bool_),
         )
 
+    def search(self, edited: Edited, who: int) -> Search:
+        """Algorithm 1 for one classifier."""
+        return Search(
+            edited,
+            who,
+            self._mean(edited.files.draws),
+            beam=self.beam,
+            threshold=self.threshold,
+            roots=self.roots,
+            largest=self.largest,
+            images=self.search_images,
+            significance=self.significance,
+        )
+
+    def _mean(self, draws: Draws) -> Mean:
+        return lambda values: bootstrap_mean(values, draws.generator("diffex bootstrap"), self.resamples)
+
     def _ranking(
         self, edited: Edited, who: int, one: Studied, pairs: dict[Path, Differences], shares: dict[Path, int]
     ) -> Ranking:
         draws, composition = edited.files.draws, edited.composition
         margin = self.margin if one.target.kind == "class" else 0.0
         indices = range(edited.count)
-
-        def mean(values: Values) -> Estimate:
-            return bootstrap_mean(values, draws.generator("diffex bootstrap"), self.resamples)
-
+        mean = self._mean(draws)
         null, originals = scores(edited.null(indices), who), edited.originals(indices)
         shift = None if originals is None else mean(null - scores(originals, who))
         over_all = estimate_effects(pairs, margin, self.significance, self.resamples, draws)
@@ -228,18 +248,7 @@ class DiffEx:
             concepts.append(
                 ConceptEffect(path, concept.text, concept.kind, over_all[path], over_took.get(path), share, noise)
             )
-        search = Search(
-            edited,
-            who,
-            mean,
-            beam=self.beam,
-            threshold=self.threshold,
-            roots=self.roots,
-            largest=self.largest,
-            images=self.search_images,
-            significance=self.significance,
-        )
-        found = search.run(shares) if self.beam else ()
+        found = self.search(edited, who).run(shares) if self.beam else ()
         return Ranking(one.name, one.target.text, tuple(concepts), mean(null), shift, found)
 
     def _differences(
