@@ -17,13 +17,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from diffexplain import configuration
 from diffexplain.concepts import Hierarchy
 from diffexplain.diffusion import load_prior
 from diffexplain.diffusion.editing import Change, Composition, LeditsPP
@@ -44,20 +44,19 @@ DEVELOPMENT_SEEDS, SEEDS = 910_000_000, 920_000_000
 """Of the scenes on which settings are chosen, and of those that are reported."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How LEDITS++ edits; see `LeditsPP`."""
-
-    steps: int
-    skip: float
-    guidance: float
-    threshold: float
-
-
 SETTINGS = {
-    "released": Settings(steps=50, skip=0.1, guidance=10.0, threshold=0.75),
-    "fewer steps": Settings(steps=10, skip=0.1, guidance=10.0, threshold=0.75),
+    "released": ["editor=leditspp"],
+    "world": ["editor=leditspp_world"],
+    "world, 50 steps": ["editor=leditspp_world", "editor.steps=50"],
 }
+"""What a person types for each."""
+KEYS = ("steps", "skip", "guidance", "threshold")
+
+
+def settings_of(name: str) -> dict[str, float]:
+    """The settings as they are shipped."""
+    editor = configuration.compose(["explainer=diffex", *SETTINGS[name]])["editor"]
+    return {key: editor[key] for key in KEYS}
 
 
 def state_of(scene: Scene, composition: Composition) -> State:
@@ -80,9 +79,9 @@ def reads(answers: Answers, place: int, path: ConceptPath) -> bool:
     return int(answers[attribute][place]) == ATTRIBUTES[attribute].index(value)
 
 
-def measure(settings: Settings, scenes_a_class: int, first_seed: int) -> dict[str, Any]:
+def measure(settings: dict[str, Any], scenes_a_class: int, first_seed: int) -> dict[str, Any]:
     """Tries and successes for each kind of edit, and the samples of the network that were called for."""
-    editor = LeditsPP(load_prior("embedded:prior", steps=4), **asdict(settings), micro_batch=16)
+    editor = LeditsPP(load_prior("embedded:prior", steps=4), **settings, micro_batch=16)
     oracle, hierarchy, draws = load_oracle(), Hierarchy.load(HIERARCHY), Draws(0, "ledits")
     tried: dict[str, list[int]] = {}
     inverting = editing = edits = 0
@@ -114,7 +113,7 @@ def measure(settings: Settings, scenes_a_class: int, first_seed: int) -> dict[st
                 name = ("without " if reverse else "") + truth_name(path)[0]
                 count(tried, name, [one and other for one, other in zip(right, kept, strict=True)])
     return {
-        "settings": asdict(settings), "tried": tried, "inverting": inverting, "editing": editing, "edits": edits,
+        "settings": settings, "tried": tried, "inverting": inverting, "editing": editing, "edits": edits,
     }  # fmt: skip
 
 
@@ -180,10 +179,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = {}
     for name in options.only:
         first = DEVELOPMENT_SEEDS if options.development else SEEDS
-        file = options.outputs / f"{name.replace(' ', '_')}-{options.scenes}-{first}.json"
-        if not file.is_file() or json.loads(file.read_text())["settings"] != asdict(SETTINGS[name]):
+        file = options.outputs / f"{name.replace(', ', '_').replace(' ', '_')}-{options.scenes}-{first}.json"
+        if not file.is_file() or json.loads(file.read_text())["settings"] != settings_of(name):
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(measure(SETTINGS[name], options.scenes, first), indent=2), encoding="utf-8")
+            file.write_text(json.dumps(measure(settings_of(name), options.scenes, first), indent=2), encoding="utf-8")
         results[name] = json.loads(file.read_text(encoding="utf-8"))
     text = table(results)
     if not options.development:

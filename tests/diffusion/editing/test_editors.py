@@ -19,6 +19,7 @@ from tests.tiny import WIDTH, tiny_images, tiny_pipeline, tiny_prior
 from diffexplain.concepts import Concept, Hierarchy
 from diffexplain.diffusion.editing import Composition, Editor, Instruct, LeditsPP, Paired, Prepared, State
 from diffexplain.diffusion.editing.instruct import instruction
+from diffexplain.diffusion.editing.leditspp import Term, terms
 from diffexplain.diffusion.editing.paired import longest_description
 from diffexplain.diffusion.prior import Prior
 from diffexplain.errors import UserError
@@ -195,17 +196,10 @@ def test_each_editor_says_what_it_needs() -> None:
 def test_ledits_makes_what_diffusers_makes_where_that_is_right(reverse: bool, count: int) -> None:
     prior = coarse_prior()
     editor = LeditsPP(prior, steps=STEPS, skip=0.4)
-    # With two concepts, another order of hierarchy and arguments changes nothing but the last bits.
-    paths = [LONG, FLAG][:count]
     # A text of full length: diffusers counts the padding among the words of a shorter one.
     texts = [LONG_TEXT, "a flower" + LONG_TEXT[6:]][:count]
-    hierarchy = Hierarchy(
-        "a flagpole", tuple(Concept(path[0], text, "object") for path, text in zip(paths, texts, strict=True))
-    )
-    composition = Composition(hierarchy, "a flagpole")
-    present: State = frozenset(paths)
-    begun = editor.prepare(composition, DRAWS, [0], tiny_images(1), [present if reverse else frozenset()])
-    ours = editor.edit(begun, [0], [frozenset() if reverse else present])
+    begun = editor.prepare(COMPOSITION, DRAWS, [0], tiny_images(1))
+    ours = editor.carry_out(begun.kept, [0], [[Term(text, text, -1.0 if reverse else 1.0) for text in texts]])
 
     parts = prior.pipeline
     theirs = LEditsPPPipelineStableDiffusion(
@@ -243,10 +237,36 @@ def test_ledits_takes_any_number_of_latent_channels() -> None:
 
 def test_ledits_adds_and_removes_in_opposite_directions() -> None:
     editor = LeditsPP(coarse_prior(), steps=2, skip=0.5, guidance=0.1)
-    absent, present = prepared(editor, (0,), [frozenset()]), prepared(editor, (0,), [frozenset({FLAG})])
-    more = editor.edit(absent, [0], [frozenset({FLAG})]) - absent.null
-    less = editor.edit(present, [0], [frozenset()]) - present.null
+    begun = prepared(editor, (0,))
+    more, less = (
+        editor.carry_out(begun.kept, [0], [[Term("a flag", "a flag", sign)]]) - begun.null for sign in (1.0, -1.0)
+    )
     assert float((more * less).sum()) < 0
+
+
+def test_ledits_says_the_subject_with_what_is_added_and_not_with_what_is_taken_out() -> None:
+    flag, striped, dog, red = ("flag",), ("flag", "striped flag"), ("dog",), ("red",)
+    kinds = (Concept("striped flag", "a striped flag", "attribute"), Concept("plain flag", "a plain flag", "attribute"))
+    concepts = (Concept("flag", "a flag", "object", kinds), Concept("dog", "a dog", "object"))
+    composition = Composition(Hierarchy("a flagpole", (*concepts, Concept("red", "red", "attribute"))), "a flagpole")
+
+    def said(before: State, after: State) -> list[tuple[str, str, float]]:
+        return [(term.text, term.words, term.sign) for term in terms(composition, before, after, {flag: striped})]
+
+    assert said(frozenset({dog}), frozenset({flag})) == [
+        ("a photo of a flagpole with a striped flag", "a striped flag", 1.0),
+        ("a dog", "a dog", -1.0),
+    ]
+    assert said(frozenset(), frozenset({red})) == [("a photo of a red flagpole", "red", 1.0)]
+
+
+def test_ledits_looks_where_the_concepts_own_words_are_attended_to() -> None:
+    editor = ledits()
+    assert isinstance(editor, LeditsPP)
+    places = editor.places(Term("a red flag with a small flower", "a small flower", 1.0))
+    # The token that begins a text stands at 0.
+    assert (places.start, places.stop) == (5, 8)
+    assert editor.places(Term("a flag", "a tree", 1.0)) == slice(1, 3)
 
 
 def test_ledits_gives_the_attention_back() -> None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from diffexplain.diffusion.editing.composition import Change, Composition, State
+from diffexplain.diffusion.editing.composition import Change, Composition, Path, State
 from diffexplain.runs.draws import Draws
 
 PURPOSE = "edit"
@@ -97,6 +97,17 @@ def changed_states(
         composition.apply(state, changes, draws.generator(PURPOSE, EXCHANGE, index))
         for state, index in zip(states, indices, strict=True)
     ]
+
+
+def drawn_kinds(composition: Composition, draws: Draws, index: int) -> dict[Path, Path]:
+    """For every object with sub-types, the one that image ``index`` shows where nothing else is said.
+
+    Of what a description leaves open, priors of few steps draw a mixture ("a flag" that is half striped); so an
+    object's effect is the mean over those of its sub-types.
+    """
+    generator = draws.generator(PURPOSE, KIND, index)
+    several = [(path, kinds) for path in composition.concepts if (kinds := composition.subtypes(path))]
+    return {path: kinds[int(generator.integers(len(kinds)))] for path, kinds in several}
 
 
 class Counter:

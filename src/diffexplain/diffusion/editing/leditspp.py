@@ -8,11 +8,14 @@ images at a time, each with concepts of its own.
 A prior that predicts velocity is edited as exactly as one that predicts noise: at given latents the one is an affine
 function of the other, so that guidance is the same, and the masks look at sizes relative to each other. The second
 order SDE solver converts either; diffusers' inversion for DDIM takes every prediction for noise, so it is not used.
+
+What is put in is said together with the subject ("a flagpole with a flag"): by "a flag" alone the guidance leads away
+from the flagpole. What is taken out is said alone, or the subject would go with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +30,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from diffexplain.diffusion.editing.composition import Composition, Path, State
-from diffexplain.diffusion.editing.editor import INVERT, PURPOSE, Counter, Prepared
+from diffexplain.diffusion.editing.editor import INVERT, PURPOSE, Counter, Prepared, drawn_kinds
 from diffexplain.diffusion.prior import Prior
 from diffexplain.errors import UserError
 from diffexplain.runs.draws import Draws
@@ -47,6 +50,7 @@ class Inverted:
         noises: that each step adds, (T, n, C, h, w).
         timesteps: of the steps that are made, (T,).
         length: steps of the whole schedule, those left out at its noisy end included.
+        kinds: of each image, the sub-type that stands for an object.
     """
 
     composition: Composition
@@ -54,13 +58,21 @@ class Inverted:
     noises: Tensor
     timesteps: Tensor
     length: int
+    kinds: tuple[dict[Path, Path], ...]
 
 
 @dataclass(frozen=True)
 class Term:
-    """One concept of one edit: its text, and 1 to add or -1 to remove it."""
+    """One concept of one edit.
+
+    Attributes:
+        text: that the network is given.
+        words: those of the text whose attention tells where the concept is.
+        sign: 1 to add it, -1 to remove it.
+    """
 
     text: str
+    words: str
     sign: float
 
 
@@ -169,28 +181,30 @@ class LeditsPP:
             torch.cat([noises for _, noises in parts], dim=1),
             self.ledits.inversion_steps,
             len(self.ledits.scheduler.timesteps),
+            tuple(drawn_kinds(composition, draws, index) for index in indices),
         )
         known = tuple(states) if states is not None else (frozenset(),) * len(images)
-        null = self._edit(kept, list(range(len(images))), [[] for _ in images])
+        null = self.carry_out(kept, list(range(len(images))), [[] for _ in images])
         return Prepared(tuple(indices), null, known, kept)
 
     def edit(self, prepared: Prepared, places: Sequence[int], states: Sequence[State]) -> Tensor:
         """The images with what their states lack put in, and what they have more taken out, in one pass."""
-        terms = [
-            _terms(prepared.kept.composition, prepared.states[place], state)
+        wanted = [
+            terms(prepared.kept.composition, prepared.states[place], state, prepared.kept.kinds[place])
             for place, state in zip(places, states, strict=True)
         ]
-        edited: list[Tensor | None] = [None] * len(terms)
+        edited: list[Tensor | None] = [None] * len(wanted)
         # Of one pass all images have equally many concepts.
-        for count in sorted({len(mine) for mine in terms}):
-            rows = [row for row, mine in enumerate(terms) if len(mine) == count]
-            made = self._edit(prepared.kept, [places[row] for row in rows], [terms[row] for row in rows])
+        for count in sorted({len(mine) for mine in wanted}):
+            rows = [row for row, mine in enumerate(wanted) if len(mine) == count]
+            made = self.carry_out(prepared.kept, [places[row] for row in rows], [wanted[row] for row in rows])
             for row, image in zip(rows, made, strict=True):
                 edited[row] = image
         return torch.stack([image for image in edited if image is not None])
 
     @torch.no_grad()
-    def _edit(self, kept: Inverted, places: Sequence[int], terms: Sequence[Sequence[Term]]) -> Tensor:
+    def carry_out(self, kept: Inverted, places: Sequence[int], terms: Sequence[Sequence[Term]]) -> Tensor:
+        """The inverted images at ``places``, each with its terms, of which all have equally many."""
         images = []
         with self._borrowed(), self._counter.listening():
             for start in range(0, len(places), self.micro_batch):
@@ -208,7 +222,8 @@ class LeditsPP:
         count = len(terms[0])
         latents = kept.latents[places].to(device)
         noises = kept.noises[:, places].to(device)
-        texts = [[mine[concept].text for mine in terms] for concept in range(count)]
+        concepts = [[mine[concept] for mine in terms] for concept in range(count)]
+        texts = [[term.text for term in group] for group in concepts]
         condition = torch.cat([self.prior.encode(group) for group in [[""] * len(places), *texts]])
         attention = _Attention(1 + count, len(places), latents.shape[-2] // COARSE, latents.shape[-1] // COARSE)
         if count:
@@ -226,21 +241,28 @@ class LeditsPP:
                 signs = torch.tensor([mine[concept].sign for mine in terms]).to(without).view(-1, 1, 1, 1)
                 guidance = self.guidance * signs * (towards - without)
                 assert maps is not None
-                mask = self._attended(maps[concept], texts[concept], guidance)
+                mask = self._attended(maps[concept], concepts[concept], guidance)
                 if timestep <= EARLY:
                     mask = mask * self._strongest(guidance)
                 guided = guided + guidance * mask
             latents = scheduler.step(guided, timestep, latents, variance_noise=noises[step], return_dict=False)[0]
         return latents
 
-    def _attended(self, maps: Tensor, texts: Sequence[str], like: Tensor) -> Tensor:
+    def _attended(self, maps: Tensor, terms: Sequence[Term], like: Tensor) -> Tensor:
         """M1: the cells (B, 1, h, w) that attend most to the words of the concept; maps (B, h/4, w/4, tokens)."""
-        limit = self.prior.token_limit
-        lengths = [min(len(self.prior.pipeline.tokenizer(text).input_ids), limit) - 2 for text in texts]
-        summed = torch.stack([one[:, :, 1 : 1 + length].sum(-1) for one, length in zip(maps, lengths, strict=True)])
+        places = [self.places(term) for term in terms]
+        summed = torch.stack([one[:, :, mine].sum(-1) for one, mine in zip(maps, places, strict=True)])
         smooth = LeditsGaussianSmoothing(summed.device)(functional.pad(summed[:, None], (1, 1, 1, 1), mode="reflect"))
         chosen = smooth.float() >= _quantile(smooth, self.threshold)
         return functional.interpolate(chosen.to(like), like.shape[-2:])
+
+    def places(self, term: Term) -> slice:
+        """Where the words stand among the text's tokens."""
+        tokenizer, limit = self.prior.pipeline.tokenizer, self.prior.token_limit
+        text, words = (tokenizer(one).input_ids[1:-1] for one in (term.text, term.words))
+        found = [k for k in range(len(text)) if text[k : k + len(words)] == words]
+        first, length = (found[0], len(words)) if found else (0, len(text))
+        return slice(1 + first, 1 + min(first + length, limit - 2))
 
     def _strongest(self, guidance: Tensor) -> Tensor:
         """M2: the cells (B, 1, h, w) in which the guidance is strongest."""
@@ -291,15 +313,16 @@ class _Attention:
         return mean
 
 
-def _terms(composition: Composition, before: State, after: State) -> list[Term]:
+def terms(composition: Composition, before: State, after: State, kinds: Mapping[Path, Path]) -> list[Term]:
     """What is added to an image, and what is removed from it, in the hierarchy's order."""
 
     def says(state: State, path: Path) -> bool:
         return composition.shows(state, path)
 
-    added = [Term(composition.phrase(path), 1.0) for path in composition.ordered(after) if not says(before, path)]
-    removed = [Term(composition.phrase(path), -1.0) for path in composition.ordered(before) if not says(after, path)]
-    return added + removed
+    new = [kinds.get(path, path) for path in composition.ordered(after) if not says(before, path)]
+    gone = [composition.phrase(path) for path in composition.ordered(before) if not says(after, path)]
+    added = [Term(composition.sentence(frozenset({path})), composition.concepts[path].text, 1.0) for path in new]
+    return added + [Term(phrase, phrase, -1.0) for phrase in gone]
 
 
 def _quantile(values: Tensor, share: float) -> Tensor:

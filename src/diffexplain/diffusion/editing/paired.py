@@ -3,10 +3,7 @@
 For domains where a phrase is all there is. Each image of the population has a description of its own, in which the
 attributes, the setting and perhaps a companion are drawn from the hierarchy, so that an effect is an average over
 them; putting a concept in, or taking it out, changes its own words and leaves the noise as it is.
-
-An object that has sub-types is described as one of them, drawn for each image: of what a description leaves open,
-priors of few steps draw a mixture ("a flag" that is half striped), and so an object's effect is the mean over those of
-its sub-types.
+An object that has sub-types is described as one of them, drawn for each image.
 """
 
 from __future__ import annotations
@@ -17,7 +14,7 @@ import torch
 from torch import Tensor
 
 from diffexplain.diffusion.editing.composition import Composition, Path, State
-from diffexplain.diffusion.editing.editor import BASE, KIND, NOISE, PURPOSE, Counter, Prepared
+from diffexplain.diffusion.editing.editor import BASE, NOISE, PURPOSE, Counter, Prepared, drawn_kinds
 from diffexplain.diffusion.prior import Prior
 from diffexplain.errors import UserError
 from diffexplain.runs.draws import Draws
@@ -71,7 +68,7 @@ class Paired:
         described = states or [self._draw(composition, draws, index) for index in indices]
         shape = self.prior.latent_shape
         noise = torch.stack([draws.normal(PURPOSE, NOISE, shape, index) for index in indices])
-        kept = (composition, noise, [self._kinds(composition, draws, index) for index in indices])
+        kept = (composition, noise, [drawn_kinds(composition, draws, index) for index in indices])
         empty = Prepared(tuple(indices), torch.empty(0), tuple(described), kept)
         null = self.edit(empty, range(len(indices)), described)
         return Prepared(tuple(indices), null, tuple(described), kept)
@@ -103,12 +100,6 @@ class Paired:
 
     def _length(self, prompt: str) -> int:
         return len(self.prior.pipeline.tokenizer(prompt).input_ids)
-
-    def _kinds(self, composition: Composition, draws: Draws, index: int) -> dict[Path, Path]:
-        """For every object with sub-types, the one that image ``index`` shows where nothing else is said."""
-        generator = draws.generator(PURPOSE, KIND, index)
-        several = [(path, kinds) for path in composition.concepts if (kinds := composition.subtypes(path))]
-        return {path: kinds[int(generator.integers(len(kinds)))] for path, kinds in several}
 
     def _draw(self, composition: Composition, draws: Draws, index: int) -> State:
         """What image ``index`` shows before any edit: a value of each thing that has several, perhaps one object."""
