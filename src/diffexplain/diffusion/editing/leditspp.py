@@ -314,13 +314,20 @@ class _Attention:
 
 
 def terms(composition: Composition, before: State, after: State, kinds: Mapping[Path, Path]) -> list[Term]:
-    """What is added to an image, and what is removed from it, in the hierarchy's order."""
+    """What is added to an image, and what is removed from it, in the hierarchy's order.
+
+    A value that makes room for another needs no removing of its own.
+    """
 
     def says(state: State, path: Path) -> bool:
         return composition.shows(state, path)
 
     new = [kinds.get(path, path) for path in composition.ordered(after) if not says(before, path)]
-    gone = [composition.phrase(path) for path in composition.ordered(before) if not says(after, path)]
+    gone = [
+        composition.phrase(path)
+        for path in composition.ordered(before)
+        if not says(after, path) and not any(says(after, rival) for rival in composition.rivals(path))
+    ]
     added = [Term(composition.sentence(frozenset({path})), composition.concepts[path].text, 1.0) for path in new]
     return added + [Term(phrase, phrase, -1.0) for phrase in gone]
 
