@@ -31,15 +31,20 @@ def test_halving_doubles_and_ends_at_the_population() -> None:
     assert Halving(first=6).rounds(4) == [4]
 
 
-def test_of_the_worse_half_those_go_that_surely_are_small() -> None:
+def test_those_go_that_surely_are_not_among_the_best() -> None:
     values = [noisy(mean, 0.01, index=k) for k, mean in enumerate([0.5, -0.4, 0.3, 0.0, 0.01, -0.02, 0.0, 0.03])]
-    assert Halving(keep=2).survivors(values) == [0, 1, 2, 7]  # the better half, by absolute mean
+    assert Halving(keep=2).survivors(values) == [0, 1]  # by absolute mean
 
 
 def test_what_is_not_known_yet_goes_on() -> None:
     values = [noisy(mean, 0.01, index=k) for k, mean in enumerate([0.5, 0.4, 0.3, 0.2, 0.0, 0.0, 0.0])]
     values.append(noisy(0.0, 2.0, index=9))
-    assert Halving(keep=2).survivors(values) == [0, 1, 2, 3, 7]
+    assert Halving(keep=2).survivors(values) == [0, 1, 7]
+
+
+def test_a_concept_that_surely_has_no_effect_goes_however_small_the_best_are() -> None:
+    values = [noisy(mean, 0.05, index=k) for k, mean in enumerate([0.06, 0.05, 0.05, 0.04])]
+    assert Halving(keep=2).survivors(values) == [0, 1]
 
 
 def test_no_fewer_than_wanted_are_kept() -> None:

@@ -43,10 +43,11 @@ class Uniform:
 
 @dataclass(frozen=True)
 class Halving:
-    """Batched successive halving (Karnin, Koren & Somekh 2013) that drops nothing by chance alone.
+    """Batched successive halving (Karnin, Koren & Somekh 2013) with confidence bounds in the place of a fixed half.
 
-    Images double from round to round. The half with the larger absolute mean goes on; of the other half, those
-    whose upper confidence bound exceeds both the lower one of the ``keep``-th best and what an effect is worth.
+    Images double from round to round. The ``keep`` concepts with the largest absolute mean go on; of the others, those
+    whose upper confidence bound exceeds both the lower one of the ``keep``-th best and what an effect is worth. So
+    nothing is dropped by chance alone, and nothing goes on to fill a half.
 
     Attributes:
         first: images in the first round.
@@ -79,7 +80,7 @@ class Halving:
         intervals = [mean_interval(values, self.confidence) for values in differences]
         size = [abs(interval.value) for interval in intervals]
         half = [interval.high - interval.value for interval in intervals]
-        better = set(top(size, max(self.keep, -(-len(size) // 2))))
+        better = set(top(size, self.keep))
         lower = np.asarray(size) - np.asarray(half)
         bound = float(lower[top(list(lower), self.keep)[-1]])
         return [k for k in range(len(size)) if k in better or size[k] + half[k] > max(bound, self.worth)]
