@@ -217,6 +217,16 @@ def test_a_run_is_known_by_what_its_files_of_concepts_hold(tmp_path: Path) -> No
     assert contents.CONTENTS not in compose(["explainer=diffex", "concepts.hierarchy=birds"])
 
 
+def test_a_run_is_known_by_what_its_classifiers_own_files_hold(tmp_path: Path) -> None:
+    phrases = tmp_path / "more.yaml"
+    phrases.write_text("objects: [a kite]\n")
+    asked = ["classifier=resnet50", f"classifier.more_phrases={phrases}"]
+    before = identity(compose(asked))
+    phrases.write_text("objects: [a ball]\n")
+    assert identity(compose(asked)) != before
+    assert contents.CONTENTS not in compose(["classifier=resnet50"])
+
+
 def test_given_photographs_are_edited_by_an_editor_that_does_so(folder: Path) -> None:
     asked = ["explainer=diffex", f"images={folder}"]
     assert compose([*asked, "editor.steps=3"])["editor"]["steps"] == 3

@@ -33,8 +33,8 @@ class Unfit(Exception):
 def digests(config: Mapping[str, Any]) -> dict[str, str]:
     """SHA-256 of what the files hold that ``config`` names, by key; empty where it names none.
 
-    Of a folder of photographs, the names and bytes of its files; of a hierarchy of the user's, the file; of a run whose
-    findings are used, its summary. Whoever reads a hierarchy or a run says what is wrong if it is not there.
+    Of a folder of photographs, the names and bytes of its files; of a hierarchy, class names and phrases of the user's,
+    the file; of a run whose findings are used, its summary. Whoever reads one says what is wrong if it is not there.
 
     Raises:
         UserError: there is no such folder of photographs, or nothing in it.
@@ -51,6 +51,12 @@ def digests(config: Mapping[str, Any]) -> dict[str, str]:
         path = path / "summary.json" if path.is_dir() else path
         if path.is_file():
             found[f"concepts.{key}"] = mark(path)
+    classifier = config.get("classifier") or {}
+    for key in ("labels", "more_phrases", "vocabulary"):
+        text = classifier.get(key)
+        # What the package holds and what comes with weights have a version of their own.
+        if isinstance(text, str) and not text.startswith(("embedded:", "weights:")) and resolve_path(text).is_file():
+            found[f"classifier.{key}"] = mark(resolve_path(text))
     return found
 
 
