@@ -238,7 +238,12 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 def correlation(rows: Sequence[Row]) -> float:
     """Spearman's, of estimated with true effects."""
-    return float(spearmanr([row.estimate for row in rows], [row.true for row in rows]).statistic)
+    return correlation_of([row.estimate for row in rows], [row.true for row in rows])
+
+
+def correlation_of(estimates: Sequence[float], true: Sequence[float]) -> float:
+    """Spearman's."""
+    return float(spearmanr(estimates, true).statistic)
 
 
 def bench_measures(rows: Sequence[Row], results: Sequence[dict[str, Any]]) -> Iterable[tuple[str, str, str, int]]:

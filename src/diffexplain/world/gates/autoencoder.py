@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from diffexplain.paths import resolve_folder
+from diffexplain.weights_file import load_whole
 from diffexplain.world.gates.held_out import renderings, scenes_and_seeds
 from diffexplain.world.gates.row import Row, at_least, at_most
 from diffexplain.world.oracle import load_oracle, read, score, visible_questions
@@ -16,13 +20,18 @@ DROP_GATE = 0.01
 PART = "autoencoder"
 
 
+@cache
+def _autoencoder(folder: str) -> Any:
+    from diffusers import AutoencoderKL
+
+    # low_cpu_mem_usage=True needs another package, and the library says so each time.
+    return load_whole(AutoencoderKL, resolve_folder(folder), low_cpu_mem_usage=False).float().eval()
+
+
 @torch.no_grad()
 def reconstruct(images: Tensor, folder: str = "embedded:prior/vae", batch: int = 50) -> Tensor:
     """Images `(B, 3, 64, 64)` in [0, 1] through the autoencoder and back."""
-    from diffusers import AutoencoderKL
-
-    path = resolve_folder(folder)
-    autoencoder = AutoencoderKL.from_pretrained(path, local_files_only=True, use_safetensors=True).float().eval()
+    autoencoder = _autoencoder(folder)
     parts = []
     for chunk in images.split(batch):
         latents = autoencoder.encode(chunk * 2 - 1).latent_dist.mode()
