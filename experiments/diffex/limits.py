@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import statistics
 from functools import partial
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ def main() -> None:
                 estimate = float(row["shows_target"]["probability"]["effect"])
                 found.setdefault(row["attribute"], []).append((estimate, true))
     lines = ["| kind | Spearman beyond ±0.02 (n) | mean difference | n |", "|---|---|---|---|"]
-    for kind, pairs in [*found.items(), ("all", sum(found.values(), []))]:
+    for kind, pairs in [*found.items(), ("all", [*chain(*found.values())])]:
         real = [pair for pair in pairs if abs(pair[1]) > ABSENT]
         shown = f"{correlation_of(*zip(*real, strict=True)):.2f} ({len(real)})" if len(real) > 2 else f"- ({len(real)})"
         apart = statistics.mean(abs(estimate - true) for estimate, true in pairs)
