@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from diffexplain import app, configuration
 from diffexplain.app import Parts
 from diffexplain.report import load_run
+from diffexplain.world.render import render_images
+from diffexplain.world.sampler import World
 
 ROOT = Path(__file__).parents[1]
 QUIET = ["logger=local", "trainer=cpu", "trainer.progress=none"]
@@ -31,10 +34,21 @@ def parts() -> Parts:
     return Parts()
 
 
+def photographs(folder: Path) -> Path:
+    """Two rendered scenes in a new folder."""
+    folder.mkdir()
+    for number, image in enumerate(render_images(World(subjects=("flagpole",)).sample(2, 1), [1, 2])):
+        Image.fromarray(image).save(folder / f"{number}.png")
+    return folder
+
+
 @pytest.mark.parametrize("name", configuration.available()["experiment"])
 def test_every_experiment_runs(name: str, parts: Parts, tmp_path: Path) -> None:
-    ranks = configuration.compose([f"experiment={name}"])["explainer"]["name"] == "diffex"
+    config = configuration.compose([f"experiment={name}"])
+    ranks = config["explainer"]["name"] == "diffex"
     little = [*QUIET, *FEW_EDITS] if ranks else [*LITTLE, *LEAST]
+    if ranks and config["editor"]["name"] != "paired":
+        little += [f"images={photographs(tmp_path / 'photographs')}", "editor.steps=2"]
     overrides = [f"experiment={name}", *little, f"paths.outputs={tmp_path}"]
     outcome = app.make(configuration.compose(overrides), parts)
     assert outcome.made
