@@ -223,7 +223,7 @@ def table(rows: Sequence[dict[str, Any]], costs: dict[str, dict[str, float]]) ->
     seeds = sorted({row["seed"] for row in rows})
     lines += [
         "",
-        f"Classifier world_shortcut_cnn, embedded prior, {len(classes)} classes, seeds {', '.join(map(str, seeds))}: of "
+        f"Classifier world_shortcut_cnn, prior world, {len(classes)} classes, seeds {', '.join(map(str, seeds))}: of "
         "100 pictures for each found prompt, the share assigned to the class. Memory: the largest sum of tensors alive "
         f"together, weights aside. Measured on {platform.machine()}, {torch.get_num_threads()} thread, "
         f"torch {torch.__version__.partition('+')[0]}.",
