@@ -94,7 +94,7 @@ def test_an_editor_that_follows_instructions_is_chosen_on_the_command_line(
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (["editor=paired"], "accepted: editor=leditspp, editor=instruct"),
+        (["editor=paired"], "accepted: editor=leditspp, editor=leditspp_world, editor=instruct"),
         (["editor=leditspp", "images=null"], "images=<folder>"),
         (["editor=instruct", "images=null", "editor.model=no/such"], "diffexplain fetch"),
     ],

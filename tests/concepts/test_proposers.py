@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from tests.report.samples import evaluation, run_in, summary_of
 
 from diffexplain import configuration
@@ -163,11 +162,7 @@ def test_every_choice_is_built_or_says_what_it_lacks(
 ) -> None:
     monkeypatch.setenv("DIFFEXPLAIN_CACHE", str(tmp_path))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    text = file.read_text().replace("${classifier.vocabulary}", "embedded:vocabulary.yaml")
-    text = text.replace("${oc.select:classifier.more_phrases,null}", "null").replace(
-        "${concepts.respondent.model}", "owner/name"
-    )
-    node = yaml.safe_load(text)
+    node = configuration.compose(["explainer=diffex", f"concepts={file.stem}"])["concepts"]
     assert node["name"] == file.stem
     lacking = {
         "from_run": "concepts.from_run must have a value",
