@@ -171,7 +171,7 @@ def table(size: str, device: str, dtype: torch.dtype, rounds: int, memory: Memor
         "",
         f"Seconds, memory and share: {size} size ({SIZES[size].pixels}x{SIZES[size].pixels} pixels, "
         f"{str(dtype).removeprefix('torch.')}), medians of {rounds} rounds in turns, on {machine}, "
-        f"{torch.get_num_threads()} threads, torch {torch.__version__}. Weights of all networks: "
+        f"{torch.get_num_threads()} threads, torch {torch.__version__.partition('+')[0]}. Weights of all networks: "
         f"{ours.weight_bytes / 2**20:.0f} MiB. The floor is the counted operations at the rate of large matrix "
         f"products measured in the same process, {rate / 1e12:.2f} TF/s.",
     ]
