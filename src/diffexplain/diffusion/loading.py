@@ -26,6 +26,8 @@ from diffexplain.weights_file import beside, check_folder, load_whole, read_shap
 
 DTYPES = ("float32", "bfloat16", "float16")
 UNET_FILE = "diffusion_pytorch_model.safetensors"
+QUIETLY = {"low_cpu_mem_usage": False}
+"""For diffusers' loading: True needs another package, and the library says so each time."""
 PARTS = ("pipeline", "unet", "lora", "tiny_decoder")
 """What a source under ``weights`` may be, by its key ``part``."""
 
@@ -69,12 +71,9 @@ def load_prior(
     parts = _Parts.find(folder, weights or (), tiny_decoder_folder)
     wanted_type = getattr(torch, dtype)
 
-    quietly = {"low_cpu_mem_usage": False}  # True needs another package, and the library says so each time
-
     def autoencoder(kind: Any, path: Path) -> Any:
-        return load_whole(kind, path, dtype=wanted_type, **quietly)
+        return load_whole(kind, path, dtype=wanted_type, **QUIETLY)
 
-    # The pipeline would go on with random values in place of tensors that a file lacks; so each part is loaded here.
     networks = {
         "unet": _denoiser(parts, wanted_type),
         "text_encoder": load_whole(CLIPTextModel, parts.pipeline / "text_encoder", dtype=wanted_type),
@@ -82,18 +81,7 @@ def load_prior(
     }
     tiny_folder = parts.tiny_decoder or (None if full_decoder is None else parts.pipeline / "vae")
     tiny = None if tiny_folder is None else autoencoder(AutoencoderTiny, tiny_folder)
-    try:
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            parts.pipeline,
-            **networks,
-            **quietly,
-            local_files_only=True,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
-    except (OSError, ValueError) as error:  # a part is missing, or is there as a pickle alone
-        raise UserError(f"{parts.pipeline} lacks a part: {' '.join(str(error).split())}") from error
+    pipeline = assemble(StableDiffusionPipeline, parts.pipeline, networks)
     if scheduler is not None or scheduler_options:
         wanted = type(pipeline.scheduler) if scheduler is None else SCHEDULERS[scheduler]
         options = dict(scheduler_options or {})
@@ -102,6 +90,33 @@ def load_prior(
         pipeline.scheduler = wanted.from_config(pipeline.scheduler.config, **options)
     name = folder or str(parts.pipeline)
     return Prior(pipeline, steps=steps, guidance=guidance, micro_batch=micro_batch, name=name, tiny_decoder=tiny)
+
+
+def assemble(kind: Any, folder: Path, networks: Mapping[str, Any]) -> Any:
+    """The pipeline of a folder around networks that are loaded whole.
+
+    By itself the library would go on with random values in place of tensors that a file lacks.
+
+    Args:
+        kind: a class of Stable Diffusion pipelines.
+        folder: in diffusers' format.
+        networks: denoiser, text encoder and autoencoder, by the pipeline's names.
+
+    Raises:
+        UserError: another part is missing.
+    """
+    try:
+        return kind.from_pretrained(
+            folder,
+            **networks,
+            **QUIETLY,
+            local_files_only=True,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder} lacks a part: {' '.join(str(error).split())}") from error
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from diffexplain.diffusion.editing import Change
 from diffexplain.evaluation.effect_results import Combination, Path
-from diffexplain.evaluation.results import Estimate
 from diffexplain.evaluation.statistics import p_mean_above, wilson
 from diffexplain.explainers.edited import Edited
-from diffexplain.explainers.effects import Values, top
+from diffexplain.explainers.effects import Mean, Values, top
 from diffexplain.explainers.records import Record, scores, shows
-
-Mean = Callable[[Values], Estimate]
 
 
 class Search:

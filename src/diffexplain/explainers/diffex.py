@@ -32,14 +32,13 @@ from diffexplain.evaluation.effect_results import (
     Ranking,
 )
 from diffexplain.evaluation.parts import ClassifierLike
-from diffexplain.evaluation.statistics import bootstrap_mean, wilson
+from diffexplain.evaluation.statistics import wilson
 from diffexplain.evaluation.vocabulary import class_phrase
-from diffexplain.explainers.combinations import Mean, Search
+from diffexplain.explainers.combinations import Search
 from diffexplain.explainers.edited import ChecksLike, Edited, Files
-from diffexplain.explainers.effects import Differences, estimate_effects, within
+from diffexplain.explainers.effects import Differences, bootstrapped, estimate_effects, within
 from diffexplain.explainers.policies import policy_named
 from diffexplain.explainers.records import logit_differences, scores, took
-from diffexplain.runs.draws import Draws
 from diffexplain.target import ResolvedTarget
 
 
@@ -216,7 +215,7 @@ class DiffEx:
         return Search(
             edited,
             who,
-            self._mean(edited.files.draws),
+            bootstrapped(edited.files.draws, self.resamples),
             beam=self.beam,
             threshold=self.threshold,
             roots=self.roots,
@@ -225,16 +224,13 @@ class DiffEx:
             significance=self.significance,
         )
 
-    def _mean(self, draws: Draws) -> Mean:
-        return lambda values: bootstrap_mean(values, draws.generator("diffex bootstrap"), self.resamples)
-
     def _ranking(
         self, edited: Edited, who: int, one: Studied, pairs: dict[Path, Differences], shares: dict[Path, int]
     ) -> Ranking:
         draws, composition = edited.files.draws, edited.composition
         margin = self.margin if one.target.kind == "class" else 0.0
         indices = range(edited.count)
-        mean = self._mean(draws)
+        mean = bootstrapped(draws, self.resamples)
         null, originals = scores(edited.null(indices), who), edited.originals(indices)
         shift = None if originals is None else mean(null - scores(originals, who))
         over_all = estimate_effects(pairs, margin, self.significance, self.resamples, draws)

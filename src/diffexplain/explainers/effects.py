@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ from diffexplain.evaluation.statistics import (
 from diffexplain.runs.draws import Draws
 
 Values = NDArray[np.float64]
+Mean = Callable[[Values], Estimate]
+"""The mean of some values with its interval."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class Differences:
         return Differences(self.score - other.score, logit, self.took)
 
 
+def bootstrapped(draws: Draws, resamples: int) -> Mean:
+    """The bootstrap's mean. The same resamples for all values: their intervals then differ by the data alone."""
+    return lambda values: bootstrap_mean(values, draws.generator("diffex bootstrap"), resamples)
+
+
 def estimate_effects(
     pairs: Mapping[Path, Differences], margin: float, rate: float, resamples: int, draws: Draws
 ) -> dict[Path, Effect]:
@@ -62,10 +69,7 @@ def estimate_effects(
     adjusted = benjamini_hochberg(p_values)
     confidence = false_coverage_confidence(adjusted, rate)
 
-    def mean(values: Values) -> Estimate:
-        # The same resamples for every concept: their intervals then differ by the data alone.
-        return bootstrap_mean(values, draws.generator("diffex bootstrap"), resamples)
-
+    mean = bootstrapped(draws, resamples)
     found = {}
     for (path, pair), p, adjusted_p in zip(pairs.items(), p_values, adjusted, strict=True):
         found[path] = Effect(

@@ -99,15 +99,15 @@ def changed_states(
     ]
 
 
-def drawn_kinds(composition: Composition, draws: Draws, index: int) -> dict[Path, Path]:
-    """For every object with sub-types, the one that image ``index`` shows where nothing else is said.
+def drawn_kinds(composition: Composition, draws: Draws, indices: Sequence[int]) -> tuple[dict[Path, Path], ...]:
+    """For every object with sub-types, the one that each image shows where nothing else is said.
 
     Of what a description leaves open, priors of few steps draw a mixture ("a flag" that is half striped); so an
     object's effect is the mean over those of its sub-types.
     """
-    generator = draws.generator(PURPOSE, KIND, index)
     several = [(path, kinds) for path in composition.concepts if (kinds := composition.subtypes(path))]
-    return {path: kinds[int(generator.integers(len(kinds)))] for path, kinds in several}
+    generators = [draws.generator(PURPOSE, KIND, index) for index in indices]
+    return tuple({path: kinds[int(one.integers(len(kinds)))] for path, kinds in several} for one in generators)
 
 
 class Counter:

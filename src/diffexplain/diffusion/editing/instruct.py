@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path as FilePath
-from typing import Any
 
 import torch
 from diffusers import (
@@ -19,6 +18,7 @@ from transformers import CLIPTextModel
 
 from diffexplain.diffusion.editing.composition import Composition, Path, State
 from diffexplain.diffusion.editing.editor import NOISE, PURPOSE, Counter, Prepared
+from diffexplain.diffusion.loading import QUIETLY, assemble
 from diffexplain.diffusion.prior import Prior
 from diffexplain.errors import UserError
 from diffexplain.labels import Source, source_path
@@ -145,20 +145,12 @@ def load_instruct(
     path = source_path(weights[0], command=f"diffexplain fetch explainer=diffex editor=instruct editor.model={model}")
     if _kind(path) != StableDiffusionInstructPix2PixPipeline.__name__:
         raise UserError("This is no pipeline that follows instructions, as InstructPix2Pix is.", given=path)
-    options: dict[str, Any] = {"dtype": prior.dtype, "low_cpu_mem_usage": False}  # True needs another package.
-    try:
-        pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(
-            path,
-            unet=load_whole(UNet2DConditionModel, path / "unet", **options),
-            text_encoder=load_whole(CLIPTextModel, path / "text_encoder", dtype=prior.dtype),
-            vae=load_whole(AutoencoderKL, path / "vae", **options),
-            local_files_only=True,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        ).to(prior.device)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} lacks a part: {' '.join(str(error).split())}") from error
+    networks = {
+        "unet": load_whole(UNet2DConditionModel, path / "unet", dtype=prior.dtype, **QUIETLY),
+        "text_encoder": load_whole(CLIPTextModel, path / "text_encoder", dtype=prior.dtype),
+        "vae": load_whole(AutoencoderKL, path / "vae", dtype=prior.dtype, **QUIETLY),
+    }
+    pipeline = assemble(StableDiffusionInstructPix2PixPipeline, path, networks).to(prior.device)
     return Instruct(pipeline, steps=steps, guidance=guidance, image_guidance=image_guidance, micro_batch=micro_batch)
 
 

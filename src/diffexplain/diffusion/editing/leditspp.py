@@ -181,7 +181,7 @@ class LeditsPP:
             torch.cat([noises for _, noises in parts], dim=1),
             self.ledits.inversion_steps,
             len(self.ledits.scheduler.timesteps),
-            tuple(drawn_kinds(composition, draws, index) for index in indices),
+            drawn_kinds(composition, draws, indices),
         )
         known = tuple(states) if states is not None else (frozenset(),) * len(images)
         null = self.carry_out(kept, list(range(len(images))), [[] for _ in images])
@@ -318,15 +318,12 @@ def terms(composition: Composition, before: State, after: State, kinds: Mapping[
 
     A value that makes room for another needs no removing of its own.
     """
-
-    def says(state: State, path: Path) -> bool:
-        return composition.shows(state, path)
-
-    new = [kinds.get(path, path) for path in composition.ordered(after) if not says(before, path)]
+    shows = composition.shows
+    new = [kinds.get(path, path) for path in composition.ordered(after) if not shows(before, path)]
     gone = [
         composition.phrase(path)
         for path in composition.ordered(before)
-        if not says(after, path) and not any(says(after, rival) for rival in composition.rivals(path))
+        if not shows(after, path) and not any(shows(after, rival) for rival in composition.rivals(path))
     ]
     added = [Term(composition.sentence(frozenset({path})), composition.concepts[path].text, 1.0) for path in new]
     return added + [Term(phrase, phrase, -1.0) for phrase in gone]

@@ -68,7 +68,7 @@ class Paired:
         described = states or [self._draw(composition, draws, index) for index in indices]
         shape = self.prior.latent_shape
         noise = torch.stack([draws.normal(PURPOSE, NOISE, shape, index) for index in indices])
-        kept = (composition, noise, [drawn_kinds(composition, draws, index) for index in indices])
+        kept = (composition, noise, drawn_kinds(composition, draws, indices))
         empty = Prepared(tuple(indices), torch.empty(0), tuple(described), kept)
         null = self.edit(empty, range(len(indices)), described)
         return Prepared(tuple(indices), null, tuple(described), kept)

@@ -24,8 +24,9 @@ PART = "autoencoder"
 def _autoencoder(folder: str) -> Any:
     from diffusers import AutoencoderKL
 
-    # low_cpu_mem_usage=True needs another package, and the library says so each time.
-    return load_whole(AutoencoderKL, resolve_folder(folder), low_cpu_mem_usage=False).float().eval()
+    from diffexplain.diffusion.loading import QUIETLY
+
+    return load_whole(AutoencoderKL, resolve_folder(folder), **QUIETLY).float().eval()
 
 
 @torch.no_grad()
