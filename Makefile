@@ -15,7 +15,7 @@ STAMP := $(VENV)/installed-$(shell cat $(LOCK) pyproject.toml | cksum | tr ' ' '
 # The torch wheels are large: a slow line needs longer than uv's half a minute.
 export UV_HTTP_TIMEOUT ?= 600
 
-.PHONY: help install demo test lint format world-check bench doctor lock clean
+.PHONY: help install demo test lint format world-check bench bench-full doctor lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,9 +52,12 @@ format: $(STAMP)  ## mend style and format where that is safe
 world-check: $(STAMP)  ## check the gates of the embedded world's trained parts (exit status 1 if one fails)
 	$(BIN)/python -m diffexplain.world.check
 
-bench: $(STAMP)  ## time the scene renderer, then explain the planted shortcuts with one seed
+bench: $(STAMP)  ## time the scene renderer, then a slice of ShortcutBench: known answers, several methods
 	$(BIN)/python -m diffexplain.world.benchmark
-	$(BIN)/python experiments/world/shortcuts.py --bench
+	$(BIN)/python experiments/shortcut_bench/bench.py --slice
+
+bench-full: $(STAMP)  ## all of ShortcutBench: hours on two cores; goes on where it stopped
+	$(BIN)/python experiments/shortcut_bench/bench.py
 
 doctor: $(STAMP)  ## check this machine and environment, and name what to do about a fault
 	$(BIN)/python -m diffexplain.doctor

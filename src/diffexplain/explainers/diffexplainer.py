@@ -199,7 +199,7 @@ class DiffExplainer:
 
     def _explanation(self, module: PromptOptimisation, best: SmoothedBest, run: Run) -> Explanation:
         module.load_state_dict(best.best_prompt)
-        prompt = module.prompt
+        prompt = module.prompt.eval()
         with torch.no_grad():
             embeddings = prompt.embeddings().cpu()
             condition = prompt().float().cpu()
@@ -266,6 +266,7 @@ class PromptOptimisation(LightningModule):
         loss, scores, images = self.gradient.estimate(  # of objective(G(t)) in t
             self.prompt, self.prior, self.latents(), self.shown(), self.draws, self.global_step
         )
+        self.prompt.observe(self.gathered(loss.detach().reshape(1)).mean())
         loss = loss + self.prompt.penalty(self.global_step / self.settings.steps)
         return {"loss": loss, "images": images, **self._over_all_devices(loss, scores)}
 

@@ -113,6 +113,16 @@ class Edited:
             self._unit(changes, missing)
         return [self._records[index, key_of(state)] for index, state in zip(indices, states, strict=True)]
 
+    def states(self, indices: Sequence[int]) -> list[State]:
+        """What those images show before any edit.
+
+        Raises:
+            ValueError: images beyond those that were started.
+        """
+        if any(index not in self._states for index in indices):
+            raise ValueError("these images are not started yet")
+        return [self._states[index] for index in indices]
+
     def null(self, indices: Sequence[int]) -> list[Record]:
         """The null edits."""
         return self.records((), indices)
@@ -128,10 +138,7 @@ class Edited:
         return self.editor.edit(self._prepared[0], list(indices), self._changed(changes, indices))
 
     def _changed(self, changes: Sequence[Change], indices: Sequence[int]) -> list[State]:
-        if any(index not in self._states for index in indices):
-            raise ValueError("these images are not started yet")
-        states = [self._states[index] for index in indices]
-        return changed_states(self.composition, states, indices, changes, self.files.draws)
+        return changed_states(self.composition, self.states(indices), indices, changes, self.files.draws)
 
     def _start_chunk(self, number: int) -> None:
         indices = self._indices(number)

@@ -2,8 +2,17 @@
 
 from diffexplain.prompts.constrained import ConstrainedPrompt
 from diffexplain.prompts.free import FreePrompt
+from diffexplain.prompts.hard_words import HardWordsPrompt
 from diffexplain.prompts.soft_prompt import SoftPrompt, Word
 from diffexplain.prompts.textual_inversion import textual_inversion
 from diffexplain.prompts.words import content_words
 
-__all__ = ["ConstrainedPrompt", "FreePrompt", "SoftPrompt", "Word", "content_words", "textual_inversion"]
+__all__ = [
+    "ConstrainedPrompt",
+    "FreePrompt",
+    "HardWordsPrompt",
+    "SoftPrompt",
+    "Word",
+    "content_words",
+    "textual_inversion",
+]

@@ -69,6 +69,9 @@ class SoftPrompt(nn.Module, ABC):
     def lean(self, log_weights: Tensor) -> None:
         """Begin nearer to the words that weigh more at each token: ``log_weights`` (n, V), in nats."""
 
+    def observe(self, loss: Tensor) -> None:  # noqa: B027 - most strategies learn by the gradient alone
+        """What the images of the present step came to, before `penalty` is asked for."""
+
     def penalty(self, progress: float) -> Tensor:
         """What the strategy adds to the loss when ``progress`` (0 to 1) of the run is done."""
         return self.word_embeddings.new_zeros(())

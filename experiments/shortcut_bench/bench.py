@@ -1,0 +1,135 @@
+"""Explains the classifiers of the benchmark by every method: `python experiments/shortcut_bench/bench.py`.
+
+Without options, the whole: classifiers are trained and their truth tables measured where they are missing, then each
+method explains all classifiers of a class, class by class. `--slice` takes a few classifiers and the default methods,
+for a look in some minutes. Every answer is a file under `--outputs`; the same command goes on where it stopped.
+`RESULTS.md`, `results.csv` and the plots are made from these files alone (`--table` makes them and runs nothing).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+sys.path.append(str(Path(__file__).parents[1] / "world"))  # the recipes of the embedded classifiers
+
+from explained import Explained, Studied
+from methods import METHODS
+from results import SLICE_RESULTS, write_results
+from specification import ROOT, Half, Specification, chosen, classifiers, halves
+
+from diffexplain.classifiers import load_classifier
+from diffexplain.runs.atomic import write_json
+from diffexplain.world.scenes import SUBJECTS
+
+HERE = Path(__file__).parent
+SEED = 21
+"""Of all methods; none that they were looked at with."""
+
+OUTPUTS = ROOT.parent
+SLICE = (
+    "companion_flagpole_cnn", "setting_yawl_vit", "colour_padlock_cnn", "subtype_bee_cnn",
+    "fair_bee_cnn", "random_weights_flagpole_vit",
+)  # fmt: skip
+SLICE_METHODS = ("diffex", "diffexplainer", "diffex_seeded", "grad_cam", "correlation", "chance")
+
+
+def answer_file(outputs: Path, seed: int, method: str, name: str) -> Path:
+    """Where one answer is kept."""
+    return outputs / "answers" / f"seed{seed}" / method / f"{name}.json"
+
+
+def answers(outputs: Path, seed: int, method: str, names: Sequence[str]) -> dict[str, Explained]:
+    """The answers there are, by classifier."""
+    files = {name: answer_file(outputs, seed, method, name) for name in names}
+    return {
+        name: Explained.from_json(json.loads(file.read_text(encoding="utf-8")))
+        for name, file in files.items()
+        if file.is_file()
+    }
+
+
+def make_classifiers(names: Sequence[str], root: Path) -> None:
+    """Train what is missing and measure its truth table, by the commands that do so."""
+    missing = [name for name in names if not (root / name / "truth_table.json").is_file()]
+    if missing:
+        for script in ("train.py", "truth.py"):
+            subprocess.run([sys.executable, HERE / script, "--root", root, *missing], check=True)
+
+
+def groups(specifications: Sequence[Specification]) -> Iterator[list[Specification]]:
+    """Classifiers of the same class, in the order of the classes."""
+    for class_name in SUBJECTS:
+        group = [one for one in specifications if one.class_name == class_name]
+        if group:
+            yield group
+
+
+def explain(group: Sequence[Specification], method: str, root: Path, outputs: Path, seed: int) -> None:
+    """Make the answers that are missing for classifiers of one class."""
+    names = [one.name for one in group]
+    known = answers(outputs, seed, method, names)
+    missing = [one for one in group if one.name not in known]
+    earlier = {other: answers(outputs, seed, other, names) for other in METHODS[method].needs}
+    missing = [one for one in missing if all(one.name in found for found in earlier.values())]
+    if not missing:
+        return
+    started = time.monotonic()
+    # The edits are shared by all classifiers of a class, so all of them are handed over.
+    wanted = group if METHODS[method].shares_edits else missing
+    studied = [Studied(one, root / one.name, load_classifier(str(root / one.name))) for one in wanted]
+    left = {one.name for one in missing}
+    for explained in METHODS[method].explain(studied, seed, outputs / "work", earlier):
+        if explained.classifier in left:
+            file = answer_file(outputs, seed, method, explained.classifier)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(file, explained.to_json())
+    print(f"{method}, {group[0].class_name}: {len(missing)} in {time.monotonic() - started:.0f} s", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--slice", action="store_true", help=f"{len(SLICE)} classifiers, {len(SLICE_METHODS)} methods")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="METHOD", help=", ".join(METHODS))
+    parser.add_argument("--half", choices=("development", "held_out"), help="these classifiers alone")
+    parser.add_argument("--classes", nargs="+", choices=SUBJECTS, metavar="CLASS", help="these classes alone")
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--root", type=Path, default=ROOT, help="folder of the classifiers")
+    parser.add_argument("--outputs", type=Path, default=OUTPUTS)
+    parser.add_argument("--table", action="store_true", help="make the tables of what is there, run nothing")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    warnings.filterwarnings("ignore", message=".*num_workers.*")
+
+    specifications = chosen(SLICE) if options.slice else classifiers()
+    methods = options.methods or (SLICE_METHODS if options.slice else tuple(METHODS))
+    if not options.table:
+        make_classifiers([one.name for one in specifications], options.root)
+        split: dict[str, Half] = halves(classifiers())
+        for group in groups(specifications):
+            if options.classes and group[0].class_name not in options.classes:
+                continue
+            for method in methods:
+                some = [one for one in group if options.half in (None, split[one.name])]
+                wanted = group if METHODS[method].shares_edits else some
+                explain(wanted, method, options.root, options.outputs, options.seed)
+    found = {
+        method: answers(options.outputs, options.seed, method, [one.name for one in specifications])
+        for method in METHODS
+    }
+    write_results(found, options.root, options.seed, SLICE_RESULTS if options.slice else None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""What a method says of a classifier, and what that cost: the interface that all methods of the benchmark share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from specification import Specification, Value
+from torch import Tensor, nn
+
+from diffexplain.concepts import Hierarchy
+from diffexplain.diffusion.editing.composition import Path as ConceptPath
+from diffexplain.diffusion.prior import Prior
+
+HIERARCHY = "embedded:hierarchies/world.yaml"
+
+
+def concepts() -> dict[ConceptPath, Value]:
+    """Every concept that may be a shortcut, by its path in the world's hierarchy; named as the truth tables name it."""
+    return {path: value_of(path) for path, _ in Hierarchy.load(HIERARCHY).concepts()}
+
+
+def value_of(path: Sequence[str]) -> Value:
+    """Attribute and value of a concept.
+
+    >>> value_of(("companion", "flag", "striped flag"))
+    Value(attribute='subtype', value='flag/striped')
+    """
+    if len(path) == 3:
+        return Value("subtype", f"{path[1]}/{path[2].split()[0]}")
+    return Value(path[0], path[1])
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a method says of one concept.
+
+    Attributes:
+        value: the concept.
+        score: orders the concepts; a larger one says more strongly that the class is helped by it.
+        reported: whether the method, at its own default threshold, says so.
+        effect: the change in the class's probability that it states, with the 95 % interval `low` to `high`; None
+            where it states none.
+    """
+
+    value: Value
+    score: float
+    reported: bool
+    effect: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Account:
+    """What explaining one classifier costs by itself, also where images were shared among several.
+
+    Attributes:
+        denoiser: images times steps that the denoising network was called on.
+        denoiser_backward: those of them that a gradient was carried back through.
+        classifier: images that the classifier read.
+        classifier_backward: those of them that a gradient was carried back through.
+        seconds: measured, of this classifier's part of the work, with what was shared divided among those that share.
+    """
+
+    denoiser: int = 0
+    denoiser_backward: int = 0
+    classifier: int = 0
+    classifier_backward: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Account) -> Account:
+        mine, theirs = asdict(self), asdict(other)
+        return Account(**{name: mine[name] + theirs[name] for name in mine})
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One method's answer for one classifier.
+
+    Attributes:
+        method: by its name in the tables.
+        classifier: by its name in the benchmark.
+        findings: one for each concept, in the order of `concepts`.
+        account: of the cost.
+        object_absent: share of the activating pictures that do not show the class's own object; None where the method
+            says nothing of it.
+        extra: whatever else is worth keeping: words, combinations.
+    """
+
+    method: str
+    classifier: str
+    findings: tuple[Finding, ...]
+    account: Account
+    object_absent: float | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(content: Mapping[str, Any]) -> Explained:
+        """What `to_json` wrote."""
+        findings = tuple(Finding(**{**one, "value": Value(*one["value"])}) for one in content["findings"])
+        return Explained(**{**content, "findings": findings, "account": Account(**content["account"])})
+
+
+@dataclass(frozen=True)
+class Studied:
+    """A classifier of the benchmark, loaded."""
+
+    specification: Specification
+    folder: Path
+    model: Any
+
+
+class Method(Protocol):
+    """Explains classifiers that share their class, so that pictures can be shared, too."""
+
+    name: str
+    needs: tuple[str, ...]
+    """The methods whose answers this one reads."""
+    shares_edits: bool
+    """Whether all classifiers of a class are to be handed over at each call, since edits are kept for all together."""
+
+    def explain(
+        self, studied: Sequence[Studied], seed: int, folder: Path, earlier: Mapping[str, Mapping[str, Explained]]
+    ) -> Iterator[Explained]:
+        """One answer for each classifier, in any order.
+
+        Args:
+            studied: all have the same class.
+            seed: of every draw.
+            folder: for what the method keeps to go on where it stopped.
+            earlier: the answers of the methods that this one `needs`, by method and classifier.
+        """
+
+
+class Counter:
+    """Counts what networks are called on; what is read back from memory counts as made."""
+
+    def __init__(self, prior: Prior | None, classifier: nn.Module) -> None:
+        self.account = Account()
+        self._prior = prior
+        self._classifier = classifier
+
+    @contextmanager
+    def counting(self) -> Iterator[Counter]:
+        """Count what is called inside the block."""
+        hooks = [self._classifier.register_forward_pre_hook(self._classified)]
+        if self._prior is not None:
+            hooks.append(self._prior.pipeline.unet.register_forward_pre_hook(self._denoised))
+        try:
+            yield self
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def spent(self, seconds: float) -> Account:
+        """What was counted, with the seconds it took."""
+        return replace(self.account, seconds=seconds)
+
+    def remembered(self, evaluations: int) -> None:
+        """Count evaluations of the denoising network that were saved."""
+        self.account = replace(self.account, denoiser=self.account.denoiser + evaluations)
+
+    def _classified(self, _: nn.Module, inputs: tuple[Any, ...]) -> None:
+        count = len(inputs[0])
+        back = count if torch.is_grad_enabled() and inputs[0].requires_grad else 0
+        self.account += Account(classifier=count, classifier_backward=back)
+
+    def _denoised(self, _: nn.Module, inputs: tuple[Any, ...]) -> None:
+        # Diffusers hands the text's hidden states over by name; that a gradient is wanted says that one goes back.
+        count = len(inputs[0])
+        self.account += Account(denoiser=count, denoiser_backward=count if torch.is_grad_enabled() else 0)
+
+
+class SharedPictures:
+    """Remembers what a prior has generated, so that pictures that depend on no classifier are made once.
+
+    Args:
+        prior: whose `generate` is replaced for the time of the block.
+        most: pictures that are kept.
+    """
+
+    def __init__(self, prior: Prior, most: int = 6000) -> None:
+        self.prior = prior
+        self.most = most
+        self.counter: Counter | None = None
+        self._known: dict[bytes, Tensor] = {}
+
+    @contextmanager
+    def sharing(self) -> Iterator[SharedPictures]:
+        """Remember inside the block."""
+        self.prior.generate = self._generate  # type: ignore[method-assign]
+        try:
+            yield self
+        finally:
+            del self.prior.generate
+
+    def _generate(self, prompts: Sequence[str] | Tensor, latents: Tensor) -> Tensor:
+        key = hashlib.sha256(latents.cpu().numpy().tobytes())
+        said = prompts.float().cpu().numpy().tobytes() if isinstance(prompts, Tensor) else "\n".join(prompts).encode()
+        key.update(said)
+        found = self._known.get(key.digest())
+        if found is not None:
+            if self.counter is not None:
+                self.counter.remembered(len(latents) * self.prior.steps)
+            return found.clone()
+        images = type(self.prior).generate(self.prior, prompts, latents)
+        while self._known and sum(map(len, self._known.values())) + len(images) > self.most:
+            self._known.pop(next(iter(self._known)))
+        self._known[key.digest()] = images.clone()
+        return images

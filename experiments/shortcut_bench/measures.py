@@ -1,0 +1,226 @@
+"""What the benchmark measures of an answer, given the truth table, and over many answers.
+
+A concept is *there* in a classifier if its true effect on the class's probability, in scenes that show the class, is at
+least 0.2, and *absent* if it lies within ±0.02. What lies between, or lowers the probability, counts for neither.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from explained import Explained, Finding
+from numpy.typing import NDArray
+from scipy.stats import rankdata, spearmanr
+from specification import Specification, Value
+from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+
+from diffexplain.evaluation.results import Estimate
+from diffexplain.world.truth_table import ABSENT, THERE
+
+RESAMPLES = 2000
+BOOTSTRAP_SEED = 7
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One method's answer for one classifier, beside the truth.
+
+    Attributes:
+        specification: of the classifier.
+        explained: the answer.
+        true: the effect of every concept on the class's probability in scenes that show the class.
+        alone: the largest of the effects in scenes that do not show it.
+    """
+
+    specification: Specification
+    explained: Explained
+    true: Mapping[Value, float]
+    alone: float
+
+    @property
+    def there(self) -> list[bool]:
+        """Of each finding, whether its concept is there."""
+        return [self.true[finding.value] >= THERE for finding in self.explained.findings]
+
+    @property
+    def absent(self) -> list[bool]:
+        """Of each finding, whether its concept is absent."""
+        return [abs(self.true[finding.value]) <= ABSENT for finding in self.explained.findings]
+
+    @property
+    def scores(self) -> list[float]:
+        """Of each finding."""
+        return [finding.score for finding in self.explained.findings]
+
+
+def recall_at(answer: Answer, k: int) -> float | None:
+    """Share of what is there among the first k, of as many as there can be; None where nothing is there.
+
+    Between equal scores the order is left to chance: the expected share counts.
+    """
+    there = answer.there
+    if not any(there):
+        return None
+    scores = np.asarray(answer.scores)
+    last = np.sort(scores)[::-1][min(k, len(scores)) - 1]
+    above, level = scores > last, scores == last
+    room = (min(k, len(scores)) - above.sum()) / level.sum()
+    flags = np.asarray(there)
+    return float((flags[above].sum() + room * flags[level].sum()) / min(k, flags.sum()))
+
+
+def auroc(answer: Answer) -> float | None:
+    """Probability that a concept that is there stands before one that is absent; None without either."""
+    return _ranked(answer, binary_auroc)
+
+
+def average_precision(answer: Answer) -> float | None:
+    """Mean precision at each concept that is there, among those there and absent; None without either."""
+    return _ranked(answer, binary_average_precision)
+
+
+def _ranked(answer: Answer, measure: Callable[..., torch.Tensor]) -> float | None:
+    chosen = [t or a for t, a in zip(answer.there, answer.absent, strict=True)]
+    labels = [t for t, c in zip(answer.there, chosen, strict=True) if c]
+    if not any(labels) or all(labels):
+        return None
+    ranks = rankdata([s for s, c in zip(answer.scores, chosen, strict=True) if c]) / (len(labels) + 1)
+    return float(measure(torch.from_numpy(ranks), torch.tensor(labels, dtype=torch.int64)))
+
+
+def first_is_there(answer: Answer) -> float | None:
+    """Recall among the first one."""
+    return recall_at(answer, 1)
+
+
+def three_are_there(answer: Answer) -> float | None:
+    """Recall among the first three."""
+    return recall_at(answer, 3)
+
+
+def false_share(answer: Answer) -> float | None:
+    """Share of the absent concepts that are reported."""
+    flags = [f.reported for f, absent in zip(answer.explained.findings, answer.absent, strict=True) if absent]
+    return sum(flags) / len(flags) if flags else None
+
+
+def any_false(answer: Answer) -> float | None:
+    """Whether any absent concept is reported."""
+    share = false_share(answer)
+    return None if share is None else float(share > 0)
+
+
+def found_share(answer: Answer) -> float | None:
+    """Share of what is there that is reported; None where nothing is."""
+    flags = [f.reported for f, there in zip(answer.explained.findings, answer.there, strict=True) if there]
+    return sum(flags) / len(flags) if flags else None
+
+
+def covered(answer: Answer) -> float | None:
+    """Share of the stated intervals that hold the true effect; None where none is stated."""
+    inside = [low <= answer.true[finding.value] <= high for finding, low, high in _stated(answer)]
+    return sum(inside) / len(inside) if inside else None
+
+
+def half_width(answer: Answer) -> float | None:
+    """Median half-width of the stated intervals; None where none is stated."""
+    widths = [(high - low) / 2 for _, low, high in _stated(answer)]
+    return float(np.median(widths)) if widths else None
+
+
+def _stated(answer: Answer) -> list[tuple[Finding, float, float]]:
+    return [
+        (one, one.low, one.high) for one in answer.explained.findings if one.low is not None and one.high is not None
+    ]
+
+
+Measure = Callable[[Answer], float | None]
+
+
+def mean_over(answers: Sequence[Answer], measure: Measure) -> Estimate | None:
+    """The mean of a measure over classifiers, with its bootstrap interval; None where none has it."""
+    values = [value for value in map(measure, answers) if value is not None]
+    if not values:
+        return None
+    data = np.asarray(values)
+    means = data[resamples(len(data))].mean(axis=1)
+    return Estimate(float(data.mean()), *_interval(means), len(data))
+
+
+def spearman(answers: Sequence[Answer]) -> Estimate | None:
+    """Rank correlation of scores with true effects beyond ±0.02, over all concepts of all classifiers together.
+
+    The interval is of a bootstrap over classifiers; n counts concepts. None with fewer than three, or equal scores.
+    """
+    parts = []
+    for answer in answers:
+        rows = [
+            (score, answer.true[finding.value])
+            for score, finding in zip(answer.scores, answer.explained.findings, strict=True)
+            if abs(answer.true[finding.value]) > ABSENT
+        ]
+        if rows:
+            parts.append(np.asarray(rows))
+    if not parts or len(np.concatenate(parts)) < 3:
+        return None
+    whole = _correlation(np.concatenate(parts))
+    if math.isnan(whole):
+        return None
+    drawn = [_correlation(np.concatenate([parts[k] for k in picks])) for picks in resamples(len(parts))[:500]]
+    return Estimate(whole, *_interval(np.asarray(drawn)), len(np.concatenate(parts)))
+
+
+def _correlation(rows: NDArray[np.float64]) -> float:
+    if np.ptp(rows[:, 0]) == 0 or np.ptp(rows[:, 1]) == 0:
+        return math.nan
+    return float(spearmanr(rows[:, 0], rows[:, 1]).statistic)
+
+
+def object_absence(answers: Sequence[Answer]) -> Estimate | None:
+    """AUROC of the share of activating pictures without the object: is the class given without it?
+
+    True where some concept, put into scenes that do *not* show the class, raises its probability by 0.2 or more.
+    None where fewer than two classifiers are of either kind. The interval is of a bootstrap over classifiers.
+    """
+    rows = [
+        (answer.explained.object_absent, answer.alone >= THERE)
+        for answer in answers
+        if answer.explained.object_absent is not None
+    ]
+    shares, labels = np.asarray([r[0] for r in rows]), np.asarray([r[1] for r in rows], dtype=bool)
+    if labels.sum() < 2 or (~labels).sum() < 2:
+        return None
+
+    def area(picks: NDArray[np.int64]) -> float:
+        drawn = labels[picks]
+        if drawn.all() or not drawn.any():
+            return math.nan
+        ranks = rankdata(shares[picks]) / (len(picks) + 1)
+        return float(binary_auroc(torch.from_numpy(ranks), torch.from_numpy(drawn).long()))
+
+    drawn = np.asarray([area(picks) for picks in resamples(len(rows))[:500]])
+    return Estimate(area(np.arange(len(rows))), *_interval(drawn[~np.isnan(drawn)]), len(rows))
+
+
+def paired_difference(mine: Mapping[str, Answer], theirs: Mapping[str, Answer], measure: Measure) -> Estimate | None:
+    """The mean difference of a measure on the classifiers that both have, with its bootstrap interval."""
+    pairs = [(measure(mine[name]), measure(theirs[name])) for name in mine if name in theirs]
+    differences = np.asarray([a - b for a, b in pairs if a is not None and b is not None])
+    if not len(differences):
+        return None
+    means = differences[resamples(len(differences))].mean(axis=1)
+    return Estimate(float(differences.mean()), *_interval(means), len(differences))
+
+
+def resamples(count: int) -> NDArray[np.int64]:
+    """Places drawn with replacement, (resamples, count); the same for all measures of as many classifiers."""
+    generator = np.random.Generator(np.random.Philox(key=BOOTSTRAP_SEED))
+    return generator.integers(0, count, size=(RESAMPLES, count))
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    return float(np.nanquantile(values, 0.025)), float(np.nanquantile(values, 0.975))

@@ -1,0 +1,90 @@
+"""What comes along with the class in labelled data: attribute frequencies among confident predictions.
+
+A thousand pictures of the classifier's own world, none wrongly labelled, with every attribute written beside them,
+which no auditor has: that is to the method's advantage. What it cannot tell is whether the classifier answers to an
+attribute or to the object that comes along with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from explained import Counter, Explained, Finding, Studied, concepts
+from pictures import test_scenes
+from scipy.stats import fisher_exact
+from specification import Value
+
+from diffexplain.evaluation.statistics import benjamini_hochberg, share_difference, wilson
+from diffexplain.world.render import render_images
+from diffexplain.world.scenes import SUBJECTS, Scene
+
+SCENES = 1000
+CONFIDENT = 0.9
+FALSE_DISCOVERIES = 0.05
+FIRST_SEED = 1_900_000_000
+
+
+class Correlation:
+    """How much more often confident predictions of the class show an attribute than other pictures do."""
+
+    needs: tuple[str, ...] = ()
+    shares_edits = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def explain(
+        self, studied: Sequence[Studied], seed: int, folder: Path, earlier: Mapping[str, Mapping[str, Explained]]
+    ) -> Iterator[Explained]:
+        for one in studied:
+            started = time.monotonic()
+            scenes = test_scenes(one.specification, SCENES)
+            first = FIRST_SEED + seed * SCENES
+            images = render_images(scenes, range(first, first + SCENES))
+            counter = Counter(None, one.model)
+            with counter.counting(), torch.no_grad():
+                pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+                probability = torch.cat([one.model(part).softmax(dim=1) for part in pixels.split(250)])
+            chosen = (probability[:, SUBJECTS.index(one.specification.class_name)] >= CONFIDENT).tolist()
+            findings = tuple(compared(scenes, chosen))
+            yield Explained(
+                self.name,
+                one.specification.name,
+                findings,
+                counter.spent(time.monotonic() - started),
+                extra={"confident": sum(chosen)},
+            )
+
+
+def compared(scenes: Sequence[Scene], chosen: Sequence[bool]) -> Iterator[Finding]:
+    """The difference of the shares of each concept, and whether Fisher's exact test, adjusted, finds one."""
+    values = list(concepts().values())
+    sums, p_values = [], []
+    for value in values:
+        there = [shows(scene, value) for scene in scenes]
+        inside = sum(t for t, c in zip(there, chosen, strict=True) if c)
+        outside = sum(there) - inside
+        n_inside = sum(chosen)
+        n_outside = len(scenes) - n_inside
+        sums.append((inside, n_inside, outside, n_outside))
+        table = [[inside, n_inside - inside], [outside, n_outside - outside]]
+        p_values.append(float(fisher_exact(table, alternative="greater").pvalue))
+    for value, (inside, n_inside, outside, n_outside), p in zip(
+        values, sums, benjamini_hochberg(p_values), strict=True
+    ):
+        if not n_inside or not n_outside:
+            yield Finding(value, 0.0, reported=False)
+            continue
+        difference = share_difference(wilson(inside, n_inside), wilson(outside, n_outside))
+        yield Finding(value, difference.value, p <= FALSE_DISCOVERIES)
+
+
+def shows(scene: Scene, value: Value) -> bool:
+    """Whether the scene has the value."""
+    if not value.companion:
+        return bool(getattr(scene, value.attribute) == value.value)
+    there = scene.companion(value.companion)
+    return there is not None and (not value.subtype or there.subtype == value.subtype)

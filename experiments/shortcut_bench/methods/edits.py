@@ -1,0 +1,109 @@
+"""DiffEx: the concepts of the world's hierarchy, edited into pictures of the class and ranked by their effect.
+
+The pictures depend on no classifier: every concept is edited into every picture once for all classifiers of a class.
+What the policy would have done for one of them alone is then found on these edits, and that alone is its cost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from explained import HIERARCHY, Account, Explained, Finding, Studied, value_of
+
+from diffexplain.concepts import Hierarchy
+from diffexplain.diffusion import load_prior
+from diffexplain.diffusion.editing import Change, Paired
+from diffexplain.diffusion.editing.composition import Path as ConceptPath
+from diffexplain.diffusion.editing.editor import changed_states
+from diffexplain.explainers.diffex import DiffEx
+from diffexplain.explainers.diffex import Studied as Explainable
+from diffexplain.explainers.edited import Edited
+from diffexplain.explainers.effects import estimate_effects
+from diffexplain.explainers.records import key_of
+from diffexplain.runs.run import Run
+from diffexplain.target import Target
+
+STEPS = 4
+
+
+class Edits:
+    """DiffEx with its defaults and one policy for the budget."""
+
+    needs: tuple[str, ...] = ()
+    shares_edits = True
+
+    def __init__(self, name: str, policy: str) -> None:
+        self.name = name
+        self.settings = DiffEx(policy=policy)
+
+    def explain(
+        self, studied: Sequence[Studied], seed: int, folder: Path, earlier: Mapping[str, Mapping[str, Explained]]
+    ) -> Iterator[Explained]:
+        started = time.monotonic()
+        edited = population(tuple(studied), seed, folder)
+        replace(self.settings, policy="uniform").share_out(edited, range(len(studied)))
+        shared = (time.monotonic() - started) / len(studied)
+        for who, one in enumerate(studied):
+            started = time.monotonic()
+            shares = self.settings.share_out(edited, [who])
+            extra: dict[str, Any] = {"images": {"/".join(path): count for path, count in shares.items()}}
+            if one.specification.kind == "pair" and self.settings.policy == "uniform":
+                found = self.settings.search(edited, who).run(shares)
+                extra["combinations"] = [[value_of(path) for path in joint.paths] for joint in found]
+            findings = ranked(self.settings, edited, who, shares)
+            account = cost(edited, shares, shared + time.monotonic() - started)
+            yield Explained(self.name, one.specification.name, findings, account, extra=extra)
+
+
+@lru_cache(maxsize=1)
+def population(studied: tuple[Studied, ...], seed: int, folder: Path) -> Edited:
+    """The pictures of these classifiers' class, kept in a directory that these classifiers, by their names, share."""
+    class_name = studied[0].specification.class_name
+    names = ",".join(one.specification.name for one in studied)
+    directory = folder / "edits" / f"{class_name}-{seed}-{hashlib.sha256(names.encode()).hexdigest()[:8]}"
+    directory.mkdir(parents=True, exist_ok=True)
+    explained = [
+        Explainable(one.specification.name, one.model, Target.parse(f"class:{class_name}").resolve(one.model.labels))
+        for one in studied
+    ]
+    editor = Paired(load_prior("embedded:prior", steps=STEPS))
+    files = Run(directory, {"seed": seed}, f"class:{class_name}")
+    return DiffEx().population(explained, editor, Hierarchy.load(HIERARCHY), files, None, None, "cpu")
+
+
+def ranked(method: DiffEx, edited: Edited, who: int, shares: Mapping[ConceptPath, int]) -> tuple[Finding, ...]:
+    """One finding for each of the concepts that have images, in the hierarchy's order."""
+    pairs = {path: method.pairs(edited, who, path, count) for path, count in shares.items()}
+    effects = estimate_effects(pairs, method.margin, method.significance, method.resamples, edited.files.draws)
+    return tuple(
+        Finding(
+            value_of(path),
+            effect.score.value,
+            effect.significant and effect.score.value > 0,
+            effect.score.value,
+            effect.score.low,
+            effect.score.high,
+        )
+        for path, effect in effects.items()
+    )
+
+
+def cost(edited: Edited, shares: Mapping[ConceptPath, int], seconds: float) -> Account:
+    """Of the edits that one classifier needs for these shares, each picture counted once."""
+    pictures: set[tuple[int, str]] = set()
+    for path, count in shares.items():
+        changes = [Change(path), Change(path, reverse=True), *map(Change, edited.composition.rivals(path))]
+        for change in changes:
+            states = changed_states(
+                edited.composition, edited.states(range(count)), range(count), [change], edited.files.draws
+            )
+            pictures |= {(index, key_of(state)) for index, state in enumerate(states)}
+    # The null edits, which show what a picture shows anyway, are among them where a concept changes nothing.
+    pictures |= {(index, key_of(state)) for index, state in enumerate(edited.states(range(max(shares.values()))))}
+    return Account(denoiser=len(pictures) * STEPS, classifier=len(pictures), seconds=seconds)

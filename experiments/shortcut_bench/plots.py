@@ -1,0 +1,55 @@
+"""The benchmark's plots: who finds what, at which price, and how true stated effects are."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+
+from measures import Answer, auroc, mean_over
+
+RESOLUTION = 110
+LABELLED = ("diffex", "diffexplainer")
+
+
+def write_plots(folder: Path, answers: Mapping[str, Mapping[str, Answer]]) -> None:
+    """`cost.png` and `effects.png` in ``folder``; what has no answers is left out."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from results import TITLES, shortcut
+
+    figure, axes = pyplot.subplots(figsize=(6.4, 4), layout="constrained")
+    for method, of_method in answers.items():
+        estimate = mean_over(shortcut(of_method), auroc)
+        if estimate is None:
+            continue
+        cost = max(1, statistics.median(answer.explained.account.denoiser for answer in of_method.values()))
+        error = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
+        axes.errorbar(cost, estimate.value, error, fmt="o", capsize=3, label=TITLES[method])
+    axes.set(xscale="log", xlabel="denoiser evaluations a classifier (1: none)", ylabel="AUROC, there or absent")
+    axes.axhline(0.5, color="0.7", linewidth=1, zorder=0)
+    axes.legend(fontsize=7, loc="lower right")
+    figure.savefig(folder / "cost.png", dpi=RESOLUTION)
+    pyplot.close(figure)
+
+    chosen = [method for method in LABELLED if answers.get(method)]
+    if not chosen:
+        return
+    figure, panels = pyplot.subplots(
+        1, len(chosen), figsize=(3.6 * len(chosen), 3.6), layout="constrained", squeeze=False, sharey=True
+    )
+    for panel, method in zip(panels[0], chosen, strict=True):
+        points = [
+            (answer.true[one.value], one.effect)
+            for answer in answers[method].values()
+            for one in answer.explained.findings
+            if one.effect is not None
+        ]
+        panel.plot([-0.6, 1], [-0.6, 1], color="0.8", linewidth=1, zorder=0)
+        panel.scatter(*zip(*points, strict=True), s=4, alpha=0.35, linewidths=0)
+        panel.set(title=f"{TITLES[method]}, n {len(points)}", xlabel="true effect")
+    panels[0][0].set(ylabel="stated effect")
+    figure.savefig(folder / "effects.png", dpi=RESOLUTION)
+    pyplot.close(figure)
