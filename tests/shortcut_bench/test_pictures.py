@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,7 @@ import pytest
 
 from diffexplain.world.scenes import Scene
 
-RECIPES = Path(__file__).parents[2] / "experiments" / "shortcut_bench"
 COUNT = 4000
-
-
-@pytest.fixture(autouse=True)
-def recipes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(RECIPES))
 
 
 def share(pictures: Sequence[Any], holds: Callable[[Any], bool]) -> float:

@@ -1,7 +1,6 @@
 """The benchmark's classifiers: how many of what, and which are held out."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -17,12 +16,6 @@ HELD_OUT = {
     ("place", "acoustic_guitar"), ("place", "balloon"),
     ("pair", "bee"), ("pair", "yawl"),
 }  # fmt: skip
-RECIPES = Path(__file__).parents[2] / "experiments" / "shortcut_bench"
-
-
-@pytest.fixture(autouse=True)
-def recipes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(RECIPES))
 
 
 def test_there_are_enough_of_every_sort() -> None:

@@ -11,14 +11,11 @@ from diffexplain.classifiers import load_classifier
 from diffexplain.world.scenes import SUBJECTS, Companion, Scene
 from diffexplain.world.truth_table import TruthTable
 
-RECIPES = Path(__file__).parents[2] / "experiments" / "shortcut_bench"
 TINY = 64
 
 
 @pytest.fixture(autouse=True)
-def recipes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(RECIPES.parent / "world"))
-    monkeypatch.syspath_prepend(str(RECIPES))
+def tiny(scripts: None, monkeypatch: pytest.MonkeyPatch) -> None:
     import random_features
     import train
 
