@@ -1,0 +1,118 @@
+"""Whether an object is in an image at all: a gate by CLIP, whose threshold comes from images with and without it.
+
+A segmenter marks something even where the object is not there, so its regions count where CLIP sees the object too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from diffexplain.evaluation.parts import SegmenterLike
+from diffexplain.evaluation.results import Estimate
+from diffexplain.evaluation.sight import Sight, look
+from diffexplain.evaluation.statistics import wilson
+
+
+class SeeingSegmenter(SegmenterLike, Protocol):
+    """A segmenter that knows how well a phrase fits a whole image, as `diffexplain.segmentation.Segmenter`."""
+
+    def similarity(self, images: Tensor, phrases: Sequence[str], /) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A bound between two kinds of cases, and the shares of the cases it was found on that lie on their side of it.
+
+    Attributes:
+        value: a case counts as present at or above it.
+        sensitivity: of present cases, share at or above.
+        specificity: of absent cases, share below.
+    """
+
+    value: float
+    sensitivity: Estimate
+    specificity: Estimate
+
+
+@dataclass(frozen=True)
+class Gate:
+    """When CLIP sees an object: `fits` is at least the threshold's value.
+
+    Attributes:
+        phrase: of the object.
+        others: phrases that compete with it, such as those of the other classes.
+        threshold: measured.
+    """
+
+    phrase: str
+    others: tuple[str, ...]
+    threshold: Threshold
+
+
+def youden_threshold(present: ArrayLike, absent: ArrayLike) -> Threshold:
+    """The bound that maximises Youden's J = sensitivity + specificity - 1, in the middle between two scores; of equally
+    good ones that between the scores farthest apart.
+
+    Args:
+        present: scores (N,) of cases that should lie above.
+        absent: scores (M,) of cases that should lie below.
+
+    Raises:
+        ValueError: one of them is empty, or not finite.
+    """
+    above, below = np.asarray(present, dtype=np.float64), np.asarray(absent, dtype=np.float64)
+    scores = np.unique(np.concatenate([above, below]))
+    if not len(above) or not len(below) or not np.isfinite(scores).all():
+        raise ValueError("a threshold needs finite scores of cases of both kinds")
+    # Below the lowest score everything counts as present: no middle, and the last choice.
+    bounds = np.concatenate([[scores[0]], (scores[1:] + scores[:-1]) / 2])
+    gaps = np.concatenate([[0.0], np.diff(scores)])
+    right = np.array([(above >= bound).mean() + (below < bound).mean() for bound in bounds])
+    best = max(range(len(bounds)), key=lambda index: (round(float(right[index]), 12), gaps[index]))
+    value = float(bounds[best])
+    return Threshold(
+        value,
+        wilson(int((above >= value).sum()), len(above)),
+        wilson(int((below < value).sum()), len(below)),
+    )
+
+
+def calibrated_gate(
+    segmenter: SeeingSegmenter,
+    phrase: str,
+    present: Tensor,
+    absent: Tensor,
+    others: Sequence[str] = (),
+    batch_size: int = 64,
+) -> Gate:
+    """The gate of a phrase, from images (N, 3, H, W) in [0, 1] that show what it names and images that do not."""
+    scores = [fits(segmenter, images, phrase, others, batch_size) for images in (present, absent)]
+    return Gate(phrase, tuple(others), youden_threshold(*scores))
+
+
+@torch.no_grad()
+def fits(
+    segmenter: SeeingSegmenter, images: Tensor, phrase: str, others: Sequence[str] = (), batch_size: int = 64
+) -> NDArray[np.float64]:
+    """CLIP's cosine of each image (N, 3, H, W) in [0, 1] with the phrase, less that with the best of the others: (N,).
+
+    Alone, a cosine depends more on what else is in the image.
+    """
+    pieces = [segmenter.similarity(piece, [phrase, *others]).cpu() for piece in images.split(batch_size)]
+    cosines = torch.cat(pieces).double()
+    scores: NDArray[np.float64] = (cosines[:, 0] - (cosines[:, 1:].amax(dim=1) if others else 0)).numpy()
+    return scores
+
+
+def look_gated(segmenter: SeeingSegmenter, images: Tensor, gate: Gate, batch_size: int = 64) -> Sight:
+    """Where the segmenter sees the gate's phrase, in those images (N, 3, H, W) alone in which CLIP sees it too."""
+    seen = fits(segmenter, images, gate.phrase, gate.others, batch_size) >= gate.threshold.value
+    sight = look(segmenter, images, [gate.phrase], batch_size, images.device)
+    return Sight(sight.size, sight.count, {place: region for place, region in sight.regions.items() if seen[place[0]]})
