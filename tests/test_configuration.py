@@ -39,7 +39,9 @@ def test_every_choice_composes_and_is_named_after_its_file(group: str) -> None:
 @pytest.mark.parametrize("name", available()["explainer"])
 def test_a_method_has_a_default_for_every_group_that_it_reads(name: str) -> None:
     config = compose([f"explainer={name}"])
-    own = {"concepts", "editor"} if name == "diffex" else {"prompt", "augmentation", "gradient", "memory", "evaluation"}
+    of_a_prompt = {"prompt", "augmentation", "gradient", "memory", "evaluation", "wording"}
+    of_images = {key: {"augmentation"} for key in ("yosinski", "mahendran_vedaldi", "nguyen", "maco")}
+    own = {"diffex": {"concepts", "editor"}, **of_images}.get(name, of_a_prompt)
     of_all = {"segmenter", "diffusion", "classifier", "explainer", "trainer", "logger"}
     assert {group for group in available() if group in config} == own | of_all
 

@@ -29,7 +29,7 @@ from measures import (
     spearman,
     three_are_there,
 )
-from specification import ARCHITECTURES, KINDS, Half, Specification, chosen, classifiers, halves
+from specification import ARCHITECTURES, KINDS, Half, Specification, Value, chosen, classifiers, halves
 
 from diffexplain.evaluation.results import Estimate
 from diffexplain.world.marked import write_between
@@ -61,10 +61,10 @@ Answers = Mapping[str, Mapping[str, Explained]]
 
 
 @cache
-def truth(folder: Path, class_name: str) -> tuple[dict[tuple[str, str], float], float]:
+def truth(folder: Path, class_name: str) -> tuple[dict[Value, float], float]:
     """True effects by concept, and the largest one in scenes that do not show the class."""
     table = TruthTable.load(folder)
-    effects = {tuple(value): table.effect(class_name, *value) for value in concepts().values()}
+    effects = {value: table.effect(class_name, *value) for value in concepts().values()}
     without = [table.effect(class_name, *value, stratum="without_target") for value in concepts().values()]
     return effects, max(without)
 
@@ -74,7 +74,7 @@ def joined(found: Mapping[str, Explained], root: Path) -> dict[str, Answer]:
     result = {}
     for one in chosen(list(found)) if found else []:
         effects, alone = truth(root / one.name, one.class_name)
-        result[one.name] = Answer(one, found[one.name], effects, alone)  # type: ignore[arg-type]
+        result[one.name] = Answer(one, found[one.name], effects, alone)
     return result
 
 

@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 from diffexplain.compared import COMPARED
 from diffexplain.contents import CONTENTS, EDITOR_OF_NONE, EDITORS_OF_IMAGES, digests
 from diffexplain.errors import UserError
+from diffexplain.taken_over import taken_over
 from diffexplain.torchvision_weights import torchvision_weights
 
 FOLDER = Path(__file__).parents[2] / "conf"
@@ -61,6 +62,7 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
             photographs where one is named.
     """
     parsed = parse(overrides)
+    parsed = [*parse(taken_over(parsed)), *parsed]
     for override in parsed:
         if override.is_sweep_override():
             message = f"{override.key_or_group} has several values; -m makes a run of each."

@@ -33,8 +33,9 @@ class Unfit(Exception):
 def digests(config: Mapping[str, Any]) -> dict[str, str]:
     """SHA-256 of what the files hold that ``config`` names, by key; empty where it names none.
 
-    Of a folder of photographs, the names and bytes of its files; of a hierarchy, class names and phrases of the user's,
-    the file; of a run whose findings are used, its summary. Whoever reads one says what is wrong if it is not there.
+    Of a folder of photographs, to edit or to compare with, the names and bytes of its files; of a hierarchy, class
+    names and phrases of the user's, the file; of a run whose findings are used, its summary. Whoever reads one says
+    what is wrong if it is not there.
 
     Raises:
         UserError: there is no such folder of photographs, or nothing in it.
@@ -42,6 +43,9 @@ def digests(config: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     if config.get("images") is not None:
         found["images"] = digest([(path.name, mark(path)) for path in listing(str(config["images"]))])
+    reference = (config.get("evaluation") or {}).get("reference")
+    if isinstance(reference, str):
+        found["evaluation.reference"] = digest([(path.name, mark(path)) for path in listing(reference)])
     concepts = config.get("concepts") or {}
     for key in ("hierarchy", "from_run"):
         text = concepts.get(key)

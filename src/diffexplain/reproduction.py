@@ -11,6 +11,7 @@ from diffexplain import configuration
 from diffexplain.compared import COMPARED
 from diffexplain.contents import CONTENTS
 from diffexplain.runs.identity import identifying
+from diffexplain.taken_over import FROM_RUN
 
 
 def command(config: Mapping[str, Any]) -> str:
@@ -32,6 +33,8 @@ def overrides(config: Mapping[str, Any]) -> list[str]:
             with_choice = [*chosen, f"{group}={node['name']}"]
             if _composed(with_choice).get(group) != _composed(chosen).get(group):
                 chosen = with_choice
+    if wanted.get(FROM_RUN) is not None:
+        chosen = [*chosen, f"{FROM_RUN}={configuration.written(wanted[FROM_RUN])}"]
     composed = dict(configuration.leaves(_composed(chosen)))
     changes = [
         f"{'' if key in composed else '+'}{key}={configuration.written(value)}"

@@ -102,6 +102,18 @@ def test_a_run_of_another_method_has_no_words_to_propose(tmp_path: Path) -> None
         RunProposer(str(tmp_path))
 
 
+def test_what_a_run_found_may_be_narrowed_to_its_verdicts(run: Path) -> None:
+    spurious = RunProposer(str(run), words=0, verdicts=["spurious"], domain="an object")
+    hierarchy = spurious.propose(None, target("flagpole"))
+    assert (names(hierarchy), hierarchy.domain) == (["flag"], "an object")
+    fair = replace(summary_of(run_in(run / "fair"), evaluation()), elements=evaluation().elements[1:])
+    (run / "fair" / "summary.json").write_text(fair.to_json())
+    with pytest.raises(UserError, match="found nothing spurious"):
+        RunProposer(str(run / "fair"), words=0, verdicts=["spurious"])
+    with pytest.raises(UserError, match="no such verdict"):
+        RunProposer(str(run), verdicts=["spurios"])
+
+
 def test_the_runs_vocabulary_may_be_gone(tmp_path: Path) -> None:
     made = run_in(tmp_path, classifier={"name": "cnn", "vocabulary": "nowhere.yaml"})
     (tmp_path / "summary.json").write_text(summary_of(made, evaluation()).to_json())

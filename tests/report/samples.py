@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from diffexplain.evaluation.results import (
     Activation,
+    Comparison,
+    Control,
+    ControlledElement,
     EditExample,
     Element,
     Estimate,
@@ -123,6 +126,27 @@ def evaluation(side: int = 16, **changes: Any) -> Evaluation:
         edits=edits,
     )
     return replace(known, **changes)
+
+
+def control(flag: float = 0.0) -> Control:
+    """A control that is activated by 8 of 100 pictures and answers to the flag by so much."""
+    share, mean = Estimate(0.08, 0.04, 0.15, 100), estimate(0.083, 0.001)
+    activation = tuple(
+        Activation(name, text, share, mean)
+        for name, text in (("found prompt", None), ("class name", "a photo of a flagpole"), ("neutral", "a photo"))
+    )
+    verdict = Verdict.SPURIOUS if flag else Verdict.NOT_RELEVANT
+    elements = (
+        ControlledElement("a flag", verdict, estimate(flag, n=24), 0.001 if flag else 1.0),
+        ControlledElement("a flagpole", Verdict.NOT_RELEVANT, estimate(0.0, n=24), 1.0),
+    )
+    return Control("random_weights", activation, elements)
+
+
+COMPARISONS = (
+    Comparison("found prompt", None, "class name", estimate(0.37), 0.0002),
+    Comparison("neutral", "a photo", "class name", estimate(-0.54), 0.0001),
+)
 
 
 def silent() -> Evaluation:

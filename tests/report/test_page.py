@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.report import samples
 
-from diffexplain.evaluation.results import Activation, Estimate, Evaluation, Verdict, Words
+from diffexplain.evaluation.results import Activation, Estimate, Evaluation, Quality, Verdict, Words
 from diffexplain.report import load_run, render_run, write_report
 from diffexplain.target import ResolvedTarget
 
@@ -164,3 +164,35 @@ def test_a_run_without_pictures_or_curve_says_so(tmp_path: Path) -> None:
     parsed = Parsed(write_report(run, samples.summary_of(run, found), found).read_text(encoding="utf-8"))
     assert "The run kept no pictures." in parsed.text
     assert "The run kept no curve" in parsed.text
+
+
+def test_what_the_prior_shows_by_itself_is_on_every_page(tmp_path: Path) -> None:
+    parsed = assert_self_contained(page_of(tmp_path, samples.evaluation()))
+    assert "Of the prior by itself, under “a photo”, 6 of 100 pictures" in parsed.text
+    assert "a flag is seen in 10% of such pictures, and in 90% of the activating ones" in parsed.text
+    assert "evaluation.control=random_weights" in parsed.text
+
+
+def test_a_control_stands_beside_the_classifier(tmp_path: Path) -> None:
+    quiet = assert_self_contained(page_of(tmp_path / "quiet", samples.evaluation(control=samples.control())))
+    assert "answers to none of the 2 elements tested" in quiet.text
+    assert "a flag0.67 (0.62 to 0.72) spurious0.00 (−0.05 to 0.05) not relevant" in quiet.text
+    loud = assert_self_contained(page_of(tmp_path / "loud", samples.evaluation(control=samples.control(0.3))))
+    assert "answers to a flag too" in loud.text
+
+
+def test_prompts_are_compared_with_the_class_name(tmp_path: Path) -> None:
+    parsed = assert_self_contained(page_of(tmp_path, samples.evaluation(comparisons=samples.COMPARISONS)))
+    assert "+0.37 (+0.32 to +0.42) beside the class name, p <0.001" in parsed.text
+
+
+def test_the_quality_of_the_pictures_is_a_table_or_says_why_not(tmp_path: Path) -> None:
+    assert "How good and how varied" not in page_of(tmp_path / "none", samples.evaluation())
+    reason = "CLIP-IQA was not measured: this CLIP does not know good"
+    rows = (
+        Quality("found prompt", None, None, None, samples.estimate(0.3), samples.estimate(0.0123), reason),
+        Quality("neutral", "a photo", None, None, samples.estimate(0.2), None, reason),
+    )
+    text = assert_self_contained(page_of(tmp_path / "some", samples.evaluation(quality=rows))).text
+    assert "The found prompt––0.30 (0.25 to 0.35)0.0123 (−0.0377 to 0.0623)" in text
+    assert reason in text

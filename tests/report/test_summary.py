@@ -12,10 +12,12 @@ import pytest
 from tests.report import samples
 
 from diffexplain.errors import UserError
+from diffexplain.evaluation.effect_results import Budget, DiffExResult, Ranking
 from diffexplain.evaluation.results import Verdict
 from diffexplain.report import SCHEMA_VERSION, Model, Summary
 from diffexplain.report.summary import ObjectAbsence
 
+SINCE_CONTROL = ("comparisons", "control", "quality", "statement")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "summary.md"
 
 
@@ -59,8 +61,29 @@ def test_found_and_baselines_are_parts_of_activation(summary: Summary) -> None:
 
 def test_a_summary_from_before_there_were_effects_is_read(summary: Summary) -> None:
     plain = json.loads(summary.to_json()) | {"schema_version": "1"}
-    del plain["effects"]
+    for later in ("effects", *SINCE_CONTROL):
+        del plain[later]
     assert Summary.from_json(json.dumps(plain)) == summary
+
+
+def test_a_summary_from_before_there_was_a_control_is_read(summary: Summary) -> None:
+    plain = json.loads(summary.to_json()) | {"schema_version": "2"}
+    del plain["words"]["captions"]
+    for later in SINCE_CONTROL:
+        del plain[later]
+    assert Summary.from_json(json.dumps(plain)) == summary
+
+
+def test_effects_from_before_photographs_were_told_apart_are_read(summary: Summary) -> None:
+    budget = Budget("uniform", 1, 0, 2, 3, 4, 5)
+    score = samples.estimate(0.5)
+    ranking = Ranking("world_shortcut_cnn", "class:flagpole", (), score, None, ())
+    made = replace(summary, effects=DiffExResult("a flagpole", (ranking,), (), budget))
+    plain = json.loads(made.to_json()) | {"schema_version": "2"}
+    del plain["effects"]["confirmation"]
+    for later in SINCE_CONTROL:
+        del plain[later]
+    assert Summary.from_json(json.dumps(plain)) == made
 
 
 def test_pictures_stay_outside(summary: Summary) -> None:
@@ -69,7 +92,7 @@ def test_pictures_stay_outside(summary: Summary) -> None:
 
 def test_another_schema_version_is_refused_by_name(summary: Summary) -> None:
     plain = json.loads(summary.to_json()) | {"schema_version": "7"}
-    with pytest.raises(UserError, match=r"(?s)schema_version 7.*schema_version 2"):
+    with pytest.raises(UserError, match=r"(?s)schema_version 7.*schema_version 3"):
         Summary.from_json(json.dumps(plain))
 
 

@@ -239,7 +239,7 @@ def missing_key(variable: str) -> UserError:
     """The error of a key that is not in the environment."""
     return UserError(
         f"The endpoint's key is read from the environment variable {variable}, which is not set. For a server without "
-        "keys: concepts.respondent.key_variable=null"
+        "keys: key_variable=null"
     )
 
 

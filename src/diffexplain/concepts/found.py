@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -28,12 +28,14 @@ class RunProposer:
     Args:
         from_run: the run's directory, which holds ``summary.json``.
         words: nearest words taken of each token.
+        verdicts: only elements with one of these verdicts, such as spurious; None: all that matter.
+        domain: the phrase of what the images show that the concepts are tried on; empty: the target's class.
 
     Raises:
-        UserError: there is no finished run, or it is one of another method.
+        UserError: there is no finished run, it is one of another method, or it came to none of these verdicts.
     """
 
-    def __init__(self, from_run: str, words: int = 3) -> None:
+    def __init__(self, from_run: str, words: int = 3, verdicts: Sequence[str] | None = None, domain: str = "") -> None:
         from diffexplain.report.summary import Summary  # the report imports concepts, which must not import it back
 
         self.summary = Summary.load(resolve_folder(from_run))
@@ -42,23 +44,30 @@ class RunProposer:
             raise UserError("concepts.from_run is a run of DiffExplainer; this one found no words.", given=from_run)
         self.nearest = found.nearest
         self.words = words
+        self._domain = domain
+        self._elements = [element for element in self.summary.elements if _matters(element)]
+        if verdicts is not None:
+            known = [verdict.value for verdict in Verdict]
+            for verdict in verdicts:
+                if verdict not in known:
+                    raise UserError("There is no such verdict.", given=verdict, accepted=known)
+            self._elements = [element for element in self._elements if element.verdict.value in verdicts]
+            if not self._elements and not words:
+                named = " or ".join(verdicts)
+                raise UserError(f"That run found nothing {named}, so there is nothing to try.", given=from_run)
 
     def propose(self, images: Tensor | None, target: ResolvedTarget) -> Hierarchy:
         """What the run found, the elements in the order of its verdicts, then the words; see `Proposer`."""
         drafts = merged(self.drafts(target))
         if not drafts:
             raise UserError("The run found nothing that could be tried.", given=self.summary.target.text)
-        return Hierarchy("", finished(drafts))
+        return Hierarchy(self._domain, finished(drafts))
 
     def drafts(self, target: ResolvedTarget) -> list[Draft]:
         """The same before duplicates are merged; the target's own phrase is no concept of it."""
         own = subject_of("", target)
         vocabulary = self._vocabulary()
-        phrases = [
-            vocabulary.find(element.phrase) or _phrase(element)
-            for element in self.summary.elements
-            if _matters(element)
-        ]
+        phrases = [vocabulary.find(element.phrase) or _phrase(element) for element in self._elements]
         phrases += self._said(vocabulary)
         others = [phrase for phrase in phrases if own is None or normal_form(phrase.text) != normal_form(own)]
         return grouped(list(dict.fromkeys(others)), vocabulary)

@@ -191,6 +191,10 @@ class Prior:
         """
         return self._decode(self._denoise(condition, latents, path), self.tiny_decoder)
 
+    def decode(self, latents: Tensor, *, final: bool) -> Tensor:
+        """Images of the autoencoder's latents (B, C, h, w), differentiable: by the full decoder if ``final``."""
+        return self._decode(latents.to(self.dtype), None if final else self.tiny_decoder)
+
     @torch.no_grad()
     def generate(self, prompts: Sequence[str] | Tensor, latents: Tensor) -> Tensor:
         """Images without gradient, ``micro_batch`` at a time, by the full decoder.
@@ -239,7 +243,7 @@ class Prior:
         def inpainted(part: slice) -> Tensor:
             latents = inpaint_latents(
                 self._denoiser(),
-                self._encode_images(images[part]),
+                self.encode_images(images[part]),
                 shrink_mask(masks[part], self.latent_shape[1:]).to(self.dtype),
                 states[part],
                 noise[part].to(self.device, self.dtype),
@@ -276,7 +280,8 @@ class Prior:
     def _for_each(self, condition: Tensor, count: int) -> Tensor:
         return condition.to(self.device, self.dtype).expand(count, -1, -1)
 
-    def _encode_images(self, images: Tensor) -> Tensor:
+    def encode_images(self, images: Tensor) -> Tensor:
+        """The autoencoder's latents (B, C, h, w) of images (B, 3, H, W) in [0, 1], as `decode` takes them."""
         vae = self.pipeline.vae
         encoded = vae.encode((images * 2.0 - 1.0).to(self.dtype))
         latents = encoded.latents if isinstance(vae, AutoencoderTiny) else encoded.latent_dist.mode()

@@ -124,6 +124,37 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class ConfirmedConcept:
+    """What one concept does to the first classifier in photographs, apart for the two ways of editing it.
+
+    Attributes:
+        path: names from the root.
+        added: the effect of putting it into photographs of other classes that do not show it.
+        taken_out: and, with the same sign, of having it in the target's own that show it, against taking it out.
+
+    None where fewer than two photographs are of the kind.
+    """
+
+    path: Path
+    added: Effect | None
+    taken_out: Effect | None
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The photographs apart: the target's own are those that the classifier, unedited, gives the class.
+
+    Attributes:
+        own, others: how many photographs; of a unit, all are both.
+        concepts: in the hierarchy's order; p values are adjusted over both effects of all of them.
+    """
+
+    own: int
+    others: int
+    concepts: tuple[ConfirmedConcept, ...]
+
+
+@dataclass(frozen=True)
 class Budget:
     """What it cost.
 
@@ -148,12 +179,16 @@ class Budget:
 
 @dataclass(frozen=True)
 class DiffExResult:
-    """Everything that one run found, one ranking for each classifier."""
+    """Everything that one run found, one ranking for each classifier.
+
+    ``confirmation``: of given photographs; None where the editor made its own images.
+    """
 
     subject: str
     rankings: tuple[Ranking, ...]
     differences: tuple[Difference, ...]
     budget: Budget
+    confirmation: Confirmation | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
 from diffexplain.evaluation import pictures
-from diffexplain.evaluation.activation import Reader, Reading, Seeds, Studio, random_texts, summarise
+from diffexplain.evaluation.activation import Reader, Seeds, Studio
+from diffexplain.evaluation.captions import Captioner
+from diffexplain.evaluation.control import judge_control
 from diffexplain.evaluation.elements import (
     Looked,
     by_lift,
@@ -16,15 +20,16 @@ from diffexplain.evaluation.elements import (
     untested_elements,
 )
 from diffexplain.evaluation.parts import ClassifierLike, ExplanationLike, PriorLike, SegmenterLike
+from diffexplain.evaluation.quality import FeaturesLike, features_of, quality
 from diffexplain.evaluation.removal import Remover
-from diffexplain.evaluation.results import Activation, Element, Estimate, Evaluation
+from diffexplain.evaluation.results import Caption, Element, Estimate, Evaluation, Quality
+from diffexplain.evaluation.scored import FOUND, RANDOM_WORDS, Scored, Scorer, comparisons
 from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.evaluation.sight import Sight, look, look_closer
 from diffexplain.evaluation.statistics import wilson
 from diffexplain.evaluation.verdict import Trial
 from diffexplain.evaluation.vocabulary import Phrase, Vocabulary, class_phrase
 from diffexplain.evaluation.words import best_phrase
-from diffexplain.prompts.words import content_words
 from diffexplain.runs.draws import Draws
 from diffexplain.target import ResolvedTarget
 
@@ -40,10 +45,20 @@ def evaluate(
     vocabulary: Vocabulary,
     settings: EvaluationSettings,
     draws: Draws,
+    control: ClassifierLike | None = None,
+    clip: FeaturesLike | None = None,
+    reference: Tensor | None = None,
+    captioner: Captioner | None = None,
 ) -> Evaluation:
     """Measure how well the found prompt activates the target, say it in words, and judge every element.
 
     The verdicts on a unit with a class are about that class's probability in images that activate the unit.
+
+    Args:
+        control: a classifier that has learned nothing (`control.random_weights`); it reads the same images.
+        clip: by which the quality of the images is measured; None: it is not.
+        reference: photographs that they are compared with, (M, 3, H, W) in [0, 1].
+        captioner: of the activating images; None: they are not captioned.
     """
     studio = Studio(prior, draws)
     target_phrase = None if target.class_name is None else class_phrase(target.class_name)
@@ -55,13 +70,20 @@ def evaluate(
 
     neutral_images = studio.photograph([settings.neutral_text], Seeds.SCORE, settings.images)
     reader = Reader(classifier, target, settings.batch_size, prior.device).calibrated(neutral_images)
-    neutral = reader.read(neutral_images)
+    idle = None if control is None else Reader(control, target, settings.batch_size, prior.device)
+    idle = None if idle is None else idle.calibrated(neutral_images)
+    scorer = Scorer(studio, reader, idle, settings, clip)
     images = studio.photograph(explanation.condition, Seeds.SCORE, settings.images)
-    reading = reader.read(images)
-    found = summarise("found prompt", None, reading, draws, settings)
-    baselines = _baselines(target_phrase, neutral, vocabulary, studio, reader, settings)
+    found = scorer.read(FOUND, None, images)
+    reading = found.reading
+    scored = [found, *scorer.baselines(target_phrase, neutral_images, vocabulary)]
 
     activating = [index for index in range(len(images)) if reading.activates[index]]
+    captioned = activating[: settings.looked_images]
+    captions = [] if captioner is None or len(captioned) < 2 else captioner.captions(images[captioned])
+    if captions:
+        scored.append(scorer.captioned(captions, captioned))
+    activations = [row.activation(draws, settings) for row in scored]
     looked = _look(activating, images, neutral_images, vocabulary, segmenter, reader, settings)
     notes: list[str] = []
     trials: tuple[Trial, ...] = ()
@@ -77,15 +99,20 @@ def evaluate(
     else:
         remover = Remover(studio, reader, segmenter, vocabulary, settings, target_phrase)
         elements, trials = judge_elements(vocabulary, looked, target_phrase, remover, draws, settings)
+    controlled = None
+    if idle is not None:
+        silent = [row.control_activation(draws, settings) for row in scored]
+        controlled = judge_control(str(settings.control), idle, silent, trials, elements, draws, settings)
     absent, absent_reason = _object_absent(looked, target_phrase, elements)
 
     seen = [] if looked is None else by_lift(vocabulary, looked, settings)
     nearest = [[word.text for word in words] for words in explanation.words]
     words = best_phrase(nearest, seen, vocabulary, studio, reader, settings)
+    counted = tuple(Caption(text, count) for text, count in Counter(captions).most_common())
     return Evaluation(
-        found=found,
-        baselines=baselines,
-        words=words,
+        found=activations[0],
+        baselines=tuple(activations[1:]),
+        words=replace(words, captions=counted),
         elements=elements,
         object_absent=absent,
         object_absent_reason=absent_reason,
@@ -102,30 +129,27 @@ def evaluate(
             settings.examples,
         ),
         edits=pictures.edit_examples(trials, activating, settings.edit_examples),
+        comparisons=comparisons(scored),
+        control=controlled,
+        quality=() if clip is None else _quality(scored, clip, reference, target_phrase, scorer),
     )
 
 
-def _baselines(
+def _quality(
+    scored: Sequence[Scored],
+    clip: FeaturesLike,
+    reference: Tensor | None,
     target_phrase: str | None,
-    neutral: Reading,
-    vocabulary: Vocabulary,
-    studio: Studio,
-    reader: Reader,
-    settings: EvaluationSettings,
-) -> tuple[Activation, ...]:
-    rows = []
-    if target_phrase is not None:
-        text = f"a photo of {target_phrase}"
-        images = studio.photograph([text], Seeds.SCORE, settings.images)
-        rows.append(summarise("class name", text, reader.read(images), studio.draws, settings))
-    rows.append(summarise("neutral", settings.neutral_text, neutral, studio.draws, settings))
-    words = content_words(phrase.said for phrase in vocabulary.phrases)
-    if words:
-        texts = random_texts(words, settings, studio.draws)
-        images = studio.photograph(texts, Seeds.SCORE, settings.random_images)
-        text = f"{settings.random_words} random words"
-        rows.append(summarise("random words", text, reader.read(images), studio.draws, settings))
-    return tuple(rows)
+    scorer: Scorer,
+) -> tuple[Quality, ...]:
+    """Of every prompt but the random words, which have no images of one kind."""
+    settings, draws = scorer.settings, scorer.studio.draws
+    known = None if reference is None else features_of(clip, reference, settings, scorer.reader.device)
+    return tuple(
+        quality(row.name, row.text, row.features, known, clip, target_phrase, draws, settings)
+        for row in scored
+        if row.features is not None and row.name != RANDOM_WORDS
+    )
 
 
 def _look(

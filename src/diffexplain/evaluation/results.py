@@ -39,7 +39,8 @@ class Estimate:
 class Activation:
     """How strongly the images of one prompt activate the target.
 
-    ``name`` is one of "found prompt", "class name", "neutral", "random words", "best phrase".
+    ``name`` is one of "found prompt", "found images", "class name", "neutral", "random words", "given text",
+    "captions" or "best phrase".
     ``share``: images that activate (classified as the class; for a unit, above its threshold), Wilson
     interval.
     ``mean``: class probability (for a unit: its activation), bootstrap interval.
@@ -62,18 +63,28 @@ class PhraseScore:
 
 
 @dataclass(frozen=True)
+class Caption:
+    """What a captioner says of activating images, and of how many."""
+
+    text: str
+    count: int
+
+
+@dataclass(frozen=True)
 class Words:
     """The found prompt in words.
 
     ``nearest``: for each token of the prompt its nearest words, nearest first.
     ``candidates``: every phrase tried, best first, on the seeds that chose; ``best`` is the winner scored
-    again on seeds that did not choose it.
+    again on seeds that did not choose it. ``captions``: of activating images, the most frequent first; empty where
+    none were asked for. Their activation is the baseline named "captions".
     """
 
     nearest: tuple[tuple[str, ...], ...]
     candidates: tuple[PhraseScore, ...]
     best: Activation | None
     reason: str | None = None
+    captions: tuple[Caption, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,6 +140,69 @@ class Element:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """One prompt beside another on the same seeds: which images activate under the one and not under the other.
+
+    ``difference``: share of activating images of the prompt minus that of ``than``, Bonett and Price's interval.
+    ``p``: exact McNemar test of H0: no difference, two-sided.
+    """
+
+    name: str
+    text: str | None
+    than: str
+    difference: Estimate
+    p: float
+
+
+@dataclass(frozen=True)
+class ControlledElement:
+    """What the control classifier answers to an element being taken out: ``drop`` as in `Removal`, same edits."""
+
+    phrase: str
+    verdict: Verdict
+    drop: Estimate
+    adjusted_p: float
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a classifier that has learned nothing makes of the same images, all made for the explained one.
+
+    ``kind``: "random_weights", the same architecture.
+    ``activation``: of the found prompt and the baselines. ``elements``: those that could be tested, in the order of
+    the explained classifier's verdicts.
+    """
+
+    kind: str
+    activation: tuple[Activation, ...]
+    elements: tuple[ControlledElement, ...]
+
+    @property
+    def relevant(self) -> tuple[ControlledElement, ...]:
+        """The elements that it answers to, which therefore says nothing about what a classifier has learned."""
+        return tuple(one for one in self.elements if one.verdict in (Verdict.CORE, Verdict.SPURIOUS))
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good and how varied the images of one prompt are, by a CLIP.
+
+    ``clip_iqa``: how much rather "Good photo." than "Bad photo." is said of them, in [0, 1]; ``semantic_clip_iqa``:
+    the same of the class by name. None with ``reason`` where the CLIP does not know these words.
+    ``diversity``: mean of 1 - cosine over all pairs of them; None for fewer than three.
+    ``kernel_distance``: of their features from those of the given photographs, by KID's kernel; None without any.
+    """
+
+    name: str
+    text: str | None
+    clip_iqa: Estimate | None
+    semantic_clip_iqa: Estimate | None
+    diversity: Estimate | None
+    kernel_distance: Estimate | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
 class Example:
     """An image of the found prompt, for the report's grid.
 
@@ -162,13 +236,15 @@ class Evaluation:
     """Everything that was measured for one target.
 
     ``found``: activation of the found prompt.
-    ``baselines``: "class name" (not for a unit without a class), "neutral", "random words".
+    ``baselines``: "class name" (not for a unit without a class), "neutral", "random words", each "given text".
     ``elements``: in verdict order (spurious, core, undecided, not relevant, not seen), within each by
         effect, largest first.
     ``object_absent``: share of activating images in which the segmenter finds no object of the class; None
         with ``object_absent_reason``.
     ``unit_threshold``: for a unit, the 99th percentile of its activation on neutral images.
     ``notes``: sentences for the reader: what was not measured, and why.
+    ``comparisons``: of the found prompt and the baselines with the class name (a unit without a class: neutral).
+    ``control``: None where none was asked for. ``quality``: of the same prompts; empty where it was not asked for.
     ``examples`` and ``edits`` are pictures; they belong to the page, not to ``summary.json``.
     """
 
@@ -184,6 +260,9 @@ class Evaluation:
     notes: tuple[str, ...]
     examples: tuple[Example, ...]
     edits: tuple[EditExample, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    control: Control | None = None
+    quality: tuple[Quality, ...] = ()
 
     def having(self, verdict: Verdict) -> tuple[Element, ...]:
         """The elements with this verdict, strongest first."""

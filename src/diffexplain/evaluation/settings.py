@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+CONTROLS = ("random_weights",)
+"""Classifiers that have learned nothing, by name; see ``control.py``."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class EvaluationSettings:
         resamples: of the bootstrap.
         examples: pictures kept for the page.
         edit_examples: pictures kept of the edits of each element.
+        texts: prompts of the user's, scored like the found one.
+        control: a classifier that has learned nothing reads the same images ("random_weights"); None: there is none.
+        quality: measure how good and how varied the images are, by the CLIP that the segmenter is made of.
+        captions: captioner of the activating images, whose captions are scored as prompts: "clip", the segmenter's CLIP
+            over the vocabulary's sentences, or the folder of a captioner of transformers'; None: there is none.
+        reference: folder of photographs that the images are compared with; it needs ``quality``. None: there is none.
     """
 
     images: int = 100
@@ -61,6 +70,11 @@ class EvaluationSettings:
     resamples: int = 2000
     examples: int = 24
     edit_examples: int = 3
+    texts: list[str] = field(default_factory=list)
+    control: str | None = None
+    quality: bool = False
+    reference: str | None = None
+    captions: str | None = None
 
     def __post_init__(self) -> None:
         positive = (
@@ -81,6 +95,12 @@ class EvaluationSettings:
             raise ValueError("evaluation.minimum_edits must be at least 2: a test needs two pairs")
         if self.edited_images < self.minimum_edits:
             raise ValueError("evaluation.edited_images must not be below evaluation.minimum_edits")
+        if any(not isinstance(text, str) or not text.strip() for text in self.texts):
+            raise ValueError("evaluation.texts is a list of prompts")
+        if self.reference is not None and not self.quality:
+            raise ValueError("evaluation.reference is read where evaluation.quality is true")
+        if self.control is not None and self.control not in CONTROLS:
+            raise ValueError(f"evaluation.control is null or {' or '.join(CONTROLS)}, not {self.control}")
 
     @classmethod
     def quick(cls) -> EvaluationSettings:

@@ -9,6 +9,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
+from scipy.stats import binomtest
 
 from diffexplain.evaluation.results import Estimate
 
@@ -43,6 +44,27 @@ def share_difference(first: Estimate, second: Estimate) -> Estimate:
     below = sqrt((first.value - first.low) ** 2 + (second.high - second.value) ** 2)
     above = sqrt((first.high - first.value) ** 2 + (second.value - second.low) ** 2)
     return Estimate(value, max(-1.0, value - below), min(1.0, value + above), min(first.n, second.n))
+
+
+def paired_share_difference(better: int, worse: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
+    """The difference of two shares of the same n things, with Bonett and Price's interval (2012).
+
+    It has width even where all pairs agree: one pair of each kind is added.
+
+    Args:
+        better: pairs in which the first alone holds.
+        worse: pairs in which the second alone does.
+    """
+    first, second = (better + 1) / (n + 2), (worse + 1) / (n + 2)
+    half = _NORMAL.inv_cdf(0.5 + confidence / 2) * sqrt((first + second - (first - second) ** 2) / (n + 2))
+    value = (better - worse) / n
+    low, high = max(-1.0, first - second - half), min(1.0, first - second + half)
+    return Estimate(value, min(low, value), max(high, value), n)
+
+
+def mcnemar(better: int, worse: int) -> float:
+    """Two-sided exact p of H0: as many pairs changed one way as the other; 1 if none changed."""
+    return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
 
 
 def bootstrap_mean(

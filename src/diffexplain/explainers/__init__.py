@@ -1,10 +1,24 @@
 """Methods that explain a target; one paper is one file."""
 
+from diffexplain.explainers.activation_maximisation import Maco, MahendranVedaldi, Nguyen, Yosinski
 from diffexplain.explainers.augmentation import Cutouts
 from diffexplain.explainers.diffex import DiffEx
 from diffexplain.explainers.diffexplainer import DiffExplainer
 from diffexplain.explainers.divergence import Diverged
-from diffexplain.explainers.explanation import Explanation
+from diffexplain.explainers.explanation import Explanation, FoundImages
 from diffexplain.explainers.training import TrainerSettings, device_kind
 
-__all__ = ["Cutouts", "DiffEx", "DiffExplainer", "Diverged", "Explanation", "TrainerSettings", "device_kind"]
+__all__ = [
+    "Cutouts",
+    "DiffEx",
+    "DiffExplainer",
+    "Diverged",
+    "Explanation",
+    "FoundImages",
+    "Maco",
+    "MahendranVedaldi",
+    "Nguyen",
+    "TrainerSettings",
+    "Yosinski",
+    "device_kind",
+]

@@ -46,3 +46,17 @@ class Explanation:
     def text(self) -> str:
         """Prefix and the nearest word of each token: a reading of the prompt, not the prompt."""
         return " ".join(filter(None, [self.prefix, *(token[0].text for token in self.words)]))
+
+
+@dataclass(frozen=True)
+class FoundImages:
+    """Pictures that activate a target.
+
+    Attributes:
+        images: (N, 3, H, W) in [0, 1] on the CPU, rounded to 256 values: what a file of them holds.
+        curve: for each step ``step``, and the means over all pictures of ``loss`` (of the activation alone) and
+            ``score`` (class probability or activation).
+    """
+
+    images: Tensor
+    curve: tuple[dict[str, Any], ...]

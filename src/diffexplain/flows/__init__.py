@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from diffexplain.building import TARGET, locate
 from diffexplain.flows.effects import EffectsFlow
+from diffexplain.flows.images import ImagesFlow
 from diffexplain.flows.prompt import PromptFlow
 
 if TYPE_CHECKING:
     from diffexplain.report import Model, Summary
 
-FLOWS: Mapping[str, type[PromptFlow] | type[EffectsFlow]] = {"prompt": PromptFlow, "effects": EffectsFlow}
+AnyFlow = type[PromptFlow] | type[EffectsFlow] | type[ImagesFlow]
+FLOWS: Mapping[str, AnyFlow] = {"prompt": PromptFlow, "effects": EffectsFlow, "images": ImagesFlow}
 """By what a method says that it ``finds``."""
 
 
@@ -29,7 +31,7 @@ class Flow(Protocol):
         """Write ``summary.json``, pictures and page."""
 
 
-def flow_of(explainer: Mapping[str, Any], plugins: Sequence[str]) -> type[PromptFlow] | type[EffectsFlow]:
+def flow_of(explainer: Mapping[str, Any], plugins: Sequence[str]) -> AnyFlow:
     """The flow of a method: as its class says by ``finds``; one that says nothing finds a prompt.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +20,7 @@ from diffexplain.errors import UserError
 from diffexplain.evaluation.effect_results import EffectExample, Path
 from diffexplain.evaluation.pictures import as_bytes
 from diffexplain.evaluation.vocabulary import class_phrase
+from diffexplain.explainers.confirmation import confirm
 from diffexplain.explainers.diffex import Studied
 from diffexplain.explainers.edited import Edited
 from diffexplain.flows.memory import halvings_recorded
@@ -71,7 +73,9 @@ class EffectsFlow:
             images = self._images(prior)
             hierarchy = self._concepts(prior, images)
             self.edited = self.method.population(studied, editor, hierarchy, self.run, checks, images, self.device)
-            self.result = self.method.rank_population(self.edited, studied)
+            ranked = self.method.rank_population(self.edited, studied)
+            tried = {concept.path: concept.over_all.n for concept in ranked.rankings[0].concepts}
+            self.result = replace(ranked, confirmation=confirm(self.method, self.edited, tried))
 
     def evaluate(self) -> None:
         """Pictures of the strongest concepts and of the weakest; the numbers are the method's own."""

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from diffexplain import photographs
 from diffexplain.building import TARGET, build
+from diffexplain.contents import CONTENTS
 from diffexplain.descriptions import describe_optimisation
 from diffexplain.errors import UserError
 from diffexplain.evaluation import Vocabulary, evaluate
+from diffexplain.evaluation.captions import CLIP, Captioner, ClipCaptioner, ModelCaptioner
+from diffexplain.evaluation.control import random_weights
 from diffexplain.flows.memory import halvings_recorded
+from diffexplain.paths import resolve_folder
+from diffexplain.photographs import Photographs
 from diffexplain.prompts import content_words
-from diffexplain.report import Model, Summary, summarise, write_report
+from diffexplain.report import Model, Summary, stated, summarise, write_report
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
 
@@ -30,10 +37,14 @@ class PromptFlow:
         self.vocabulary = Vocabulary.load(classifier["vocabulary"], classifier.get("more_phrases"))
         self.settings = _evaluation_settings(run.config["evaluation"], self.plugins)
         prompt = partial(build, run.config["prompt"], plugins=self.plugins, where="prompt")
+        self.reference = self._photographs()
+        if self.settings.captions not in (None, CLIP):
+            resolve_folder(self.settings.captions)
         self.explainer = self._build("explainer", prompt)
         self.augmentation = self._build("augmentation") if TARGET in augmentation else None
         self.gradient = self._build("gradient")
         self.memory = self._build("memory")
+        self.respondent = self._build("wording") if TARGET in run.config.get("wording", {}) else None
 
     def explain(self, classifier: Any, prior: Any, loggers: Sequence[Any]) -> None:
         self.classifier, self.prior = classifier, prior
@@ -53,6 +64,7 @@ class PromptFlow:
     def evaluate(self) -> None:
         segmenter = self.parts.build("segmenter", self.run.config["segmenter"], self.plugins)
         segmenter.to(self.prior.device)
+        control = None if self.settings.control is None else random_weights(self.classifier, self.run.draws)
         with halvings_recorded(self.run, self.prior, "to evaluate: lower evaluation.batch_size"):
             self.evaluation = evaluate(
                 self.explanation,
@@ -63,7 +75,15 @@ class PromptFlow:
                 self.vocabulary,
                 self.settings,
                 self.run.draws,
+                control,
+                segmenter if self.settings.quality else None,
+                None if self.reference is None else self.reference.images(self.prior.image_size),
+                self._captioner(segmenter),
             )
+        if self.reference is not None and self.reference.skipped:
+            names = ", ".join(name for name, _ in self.reference.skipped)
+            note = f"Of the photographs to compare with these could not be used: {names}."
+            self.evaluation = replace(self.evaluation, notes=(*self.evaluation.notes, note))
 
     def report(self, *, classifier: Model, prior: Model, command: str) -> Summary:
         summary = summarise(
@@ -75,8 +95,23 @@ class PromptFlow:
             optimisation=describe_optimisation(self.explanation),
             command=command,
         )
+        summary = stated(summary, self.respondent)
         write_report(self.run, summary, self.evaluation)
         return summary
+
+    def _captioner(self, segmenter: Any) -> Captioner | None:
+        if self.settings.captions is None:
+            return None
+        if self.settings.captions == CLIP:
+            return ClipCaptioner(segmenter, self.vocabulary, self.prior.device)
+        return ModelCaptioner(self.settings.captions, self.prior.device)
+
+    def _photographs(self) -> Photographs | None:
+        """The photographs that images are compared with, none of them loaded."""
+        folder = self.settings.reference
+        if folder is None:
+            return None
+        return photographs.find(folder, self.settings.images, self.run.config[CONTENTS]["evaluation.reference"])
 
     def _build(self, group: str, *arguments: Any) -> Any:
         return build(self.run.config[group], *arguments, plugins=self.plugins, where=group)

@@ -28,7 +28,7 @@ FIRST_CONNECTIVE, NEXT_CONNECTIVES = "with", "and"
 
 
 class HardWordsPrompt(SoftPrompt):
-    """"<prefix> <word> with <word> and <word> ...", the words drawn anew at each step.
+    """The text "<prefix> <word> with <word> and <word> ...", the words drawn anew at each step.
 
     In eval mode, and so in what is evaluated, each mask has its pseudo-label.
 

@@ -69,7 +69,7 @@ class SoftPrompt(nn.Module, ABC):
     def lean(self, log_weights: Tensor) -> None:
         """Begin nearer to the words that weigh more at each token: ``log_weights`` (n, V), in nats."""
 
-    def observe(self, loss: Tensor) -> None:  # noqa: B027 - most strategies learn by the gradient alone
+    def observe(self, loss: Tensor) -> None:
         """What the images of the present step came to, before `penalty` is asked for."""
 
     def penalty(self, progress: float) -> Tensor:

@@ -6,6 +6,7 @@ Imports no torch. ``wandb_mirror`` is not imported here, since W&B takes a secon
 from diffexplain.report.effects import write_effects_report
 from diffexplain.report.load import LoadedRun, load_run
 from diffexplain.report.page import render_run, write_report
+from diffexplain.report.statement import stated
 from diffexplain.report.summary import (
     SCHEMA_VERSION,
     Model,
@@ -25,6 +26,7 @@ __all__ = [
     "Summary",
     "load_run",
     "render_run",
+    "stated",
     "summarise",
     "summarise_effects",
     "write_effects_report",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from diffexplain.evaluation.effect_results import ConceptEffect, Effect, Path, Ranking
+from diffexplain.evaluation.effect_results import ConceptEffect, Confirmation, Effect, Path, Ranking
 from diffexplain.report import plots, wording
 from diffexplain.report.summary import Summary
 
@@ -38,10 +38,12 @@ def tone_of(effect: Effect) -> str:
     return "core" if effect.score.value > 0 else "spurious"
 
 
-def axis_of(rankings: Sequence[Ranking]) -> plots.Axis:
+def axis_of(rankings: Sequence[Ranking], confirmation: Confirmation | None = None) -> plots.Axis:
     """One axis for the effects and combinations of all classifiers, so that their bars can be compared."""
     estimates = [concept.over_all.score for ranking in rankings for concept in ranking.concepts]
     estimates += [combination.gain for ranking in rankings for combination in ranking.combinations]
+    for one in () if confirmation is None else confirmation.concepts:
+        estimates += [effect.score for effect in (one.added, one.taken_out) if effect is not None]
     return plots.axis_for([end for e in estimates for end in (e.low, e.value, e.high)])
 
 

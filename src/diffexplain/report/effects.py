@@ -16,7 +16,7 @@ from diffexplain.evaluation.effect_results import (
     Ranking,
 )
 from diffexplain.evaluation.results import Estimate
-from diffexplain.report import plots, views, wording
+from diffexplain.report import confirmation, plots, views, wording
 from diffexplain.report.comparison import compared, differing
 from diffexplain.report.effect_tree import axis_of, effect_sentence, score_noun, tone_of, tree_of
 from diffexplain.report.images import PHOTOGRAPHIC, write_effect_pictures
@@ -69,7 +69,7 @@ def write_effects_report(run: Run, summary: Summary, examples: Sequence[EffectEx
 def render_effects(run: LoadedRun, effects: DiffExResult) -> str:
     """The page as HTML text; equal runs give equal text."""
     summary, ranking = run.summary, effects.rankings[0]
-    axis = axis_of(effects.rankings)
+    axis = axis_of(effects.rankings, effects.confirmation)
     strips = _strips(run, ranking)
     failed = [concept for concept in ranking.concepts if concept.took is not None and concept.took.value < 1]
     return template("effects.html.j2").render(
@@ -86,6 +86,8 @@ def render_effects(run: LoadedRun, effects: DiffExResult) -> str:
         margin=wording.margin(summary),
         compared=compared(summary, effects.rankings[1:], axis),
         differing=differing(effects),
+        confirmation=effects.confirmation,
+        confirmed=() if effects.confirmation is None else confirmation.rows(effects.confirmation, axis),
         strips=strips,
         large=any(max(pair.present.width, pair.present.height) >= PHOTOGRAPHIC for s in strips for pair in s.pairs),
         combinations=[_together(combination, axis) for combination in ranking.combinations],
@@ -151,6 +153,8 @@ def _findings(summary: Summary, effects: DiffExResult) -> list[tuple[str, str]]:
             f"\N{PLUS-MINUS SIGN}{margin} once all of them are allowed for.",
         )
     )
+    if effects.confirmation is not None:
+        sentences += confirmation.sentences(summary, ranking, effects.confirmation)[:4]
     best = ranking.best
     if best is not None and len(best.paths) > 1:
         gain = f"{wording.signed(best.gain.value)} (95% interval {wording.interval(best.gain)})"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from diffexplain.evaluation.results import Element, Evaluation, Verdict
-from diffexplain.report import plots, views, wording
+from diffexplain.report import plots, prior, views, wording
 from diffexplain.report.effects import render_effects
+from diffexplain.report.found_images import render_images
 from diffexplain.report.images import PHOTOGRAPHIC, write_pictures
 from diffexplain.report.load import METRICS, REPORT, LoadedRun, load_run, read_curve
 from diffexplain.report.summary import SUMMARY, ObjectAbsence, Summary
@@ -37,10 +38,13 @@ def render(run: LoadedRun) -> str:
     summary = run.summary
     if summary.effects is not None:
         return render_effects(run, summary.effects)
+    if summary.words is None:
+        return render_images(run)
     told = [element for element in summary.elements if _is_told(element)]
     axis, told_rows = views.rows(summary, told)
     _, other_rows = views.rows(summary, [element for element in summary.elements if not _is_told(element)])
     pictures = views.grid(run)
+    control = summary.control
     return template("report.html.j2").render(
         summary=summary,
         words=wording,
@@ -57,6 +61,11 @@ def render(run: LoadedRun) -> str:
         rows=told_rows,
         other_rows=other_rows,
         bars=views.bars(summary),
+        quality=[views.quality_row(row) for row in summary.quality],
+        prior_sentence=prior.prior_sentence(summary),
+        control_sentence=None if control is None else prior.control_sentence(summary, control),
+        control_prompts=() if control is None else prior.prompt_rows(summary, control),
+        control_elements=() if control is None else prior.element_rows(summary, control),
         unit_scale=plots.scale(plots.UNIT_AXIS),
         curve=views.curve(run),
         metrics=METRICS,

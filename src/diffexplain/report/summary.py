@@ -14,7 +14,17 @@ from typing import Any
 
 from diffexplain.errors import UserError
 from diffexplain.evaluation.effect_results import DiffExResult
-from diffexplain.evaluation.results import Activation, Element, Estimate, Evaluation, Verdict, Words
+from diffexplain.evaluation.results import (
+    Activation,
+    Comparison,
+    Control,
+    Element,
+    Estimate,
+    Evaluation,
+    Quality,
+    Verdict,
+    Words,
+)
 from diffexplain.report.codec import Malformed, from_plain, to_plain
 from diffexplain.runs import manifest
 from diffexplain.runs.atomic import to_json
@@ -22,9 +32,11 @@ from diffexplain.runs.identity import identifying
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 BEFORE_EFFECTS = "1"
 """The version that knew no methods but those that find a prompt; it is read as one of the present."""
+BEFORE_CONTROL = "2"
+"""The version that knew no comparisons and no control; it is read as one of the present."""
 SUMMARY = "summary.json"
 
 
@@ -59,6 +71,15 @@ class ObjectAbsence:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """The verdict in writing: ``by`` the template, or by the model that reworded it; ``reason``: why it did not."""
+
+    text: str
+    by: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
 class Summary:
     """What a run found, how sure that is, and what it was made with.
 
@@ -66,7 +87,9 @@ class Summary:
     that ranks effects ``optimisation``, ``activation``, ``activating_images``, ``words``, ``elements`` and
     ``object_absence``.
 
-    ``activation`` holds the found prompt first, then the baselines. ``elements`` come in verdict order
+    ``activation`` holds the found prompt first, then the baselines; ``comparisons`` are between them. ``control``:
+    what a classifier that has learned nothing makes of the same images, if the run asked for one. ``quality``: of the
+    prompts' images, if it asked for that. ``statement``: all of this in a paragraph. ``elements`` come in verdict order
     (spurious, core, undecided, not relevant, not seen), within each the largest effect first.
     ``images_generated``: by the prior for the evaluation, or read by the classifier for the effects.
     ``command`` repeats the run. ``settings`` is the configuration that the identity is the hash of.
@@ -93,6 +116,10 @@ class Summary:
     settings: Mapping[str, Any]
     versions: Mapping[str, str]
     weights: Mapping[str, str]
+    comparisons: tuple[Comparison, ...] = ()
+    control: Control | None = None
+    quality: tuple[Quality, ...] = ()
+    statement: Statement | None = None
 
     @property
     def found(self) -> Activation:
@@ -118,7 +145,7 @@ class Summary:
 
     @staticmethod
     def from_json(text: str) -> Summary:
-        """The summary that `to_json` wrote, now or when the schema was `BEFORE_EFFECTS`.
+        """The summary that `to_json` wrote, now or when the schema was `BEFORE_EFFECTS` or `BEFORE_CONTROL`.
 
         Raises:
             UserError: not a summary, or one of another schema version.
@@ -129,12 +156,19 @@ class Summary:
             raise UserError(f"This is not a summary: {error}") from error
         version = plain.get("schema_version") if isinstance(plain, dict) else None
         if version == BEFORE_EFFECTS:
-            plain |= {"schema_version": SCHEMA_VERSION, "effects": None}
+            plain |= {"effects": None}
+        if version in (BEFORE_EFFECTS, BEFORE_CONTROL):
+            plain |= {"schema_version": SCHEMA_VERSION, "comparisons": [], "control": None}
+            plain |= {"quality": [], "statement": None}
+            if isinstance(plain.get("words"), dict):
+                plain["words"].setdefault("captions", [])
+            if isinstance(plain.get("effects"), dict):
+                plain["effects"].setdefault("confirmation", None)
         elif version != SCHEMA_VERSION:
             raise UserError(
                 "This summary has a schema that this version of diffexplain does not read.",
                 given=f"schema_version {version}",
-                accepted=[f"schema_version {BEFORE_EFFECTS}", f"schema_version {SCHEMA_VERSION}"],
+                accepted=[f"schema_version {known}" for known in (BEFORE_EFFECTS, BEFORE_CONTROL, SCHEMA_VERSION)],
             )
         try:
             summary: Summary = from_plain(Summary, plain)
@@ -193,6 +227,9 @@ def summarise(
         object_absence=ObjectAbsence(evaluation.object_absent, evaluation.object_absent_reason),
         effects=None,
         notes=evaluation.notes,
+        comparisons=evaluation.comparisons,
+        control=evaluation.control,
+        quality=evaluation.quality,
         **_made(run, target, classifier, prior, command),
     )
 

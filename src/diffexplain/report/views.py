@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from diffexplain.evaluation.results import Activation, Element, Example, Verdict
+from diffexplain.evaluation.results import Activation, Comparison, Element, Example, Quality, Verdict
 from diffexplain.report import plots, wording
 from diffexplain.report.images import data_uri, outline
 from diffexplain.report.load import LoadedRun
@@ -27,10 +27,13 @@ TONES: Mapping[Verdict, str] = {Verdict.SPURIOUS: "spurious", Verdict.CORE: "cor
 
 _PROMPT_NAMES = {
     "found prompt": "The found prompt",
+    "found images": "The optimised pictures",
     "best phrase": "The best phrase",
     "class name": "The class by its name",
     "neutral": "A neutral prompt",
     "random words": "Random words",
+    "given text": "A text of yours",
+    "captions": "Captions of its pictures",
 }
 
 
@@ -93,6 +96,7 @@ class Bar:
     count: str
     more: str
     bar: Markup
+    than: str
 
 
 def tone(element: Element) -> str:
@@ -139,7 +143,18 @@ def rows(summary: Summary, elements: Sequence[Element]) -> tuple[plots.Axis, tup
 def bars(summary: Summary) -> tuple[Bar, ...]:
     """Found prompt, best phrase and baselines, as shares of pictures that activate."""
     best = () if summary.words is None or summary.words.best is None else (summary.words.best,)
-    return tuple(_bar(activation) for activation in (summary.found, *best, *summary.baselines))
+    beside = {(one.name, one.text): one for one in summary.comparisons}
+    rows = (summary.found, *best, *summary.baselines)
+    return tuple(_bar(activation, beside.get((activation.name, activation.text))) for activation in rows)
+
+
+def quality_row(row: Quality) -> tuple[str, str, tuple[str, ...]]:
+    """A prompt, its text, and what was measured of its pictures, in the columns' order."""
+    columns = (row.clip_iqa, row.semantic_clip_iqa, row.diversity)
+    numbers = [wording.effect(one) if one else "\N{EN DASH}" for one in columns]
+    far = row.kernel_distance
+    numbers.append("\N{EN DASH}" if far is None else f"{wording.number(far.value, 4)} ({wording.interval(far, 4)})")
+    return _PROMPT_NAMES.get(row.name, row.name), row.text or "", tuple(numbers)
 
 
 def curve(run: LoadedRun) -> Markup | None:
@@ -213,14 +228,15 @@ def _row(element: Element, axis: plots.Axis, margin: float) -> Row:
     )
 
 
-def _bar(activation: Activation) -> Bar:
-    found = activation.name in ("found prompt", "best phrase")
+def _bar(activation: Activation, beside: Comparison | None) -> Bar:
+    found = activation.name in ("found prompt", "found images", "best phrase")
     return Bar(
         name=_PROMPT_NAMES.get(activation.name, activation.name),
         text=activation.text or "",
         count=wording.count(activation.share),
         more=f"mean {wording.number(activation.mean.value)}",
         bar=plots.bar(activation.share, plots.UNIT_AXIS, "found" if found else "plain"),
+        than="" if beside is None else wording.comparison(beside),
     )
 
 

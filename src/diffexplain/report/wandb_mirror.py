@@ -249,7 +249,7 @@ def headline_numbers(summary: Summary) -> Mapping[str, Any]:
     """The numbers by which runs are compared on W&B."""
     absent = None if summary.object_absence is None else summary.object_absence.share
     numbers: dict[str, Any] = {
-        "activation/found prompt": summary.found.share.value,
+        f"activation/{summary.found.name}": summary.found.share.value,
         "object_absent": None if absent is None else absent.value,
     }
     for baseline in summary.baselines:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from diffexplain.evaluation.results import Element, Estimate, Verdict
+from diffexplain.evaluation.results import Comparison, Element, Estimate, Verdict
 from diffexplain.report.summary import Summary
 
 MINUS = "\N{MINUS SIGN}"
@@ -28,6 +28,11 @@ def signed(value: float, digits: int = 2) -> str:
 def interval(estimate: Estimate, digits: int = 2) -> str:
     """The 95 % interval of ``estimate``: ``0.60 to 0.73``."""
     return f"{number(estimate.low, digits)} to {number(estimate.high, digits)}"
+
+
+def effect(estimate: Estimate) -> str:
+    """An effect with its interval: ``0.67 (0.60 to 0.73)``."""
+    return f"{number(estimate.value)} ({interval(estimate)})"
 
 
 def percent(value: float) -> str:
@@ -149,6 +154,14 @@ def effect_sentence(element: Element, summary: Summary) -> str:
         f"taking it out {lowers} the probability of {name} by {number(abs(drop.value))} "
         f"(95% interval {number(low)} to {number(high)})"
     )
+
+
+def comparison(one: Comparison) -> str:
+    """How one prompt does beside another: ``+0.34 (+0.24 to +0.43) beside the class name, p <0.001``."""
+    difference = one.difference
+    ends = f"{signed(difference.low)} to {signed(difference.high)}"
+    p = p_value(one.p)
+    return f"{signed(difference.value)} ({ends}) beside the {one.than}, p {p if p.startswith('<') else f'= {p}'}"
 
 
 def _spurious(summary: Summary) -> list[tuple[str, str]]:

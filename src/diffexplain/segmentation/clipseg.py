@@ -203,11 +203,21 @@ class Segmenter(nn.Module):
         Returns:
             (B, P) in [-1, 1].
         """
+        return self.image_features(images) @ self.text_features(phrases).T
+
+    def image_features(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1], of any size, as unit vectors (B, D) of that CLIP."""
         # CLIP was trained at its own size; only the decoder is used at another.
         pixels = self.preprocess(images, int(self.model.config.vision_config.image_size))
-        embedded = self.model.clip.get_image_features(pixel_values=pixels).pooler_output
-        conditions = self._conditions(phrases)
-        return functional.normalize(embedded, dim=-1) @ functional.normalize(conditions, dim=-1).T
+        return functional.normalize(self.model.clip.get_image_features(pixel_values=pixels).pooler_output, dim=-1)
+
+    def text_features(self, phrases: Sequence[str]) -> Tensor:
+        """P texts as unit vectors (P, D) of that CLIP."""
+        return functional.normalize(self._conditions(phrases), dim=-1)
+
+    def knows(self, word: str) -> bool:
+        """Whether the word is one token: a CLIP of a small vocabulary spells what it was never taught."""
+        return len(self.tokenizer(word, add_special_tokens=False).input_ids) == 1
 
     def preprocess(self, images: Tensor, size: int | None = None) -> Tensor:
         """(B, 3, H, W) in [0, 1] to the model's range and size, or another ``size``; gradients pass."""

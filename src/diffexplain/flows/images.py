@@ -1,0 +1,113 @@
+"""A method that finds images by optimising them, whose activation is then measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from diffexplain.building import TARGET, build
+from diffexplain.errors import RetryableError, UserError
+from diffexplain.evaluation import EvaluationSettings
+from diffexplain.evaluation.activation import Reader, Seeds, Studio, summarise
+from diffexplain.evaluation.pictures import examples
+from diffexplain.evaluation.results import Activation, Evaluation, Words
+from diffexplain.evaluation.vocabulary import class_phrase
+from diffexplain.explainers.natural_pictures import NATURAL
+from diffexplain.flows.effects import PHOTOGRAPHS, find_photographs
+from diffexplain.report import Model, Optimisation, Summary
+from diffexplain.report.found_images import summarise_images, write_images_report
+from diffexplain.report.load import METRICS
+from diffexplain.runs.machine import device_kind
+from diffexplain.runs.run import Run
+from diffexplain.target import ResolvedTarget
+
+if TYPE_CHECKING:
+    from diffexplain.app import Parts
+
+FOUND = "found images"
+NO_WORDS = "the pictures were optimised themselves"
+
+
+class ImagesFlow:
+    """Optimises pictures, and measures how far they activate the target; see `diffexplain.flows.Flow`.
+
+    A run takes seconds to minutes, so nothing is kept of one that was stopped.
+    """
+
+    def __init__(self, run: Run, target: ResolvedTarget, trainer: Any, parts: Parts) -> None:
+        self.run, self.target = run, target
+        plugins = tuple(run.config["plugins"])
+        self.device = torch.device(device_kind(trainer.accelerator))
+        if trainer.devices != 1 or trainer.precision != "32-true":
+            given = f"trainer.devices={trainer.devices}, trainer.precision={trainer.precision}"
+            raise UserError("Images are optimised on one device, in 32-true.", given=given)
+        self.method = build(run.config["explainer"], plugins=plugins, where="explainer")
+        augmentation = run.config["augmentation"]
+        named = TARGET in augmentation
+        self.augmentation = build(augmentation, plugins=plugins, where="augmentation") if named else None
+        self.photographs = find_photographs(run.config, NATURAL)
+
+    def explain(self, classifier: Any, prior: Any, loggers: Sequence[Any]) -> None:
+        self.classifier, self.prior = classifier.to(self.device), prior.to(self.device)
+        pictures = None
+        if self.photographs is not None:
+            self.run.write_json(PHOTOGRAPHS, self.photographs.to_json())
+            pictures = self.photographs.images(prior.image_size)
+        try:
+            self.found = self.method.explain(
+                self.target, classifier, prior, self.run.draws, pictures=pictures, augmentation=self.augmentation
+            )
+        except torch.OutOfMemoryError as error:
+            message = "The device's memory is not enough to optimise images: lower explainer.batch_size."
+            raise RetryableError(message) from error
+        self.run.write_text(METRICS, "".join(json.dumps(row) + "\n" for row in self.found.curve))
+        for logger in loggers:
+            for row in self.found.curve:
+                logger.log_metrics({"loss": row["loss"], "score": row["score"]}, step=row["step"])
+
+    def evaluate(self) -> None:
+        """As many pictures of the prior are read beside those that were found, on seeds that no method saw."""
+        count = len(self.found.images)
+        settings = EvaluationSettings(images=count, batch_size=self.method.batch_size)
+        studio = Studio(self.prior, self.run.draws)
+        neutral = studio.photograph([settings.neutral_text], Seeds.SCORE, count)
+        reader = Reader(self.classifier, self.target, settings.batch_size, self.device).calibrated(neutral)
+        reading = reader.read(self.found.images)
+        activating = [index for index in range(count) if reading.activates[index]]
+        baselines: list[Activation] = []
+        if self.target.class_name is not None:
+            text = f"a photo of {class_phrase(self.target.class_name)}"
+            named = reader.read(studio.photograph([text], Seeds.SCORE, count))
+            baselines.append(summarise("class name", text, named, studio.draws, settings))
+        plain = reader.read(neutral)
+        baselines.append(summarise("neutral", settings.neutral_text, plain, studio.draws, settings))
+        self.evaluation = Evaluation(
+            found=summarise(FOUND, None, reading, studio.draws, settings),
+            baselines=tuple(baselines),
+            words=Words((), (), None, NO_WORDS),
+            elements=(),
+            object_absent=None,
+            object_absent_reason=NO_WORDS,
+            activating_images=len(activating),
+            unit_threshold=reader.threshold,
+            images_generated=studio.made,
+            notes=() if self.photographs is None else tuple(self.photographs.notes()),
+            examples=examples(self.found.images, reading, activating, None, (), count),
+            edits=(),
+        )
+
+    def report(self, *, classifier: Model, prior: Model, command: str) -> Summary:
+        summary = summarise_images(
+            self.evaluation,
+            run=self.run,
+            target=self.target,
+            classifier=classifier,
+            prior=prior,
+            optimisation=Optimisation(self.method.steps, None, None),
+            command=command,
+        )
+        write_images_report(self.run, summary, self.evaluation)
+        return summary

@@ -1,0 +1,69 @@
+"""The page of a method that finds images: what it made, how far it activates the target, and nothing on elements."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from diffexplain.evaluation.results import Evaluation
+from diffexplain.report import plots, views, wording
+from diffexplain.report.images import PHOTOGRAPHIC, write_pictures
+from diffexplain.report.load import METRICS, REPORT, LoadedRun, read_curve
+from diffexplain.report.summary import SUMMARY, Summary, summarise
+from diffexplain.report.templating import template
+from diffexplain.runs.run import Run
+
+
+def summarise_images(evaluation: Evaluation, **made: Any) -> Summary:
+    """As `summarise`, of pictures that no prompt makes: there are neither words nor elements."""
+    return replace(summarise(evaluation, **made), words=None, object_absence=None)
+
+
+def write_images_report(run: Run, summary: Summary, evaluation: Evaluation) -> Path:
+    """Write ``summary.json``, the pictures and ``report.html`` into the run, and return the page's path."""
+    gallery = write_pictures(run, evaluation)
+    page = render_images(LoadedRun(run.directory, summary, gallery.examples, (), read_curve(run.directory)))
+    run.write_text(SUMMARY, summary.to_json())
+    return run.write_text(REPORT, page)
+
+
+def render_images(run: LoadedRun) -> str:
+    """The page as HTML text; equal runs give equal text."""
+    summary = run.summary
+    pictures = views.grid(run)
+    return template("images.html.j2").render(
+        summary=summary,
+        words=wording,
+        title=f"{summary.target.class_name or summary.target.text} \N{MIDDLE DOT} {summary.classifier.name}",
+        headline=wording.headline(summary),
+        finding=_finding(summary),
+        facts=_facts(summary),
+        pictures=pictures,
+        activates=any(shown.activates for shown in pictures),
+        large=any(max(shown.picture.width, shown.picture.height) >= PHOTOGRAPHIC for shown in pictures),
+        bars=views.bars(summary),
+        unit_scale=plots.scale(plots.UNIT_AXIS),
+        curve=views.curve(run),
+        metrics=METRICS,
+        settings=list(views.flattened(summary.settings)),
+    )
+
+
+def _finding(summary: Summary) -> str:
+    made = f"{summary.explainer} optimises the picture itself and not a prompt"
+    return f"{wording.capital(made)}: nothing in it has a name, so no element is called core or spurious."
+
+
+def _facts(summary: Summary) -> list[dict[str, str]]:
+    share, mean = summary.found.share, summary.found.mean
+    between = f"interval {wording.percent(share.low)} to {wording.percent(share.high)}"
+    return [
+        {"label": "Pictures that activate it", "value": wording.count(share), "tone": "", "more": between},
+        {
+            "label": f"Mean {wording.score_name(summary)}",
+            "value": wording.number(mean.value),
+            "tone": "",
+            "more": f"interval {wording.interval(mean)}",
+        },
+    ]

@@ -1,0 +1,37 @@
+"""What a run takes over from the finished run whose findings it checks: the classifier, its prior, and the target."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from hydra.core.override_parser.types import Override
+
+from diffexplain.paths import resolve_folder
+
+FROM_RUN = "from_run"
+"""The configuration's key for the finished run."""
+_TAKEN = ("classifier", "diffusion", "paths.configs", "plugins", "segmenter", "target")
+
+
+def taken_over(given: Sequence[Override]) -> list[str]:
+    """Overrides that choose what the run that ``given`` names was made with, but for what ``given`` chooses itself.
+
+    Raises:
+        UserError: there is no such run, or it is not finished.
+    """
+    chosen = {str(override.key_or_group): override.value() for override in given}
+    directory = chosen.get(FROM_RUN)
+    if not isinstance(directory, str):
+        return []
+    from diffexplain.report.summary import Summary  # most commands need no report
+
+    command = shlex.split(Summary.load(resolve_folder(directory)).command)[2:]  # python run.py ...
+    found = []
+    for override in command:
+        key = override.partition("=")[0].lstrip("+")
+        taken = any(key == part or key.startswith(f"{part}.") for part in _TAKEN)
+        # A choice of the user's brings its own keys with it.
+        if taken and key not in chosen and key.partition(".")[0] not in chosen:
+            found.append(override)
+    return found

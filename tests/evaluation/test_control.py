@@ -1,0 +1,126 @@
+"""A classifier that has learned nothing reads the same images; what it answers to, the classifier did not bring."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.evaluation import toy
+from tests.evaluation.test_evaluation import EVERYTHING, SETTINGS, answers_to_flag, answers_to_pole
+from torch import Tensor, nn
+
+from diffexplain.evaluation.control import random_weights
+from diffexplain.evaluation.evaluation import evaluate
+from diffexplain.evaluation.results import Control, Evaluation, Verdict
+from diffexplain.evaluation.settings import EvaluationSettings
+from diffexplain.runs.draws import Draws
+
+
+class Token(nn.Module):
+    """A parameter that its module cannot draw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.full((400,), 3.0) + torch.arange(400) % 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images + self.value.mean()
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8, 4), Token())
+    norm = layers[1]
+    assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None
+    norm.running_mean.fill_(5.0)
+    return layers.eval()
+
+
+def test_every_weight_is_drawn_anew_and_the_classifier_stays_as_it_is() -> None:
+    known = network()
+    before = {name: value.clone() for name, value in known.state_dict().items()}
+    control = random_weights(known, Draws(0, "class:pole"))
+    assert all(torch.equal(before[name], value) for name, value in known.state_dict().items())
+    drawn = control.state_dict()
+    for name in ("0.weight", "0.bias", "4.weight", "4.bias", "5.value"):
+        assert not torch.equal(drawn[name], before[name])
+    assert drawn["1.running_mean"].eq(0).all() and drawn["1.running_var"].eq(1).all()
+    # Of the token, that no module draws, mean and standard deviation are kept: 3.5 and 0.5.
+    assert drawn["5.value"].mean() == pytest.approx(3.5, abs=0.1)
+    assert drawn["5.value"].std() == pytest.approx(0.5, abs=0.1)
+    assert not control.training and not any(parameter.requires_grad for parameter in control.parameters())
+
+
+def test_the_weights_are_keyed_by_the_run_and_no_global_draw_is_made() -> None:
+    known = network()
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    one, two, other = (random_weights(known, Draws(seed, "class:pole")) for seed in (0, 0, 1))
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.equal(one[0].weight, two[0].weight)  # type: ignore[index, union-attr]
+    assert not torch.equal(one[0].weight, other[0].weight)  # type: ignore[index, union-attr]
+
+
+def controlled(weigh: object, settings: EvaluationSettings = SETTINGS) -> tuple[Evaluation, Control]:
+    """A classifier of flags, and a control that answers as ``weigh`` does."""
+    found = evaluate(
+        toy.Explanation(toy.condition(EVERYTHING)),
+        toy.POLE,
+        toy.Classifier(answers_to_flag),
+        toy.Prior(),
+        toy.Segmenter(),
+        toy.VOCABULARY,
+        replace(settings, control="random_weights"),
+        Draws(0, toy.POLE.text),
+        toy.Classifier(weigh),  # type: ignore[arg-type]
+    )
+    assert found.control is not None
+    return found, found.control
+
+
+def test_a_control_that_ignores_the_images_answers_to_nothing() -> None:
+    found, control = controlled(lambda there: 0 * there("a flag") - 1)
+    assert found.having(Verdict.SPURIOUS)[0].phrase == "a flag"
+    assert control.relevant == ()
+    assert [one.drop.value for one in control.elements] == pytest.approx([0.0] * len(control.elements))
+    assert [row.name for row in control.activation] == ["found prompt", "class name", "neutral", "random words"]
+    assert control.activation[0].share.value == 0
+
+
+def test_a_control_that_answers_to_the_same_thing_is_told_on_the_same_edits() -> None:
+    found, control = controlled(answers_to_flag)
+    tested = {element.phrase: element for element in found.elements if element.removal is not None}
+    assert [one.phrase for one in control.elements] == list(tested)
+    for one in control.elements:
+        removal = tested[one.phrase].removal
+        assert removal is not None
+        assert (one.drop, one.adjusted_p) == (removal.drop, removal.adjusted_p)
+        assert one.verdict is tested[one.phrase].verdict
+    assert control.activation == (found.found, *found.baselines)
+
+
+def test_the_control_changes_nothing_of_the_explained_classifier() -> None:
+    found, _ = controlled(answers_to_pole)
+    alone = evaluate(
+        toy.Explanation(toy.condition(EVERYTHING)),
+        toy.POLE,
+        toy.Classifier(answers_to_flag),
+        toy.Prior(),
+        toy.Segmenter(),
+        toy.VOCABULARY,
+        SETTINGS,
+        Draws(0, toy.POLE.text),
+    )
+    assert alone.control is None
+    assert (found.elements, found.found, found.images_generated) == (
+        alone.elements,
+        alone.found,
+        alone.images_generated,
+    )
+
+
+def test_an_unknown_control_is_refused() -> None:
+    with pytest.raises(ValueError, match="random_weights"):
+        EvaluationSettings(control="untrained")
