@@ -24,7 +24,7 @@ sys.path.append(str(Path(__file__).parents[1] / "world"))  # the recipes of the 
 
 from explained import Explained, Studied
 from methods import METHODS
-from results import SLICE_RESULTS, write_results
+from results import write_results
 from specification import ROOT, Half, Specification, chosen, classifiers, halves
 
 from diffexplain.classifiers import load_classifier
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         method: answers(options.outputs, options.seed, method, [one.name for one in specifications])
         for method in METHODS
     }
-    write_results(found, options.root, options.seed, SLICE_RESULTS if options.slice else None)
+    write_results(found, options.root, options.seed, options.slice)
 
 
 if __name__ == "__main__":

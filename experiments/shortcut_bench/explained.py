@@ -62,9 +62,9 @@ class Account:
 
     Attributes:
         denoiser: images times steps that the denoising network was called on.
-        denoiser_backward: those of them that a gradient was carried back through.
+        denoiser_backward: those of them that were made for a gradient.
         classifier: images that the classifier read.
-        classifier_backward: those of them that a gradient was carried back through.
+        classifier_backward: those of them that were read for a gradient.
         seconds: measured, of this classifier's part of the work, with what was shared divided among those that share.
     """
 
@@ -172,8 +172,7 @@ class Counter:
 
     def _classified(self, _: nn.Module, inputs: tuple[Any, ...]) -> None:
         count = len(inputs[0])
-        back = count if torch.is_grad_enabled() and inputs[0].requires_grad else 0
-        self.account += Account(classifier=count, classifier_backward=back)
+        self.account += Account(classifier=count, classifier_backward=count if torch.is_grad_enabled() else 0)
 
     def _denoised(self, _: nn.Module, inputs: tuple[Any, ...]) -> None:
         # Diffusers hands the text's hidden states over by name; that a gradient is wanted says that one goes back.

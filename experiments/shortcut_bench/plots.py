@@ -6,7 +6,13 @@ import statistics
 from collections.abc import Mapping
 from pathlib import Path
 
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot
 from measures import Answer, auroc, mean_over
+from tables import TITLES, shortcut
 
 RESOLUTION = 110
 LABELLED = ("diffex", "diffexplainer")
@@ -14,12 +20,6 @@ LABELLED = ("diffex", "diffexplainer")
 
 def write_plots(folder: Path, answers: Mapping[str, Mapping[str, Answer]]) -> None:
     """`cost.png` and `effects.png` in ``folder``; what has no answers is left out."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from results import TITLES, shortcut
-
     figure, axes = pyplot.subplots(figsize=(6.4, 4), layout="constrained")
     for method, of_method in answers.items():
         estimate = mean_over(shortcut(of_method), auroc)

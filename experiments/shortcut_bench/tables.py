@@ -1,0 +1,258 @@
+"""The benchmark's tables, from answers beside their truth."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import torch
+from measures import (
+    Answer,
+    Measure,
+    any_false,
+    auroc,
+    average_precision,
+    covered,
+    false_share,
+    first_is_there,
+    found_share,
+    half_width,
+    mean_over,
+    object_absence,
+    paired_difference,
+    spearman,
+    three_are_there,
+)
+from specification import ARCHITECTURES, KINDS, Specification
+
+from diffexplain.evaluation.results import Estimate
+from diffexplain.world.truth_table import THERE
+
+TITLES = {
+    "diffex": "DiffEx",
+    "diffex_uniform": "DiffEx, every concept every image",
+    "diffexplainer": "DiffExplainer, constrained prompt",
+    "diffexplainer_free": "DiffExplainer, free prompt",
+    "diffex_seeded": "DiffEx on what DiffExplainer found",
+    "dexter_released": "DEXTER's released settings",
+    "dexter_hard_words": "DEXTER-style hard words",
+    "grad_cam": "Grad-CAM × masks",
+    "integrated_gradients": "integrated gradients × masks",
+    "correlation": "correlation in labelled data",
+    "chance": "chance",
+}
+AIMS = "aim ≥ 0.90 | | aim ≥ 0.97 | | aim ≥ 0.85 | aim ≤ 0.05 |"
+
+FAILURES_OF = ("diffex", "diffexplainer")
+
+
+def machine() -> str:
+    """What the seconds were measured on."""
+    return (
+        f"Machine: {platform.machine()}, {os.cpu_count()} cores, one thread a process, torch "
+        f"{torch.__version__.split('+')[0]}."
+    )
+
+
+def section(title: str, answers: Mapping[str, Mapping[str, Answer]]) -> list[str]:
+    """All tables of one half."""
+    most = max((of for of in answers.values()), key=len)
+    controls = sum(answer.specification.control is not None for answer in most.values())
+    lines = [f"## {title}", "", f"{len(most)} classifiers, {controls} of them controls.", ""]
+    lines += main_table(answers)
+    lines += ["", "### Controls, calibration, absence of the object", "", *control_table(answers)]
+    lines += ["", "### What it costs", "", *cost_table(answers)]
+    lines += ["", "### Recall@1 by kind of shortcut (classifiers)", "", *by_group(answers, KINDS, kind_of)]
+    lines += ["", "### Recall@1 by architecture (classifiers)", "", *by_group(answers, ARCHITECTURES, architecture_of)]
+    lines += ["", "### Paired with DiffEx, on the same classifiers", "", *paired_table(answers)]
+    lines += ["", "### What was learned", "", *learned_table(most)]
+    return [*lines, ""]
+
+
+def shortcut(answers: Mapping[str, Answer]) -> list[Answer]:
+    """Those of classifiers with a planted shortcut."""
+    return [answer for answer in answers.values() if answer.specification.kind is not None]
+
+
+def control(answers: Mapping[str, Answer]) -> list[Answer]:
+    """Those of controls."""
+    return [answer for answer in answers.values() if answer.specification.control is not None]
+
+
+def main_table(answers: Mapping[str, Mapping[str, Answer]]) -> list[str]:
+    """Who finds what is there."""
+    measures: dict[str, Measure] = {
+        "recall@1": first_is_there, "recall@3": three_are_there, "AUROC": auroc, "average precision": average_precision,
+    }  # fmt: skip
+    lines = [
+        f"| method | {' | '.join(measures)} | Spearman | false discoveries on controls |",
+        "|---|" + "---|" * (len(measures) + 2),
+        f"| | {AIMS}",
+    ]
+    for method, of_method in answers.items():
+        mine = shortcut(of_method)
+        cells = [cell(mean_over(mine, measure)) for measure in measures.values()]
+        cells += [cell(spearman(mine)), cell(mean_over(control(of_method), false_share), 3)]
+        lines.append(f"| {TITLES[method]} | {' | '.join(cells)} |")
+    return lines
+
+
+def control_table(answers: Mapping[str, Mapping[str, Answer]]) -> list[str]:
+    """Who reports what is not there, and how sure the stated numbers are."""
+    lines = [
+        "| method | of what is there, reported | controls with any false report | "
+        "intervals that hold the true effect | median half-width | object absent, AUROC |",
+        "|---|---|---|---|---|---|",
+    ]
+    for method, of_method in answers.items():
+        everything = list(of_method.values())
+        cells = [
+            cell(mean_over(shortcut(of_method), found_share)),
+            cell(mean_over(control(of_method), any_false)),
+            cell(mean_over(everything, covered)),
+            cell(mean_over(everything, half_width), 3),
+            cell(object_absence(everything)),
+        ]
+        lines.append(f"| {TITLES[method]} | {' | '.join(cells)} |")
+    return lines
+
+
+def cost_table(answers: Mapping[str, Mapping[str, Answer]]) -> list[str]:
+    """Medians over classifiers."""
+    lines = [
+        "| method | denoiser evaluations | with gradient | classifier evaluations | with gradient | seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for method, of_method in answers.items():
+        accounts = [answer.explained.account for answer in of_method.values()]
+        names = ("denoiser", "denoiser_backward", "classifier", "classifier_backward")
+        cells = [f"{statistics.median(getattr(account, name) for account in accounts):,.0f}" for name in names]
+        seconds = statistics.median(account.seconds for account in accounts)
+        lines.append(f"| {TITLES[method]} | {' | '.join(cells)} | {seconds:.1f} |")
+    return lines
+
+
+def kind_of(one: Specification) -> str | None:
+    """Its kind of shortcut."""
+    return one.kind
+
+
+def architecture_of(one: Specification) -> str | None:
+    """Its architecture, of shortcut classifiers."""
+    return one.architecture if one.kind else None
+
+
+def by_group(
+    answers: Mapping[str, Mapping[str, Answer]], groups: Sequence[str], group_of: Callable[[Specification], str | None]
+) -> list[str]:
+    """Recall@1 in each group."""
+    lines = [f"| method | {' | '.join(groups)} |", "|---|" + "---|" * len(groups)]
+    for method, of_method in answers.items():
+        cells = []
+        for group in groups:
+            mine = [answer for answer in of_method.values() if group_of(answer.specification) == group]
+            estimate = mean_over(mine, first_is_there)
+            cells.append("–" if estimate is None else f"{estimate.value:.2f} ({estimate.n})")
+        lines.append(f"| {TITLES[method]} | {' | '.join(cells)} |")
+    return lines
+
+
+def paired_table(answers: Mapping[str, Mapping[str, Answer]]) -> list[str]:
+    """Every method less DiffEx."""
+    if "diffex" not in answers:
+        return ["DiffEx was not run."]
+    lines = ["| method less DiffEx | recall@1 | AUROC | average precision |", "|---|---|---|---|"]
+    for method, of_method in answers.items():
+        if method != "diffex":
+            difference = partial(paired_difference, of_method, answers["diffex"])
+            cells = [cell(difference(measure), 2, True) for measure in (first_is_there, auroc, average_precision)]
+            lines.append(f"| {TITLES[method]} | {' | '.join(cells)} |")
+    return lines
+
+
+def learned_table(answers: Mapping[str, Answer]) -> list[str]:
+    """How many classifiers of each kind have learned something, by their truth tables."""
+    lines = [
+        "| kind or control | classifiers | something there | planted first value there |",
+        "|---|---|---|---|",
+    ]
+    groups: dict[str, list[Answer]] = {}
+    for answer in answers.values():
+        groups.setdefault(str(answer.specification.kind or answer.specification.control), []).append(answer)
+    for name, mine in groups.items():
+        planted = [
+            answer.true[answer.specification.shortcuts[0][0]] >= THERE
+            for answer in mine
+            if answer.specification.shortcuts
+        ]
+        share = f"{sum(planted)} of {len(planted)}" if planted else "–"
+        lines.append(f"| {name} | {len(mine)} | {sum(any(answer.there) for answer in mine)} | {share} |")
+    return lines
+
+
+def cell(estimate: Estimate | None, digits: int = 2, signed: bool = False) -> str:
+    """A value with its interval and n."""
+    if estimate is None:
+        return "–"
+    sign = "+" if signed else ""
+    value, low, high = (f"{number:{sign}.{digits}f}" for number in (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}] n {estimate.n}"
+
+
+def front_table(answers: Mapping[str, Mapping[str, Answer]]) -> str:
+    """For the README: one half in short."""
+    lines = [
+        "| method | first place right | AUROC | correlation with the true effects | false discoveries on controls | "
+        "denoiser evaluations |",
+        "|---|---|---|---|---|---|",
+    ]
+    sizes = set()
+    for method, mine in answers.items():
+        sizes.add(len(mine))
+        account = statistics.median(answer.explained.account.denoiser for answer in mine.values())
+        cells = [
+            short(mean_over(shortcut(mine), first_is_there)),
+            short(mean_over(shortcut(mine), auroc)),
+            short(spearman(shortcut(mine))),
+            short(mean_over(control(mine), false_share), 3),
+            f"{account:,.0f}" if account else "–",
+        ]
+        lines.append(f"| {TITLES[method]} | {' | '.join(cells)} |")
+    size = " to ".join(map(str, sorted({min(sizes), max(sizes)}))) if sizes else "0"
+    return "\n".join(
+        [*lines, "", f"{size} held-out classifiers of ShortcutBench, 95 % intervals over classifiers. {machine()}"]
+    )
+
+
+def short(estimate: Estimate | None, digits: int = 2) -> str:
+    """A value with its interval."""
+    if estimate is None:
+        return "–"
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+
+
+def failures(answers: Mapping[str, Mapping[str, Answer]]) -> str:
+    """For docs/method.md: of which classifiers the first place is wrong, and how many controls are wrongly accused."""
+    lines: list[str] = []
+    for method in FAILURES_OF:
+        of_method = answers.get(method, {})
+        asked = [answer for answer in shortcut(of_method) if any(answer.there)]
+        wrong = [answer for answer in asked if (first_is_there(answer) or 0) < 1]
+        accused = [answer for answer in control(of_method) if any_false(answer)]
+        lines += [
+            "",
+            f"**{TITLES[method]}** (held-out half): the first place is wrong for {len(wrong)} of {len(asked)} classifiers "
+            f"with something to find; of {len(control(of_method))} controls {len(accused)} are accused of something absent.",
+        ]
+        if wrong:
+            lines += ["", "| classifier | there (true effect) | first place (its true effect) |", "|---|---|---|"]
+        for answer in wrong:
+            first = max(answer.explained.findings, key=lambda finding: finding.score)
+            there = sorted(((t, v) for v, t in answer.true.items() if t >= THERE), reverse=True)
+            said = ", ".join(f"{value.value} ({true:.2f})" for true, value in there)
+            found = f"{first.value.value} ({answer.true[first.value]:.2f})" if first.score > 0 else "nothing"
+            lines.append(f"| {answer.specification.name} | {said} | {found} |")
+    return "\n".join(lines).strip()
