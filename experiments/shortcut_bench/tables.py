@@ -244,8 +244,9 @@ def failures(answers: Mapping[str, Mapping[str, Answer]]) -> str:
         accused = [answer for answer in control(of_method) if any_false(answer)]
         lines += [
             "",
-            f"**{TITLES[method]}** (held-out half): the first place is wrong for {len(wrong)} of {len(asked)} classifiers "
-            f"with something to find; of {len(control(of_method))} controls {len(accused)} are accused of something absent.",
+            f"**{TITLES[method]}**, held-out half: of {len(asked)} classifiers with something to find the first place "
+            f"is wrong for {len(wrong)}; of {len(control(of_method))} controls {len(accused)} are accused of something "
+            "absent.",
         ]
         if wrong:
             lines += ["", "| classifier | there (true effect) | first place (its true effect) |", "|---|---|---|"]
