@@ -36,10 +36,7 @@ SEED = 21
 """Of all methods; none that they were looked at with."""
 
 OUTPUTS = ROOT.parent
-SLICE = (
-    "companion_flagpole_cnn", "setting_yawl_vit", "colour_padlock_cnn", "subtype_bee_cnn",
-    "fair_bee_cnn", "random_weights_flagpole_vit",
-)  # fmt: skip
+SLICE = ("companion_flagpole_cnn", "subtype_bee_cnn", "fair_bee_cnn", "random_weights_flagpole_vit")
 SLICE_METHODS = ("diffex", "diffexplainer", "diffex_seeded", "grad_cam", "correlation", "chance")
 
 

@@ -33,7 +33,9 @@ from diffexplain.world.truth_table import THERE
 
 TITLES = {
     "diffex": "DiffEx",
-    "diffex_uniform": "DiffEx, every concept every image",
+    "diffex_uniform": "DiffEx, all 48 images of each concept",
+    "diffex_12_images": "DiffEx, 12 images of each",
+    "diffex_6_images": "DiffEx, 6 images of each",
     "diffexplainer": "DiffExplainer, constrained prompt",
     "diffexplainer_free": "DiffExplainer, free prompt",
     "diffex_seeded": "DiffEx on what DiffExplainer found",

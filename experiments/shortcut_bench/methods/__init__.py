@@ -20,6 +20,8 @@ METHODS: dict[str, Method] = {
     for method in (
         Edits("diffex", "halving"),
         Edits("diffex_uniform", "uniform"),
+        Edits("diffex_12_images", "uniform", 12),
+        Edits("diffex_6_images", "uniform", 6),
         Prompts("diffexplainer"),
         Prompts("diffexplainer_free", "prompt=free"),
         Seeded("diffex_seeded", "diffexplainer"),

@@ -33,14 +33,21 @@ STEPS = 4
 
 
 class Edits:
-    """DiffEx with its defaults and one policy for the budget."""
+    """DiffEx with its defaults and one policy for the budget.
+
+    Args:
+        name: in the tables.
+        policy: by its name in the configuration.
+        images: of each concept; fewer than by default only with the policy `uniform`.
+    """
 
     needs: tuple[str, ...] = ()
     shares_edits = True
 
-    def __init__(self, name: str, policy: str) -> None:
+    def __init__(self, name: str, policy: str, images: int = DiffEx.images) -> None:
         self.name = name
         self.settings = DiffEx(policy=policy)
+        self.images = images
 
     def explain(
         self, studied: Sequence[Studied], seed: int, folder: Path, earlier: Mapping[str, Mapping[str, Explained]]
@@ -52,8 +59,10 @@ class Edits:
         for who, one in enumerate(studied):
             started = time.monotonic()
             shares = self.settings.share_out(edited, [who])
+            if self.images < edited.count:
+                shares = dict.fromkeys(shares, self.images)
             extra: dict[str, Any] = {"images": {"/".join(path): count for path, count in shares.items()}}
-            if one.specification.kind == "pair" and self.settings.policy == "uniform":
+            if one.specification.kind == "pair" and self.images == edited.count and self.settings.policy == "uniform":
                 found = self.settings.search(edited, who).run(shares)
                 extra["combinations"] = [[value_of(path) for path in joint.paths] for joint in found]
             findings = ranked(self.settings, edited, who, shares)
