@@ -54,10 +54,10 @@ world-check: $(STAMP)  ## check the gates of the embedded world's trained parts 
 
 bench: $(STAMP)  ## time the scene renderer, then a slice of ShortcutBench: known answers, several methods
 	$(BIN)/python -m diffexplain.world.benchmark
-	$(BIN)/python experiments/shortcut_bench/bench.py --slice
+	$(BIN)/python experiments/shortcut_bench/bench.py --slice --jobs 2
 
 bench-full: $(STAMP)  ## all of ShortcutBench: hours on two cores; goes on where it stopped
-	$(BIN)/python experiments/shortcut_bench/bench.py
+	$(BIN)/python experiments/shortcut_bench/bench.py --jobs 2
 
 doctor: $(STAMP)  ## check this machine and environment, and name what to do about a fault
 	$(BIN)/python -m diffexplain.doctor

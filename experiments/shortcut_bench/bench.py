@@ -93,16 +93,41 @@ def explain(group: Sequence[Specification], method: str, root: Path, outputs: Pa
     print(f"{method}, {group[0].class_name}: {len(missing)} in {time.monotonic() - started:.0f} s", flush=True)
 
 
+def run(specifications: Sequence[Specification], methods: Sequence[str], options: argparse.Namespace) -> None:
+    """Make what is missing: weights, truth tables, answers."""
+    split: dict[str, Half] = halves(classifiers())
+    make_classifiers([one.name for one in specifications], options.root)
+    for group in groups(specifications):
+        for method in methods:
+            some = [one for one in group if options.half in (None, split[one.name])]
+            wanted = group if METHODS[method].shares_edits else some
+            explain(wanted, method, options.root, options.outputs, options.seed)
+
+
+def run_in_processes(jobs: int, arguments: Sequence[str]) -> None:
+    """Let so many processes do a part each.
+
+    Raises:
+        SystemExit: one of them failed.
+    """
+    commands = [[sys.executable, __file__, *arguments, "--shard", f"{place}/{jobs}"] for place in range(jobs)]
+    processes = [subprocess.Popen(command) for command in commands]
+    statuses = [process.wait() for process in processes]  # of all, before any of them is judged
+    if any(statuses):
+        raise SystemExit("a part of the benchmark failed; the same command goes on with what is missing")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slice", action="store_true", help=f"{len(SLICE)} classifiers, {len(SLICE_METHODS)} methods")
     parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="METHOD", help=", ".join(METHODS))
     parser.add_argument("--half", choices=("development", "held_out"), help="these classifiers alone")
-    parser.add_argument("--classes", nargs="+", choices=SUBJECTS, metavar="CLASS", help="these classes alone")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of the classifiers")
     parser.add_argument("--outputs", type=Path, default=OUTPUTS)
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share the classes")
+    parser.add_argument("--shard", help="i/n: every n-th class from the i-th on, and no tables: one of n processes")
     parser.add_argument("--table", action="store_true", help="make the tables of what is there, run nothing")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -111,20 +136,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     specifications = chosen(SLICE) if options.slice else classifiers()
     methods = options.methods or (SLICE_METHODS if options.slice else tuple(METHODS))
+    if options.shard:
+        shard, shards = map(int, options.shard.split("/"))
+        mine = list(groups(specifications))[shard::shards]
+        run([one for group in mine for one in group], methods, options)
+        return
     if not options.table:
-        make_classifiers([one.name for one in specifications], options.root)
-        split: dict[str, Half] = halves(classifiers())
-        for group in groups(specifications):
-            if options.classes and group[0].class_name not in options.classes:
-                continue
-            for method in methods:
-                some = [one for one in group if options.half in (None, split[one.name])]
-                wanted = group if METHODS[method].shares_edits else some
-                explain(wanted, method, options.root, options.outputs, options.seed)
-    found = {
-        method: answers(options.outputs, options.seed, method, [one.name for one in specifications])
-        for method in METHODS
-    }
+        if options.jobs > 1:
+            run_in_processes(options.jobs, sys.argv[1:] if arguments is None else arguments)
+        else:
+            run(specifications, methods, options)
+    names = [one.name for one in specifications]
+    found = {method: answers(options.outputs, options.seed, method, names) for method in METHODS}
     write_results(found, options.root, options.seed, options.slice)
 
 
