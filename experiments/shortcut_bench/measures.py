@@ -34,12 +34,14 @@ class Answer:
         explained: the answer.
         true: the effect of every concept on the class's probability in scenes that show the class.
         alone: the largest of the effects in scenes that do not show it.
+        interaction: of the first shortcut, if it is a pair: the effect of both together less the sum of either alone.
     """
 
     specification: Specification
     explained: Explained
     true: Mapping[Value, float]
     alone: float
+    interaction: float | None = None
 
     @property
     def there(self) -> list[bool]:

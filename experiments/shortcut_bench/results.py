@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from measures import (
     half_width,
     three_are_there,
 )
+from pairs import PAIR_EFFECTS_FILE
 from plots import write_plots
 from specification import Half, Value, chosen, classifiers, halves
 from tables import failures, front_table, machine, section
@@ -48,13 +50,22 @@ def truth(folder: Path, class_name: str) -> tuple[dict[Value, float], float]:
     return effects, max(without)
 
 
+def interaction(folder: Path) -> float | None:
+    """Of the classifier's first pair, in scenes that show the class; None without a pair."""
+    file = folder / PAIR_EFFECTS_FILE
+    if not file.is_file():
+        return None
+    row = json.loads(file.read_text(encoding="utf-8"))["rows"][0]
+    return float(row["shows_target"]["probability"]["interaction"]["effect"])
+
+
 def joined(found: Mapping[str, Explained], root: Path) -> dict[str, Answer]:
     """Answers beside their truth, by classifier; without those whose truth is not measured yet."""
     result = {}
     known = [name for name in found if (root / name / TRUTH_TABLE_FILE).is_file()]
     for one in chosen(known) if known else []:
         effects, alone = truth(root / one.name, one.class_name)
-        result[one.name] = Answer(one, found[one.name], effects, alone)
+        result[one.name] = Answer(one, found[one.name], effects, alone, interaction(root / one.name))
     return result
 
 

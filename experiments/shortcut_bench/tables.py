@@ -26,7 +26,7 @@ from measures import (
     spearman,
     three_are_there,
 )
-from specification import ARCHITECTURES, KINDS, Specification
+from specification import ARCHITECTURES, KINDS, Specification, Value
 
 from diffexplain.evaluation.results import Estimate
 from diffexplain.world.truth_table import THERE
@@ -70,6 +70,8 @@ def section(title: str, answers: Mapping[str, Mapping[str, Answer]]) -> list[str
     lines += ["", "### Recall@1 by kind of shortcut (classifiers)", "", *by_group(answers, KINDS, kind_of)]
     lines += ["", "### Recall@1 by architecture (classifiers)", "", *by_group(answers, ARCHITECTURES, architecture_of)]
     lines += ["", "### Paired with DiffEx, on the same classifiers", "", *paired_table(answers)]
+    if pairs := pairs_table(answers.get("diffex_uniform", {})):
+        lines += ["", "### Pairs, by DiffEx's search for combinations", "", *pairs]
     lines += ["", "### What was learned", "", *learned_table(most)]
     return [*lines, ""]
 
@@ -173,6 +175,26 @@ def paired_table(answers: Mapping[str, Mapping[str, Answer]]) -> list[str]:
             cells = [cell(difference(measure), 2, True) for measure in (first_is_there, auroc, average_precision)]
             lines.append(f"| {TITLES[method]} | {' | '.join(cells)} |")
     return lines
+
+
+def pairs_table(answers: Mapping[str, Answer]) -> list[str]:
+    """The place of the planted pair among all pairs that the search tried, for each classifier with one.
+
+    The search orders them by what both do together; a pair with another strong shortcut in it may stand before.
+    """
+    lines = []
+    for name, answer in answers.items():
+        if answer.interaction is None or "combinations" not in answer.explained.extra:
+            continue
+        tried = [
+            {Value(*value) for value in joint} for joint in answer.explained.extra["combinations"] if len(joint) == 2
+        ]
+        planted = set(answer.specification.shortcuts[0])
+        place = str(tried.index(planted) + 1) if planted in tried else "not tried"
+        said = " and ".join(value.value for value in answer.specification.shortcuts[0])
+        lines.append(f"| {name} | {said} | {answer.interaction:+.2f} | {place} of {len(tried)} |")
+    head = ["| classifier | planted | true interaction | place among the pairs tried |", "|---|---|---|---|"]
+    return [*head, *lines] if lines else []
 
 
 def learned_table(answers: Mapping[str, Answer]) -> list[str]:
