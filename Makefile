@@ -15,7 +15,7 @@ STAMP := $(VENV)/installed-$(shell cat $(LOCK) pyproject.toml | cksum | tr ' ' '
 # The torch wheels are large: a slow line needs longer than uv's half a minute.
 export UV_HTTP_TIMEOUT ?= 600
 
-.PHONY: help install demo test lint format world-check bench bench-full doctor lock clean
+.PHONY: help install demo test lint format world-check bench bench-full tables doctor lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,14 @@ bench: $(STAMP)  ## time the scene renderer, then a slice of ShortcutBench: know
 
 bench-full: $(STAMP)  ## all of ShortcutBench: hours on two cores; goes on where it stopped
 	$(BIN)/python experiments/shortcut_bench/bench.py --jobs 2
+
+# Tables share runs: what one has made, the next reads back.
+TABLES := dexter_table3 diffexplainer_figure3 diffexplainer_figure4 diffexplainer_figure5 diffex_table1 diffex_table2 \
+	diffex_table3 diffex_figures4_7 dexter_table6
+
+tables: $(STAMP)  ## remake the papers' tables and figures on the embedded world; what is finished is read back
+	$(BIN)/python experiments/diffexplainer_figure2/make_figure.py --profile world
+	for table in $(TABLES); do $(BIN)/python experiments/$$table/make.py --profile world; done
 
 doctor: $(STAMP)  ## check this machine and environment, and name what to do about a fault
 	$(BIN)/python -m diffexplain.doctor

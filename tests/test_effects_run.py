@@ -162,7 +162,8 @@ def test_killed_and_started_again_gives_the_bytes_of_an_uninterrupted_run(settin
     [
         ("concepts.hierarchy=wrld", "nearest:  world"),
         ("explainer.policy=halve", "halving"),
-        ("trainer.devices=2", "one device"),
+        ("trainer.precision=bf16-mixed", "32-true"),
+        ("trainer.devices=0", "trainer.devices=0"),
         ("prompt=free", "reads no prompt"),
         ("compare=[pretend_othr]", "nearest:  pretend_other"),
         ("compare=[pretend]", "once"),

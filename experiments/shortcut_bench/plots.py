@@ -20,7 +20,7 @@ LABELLED = ("diffex", "diffexplainer")
 
 def write_plots(folder: Path, answers: Mapping[str, Mapping[str, Answer]]) -> None:
     """`cost.png` and `effects.png` in ``folder``; what has no answers is left out."""
-    figure, axes = pyplot.subplots(figsize=(6.4, 4), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(8.2, 3.6), layout="constrained")
     for method, of_method in answers.items():
         estimate = mean_over(shortcut(of_method), auroc)
         if estimate is None:
@@ -28,9 +28,9 @@ def write_plots(folder: Path, answers: Mapping[str, Mapping[str, Answer]]) -> No
         cost = max(1, statistics.median(answer.explained.account.denoiser for answer in of_method.values()))
         error = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
         axes.errorbar(cost, estimate.value, error, fmt="o", capsize=3, label=TITLES[method])
-    axes.set(xscale="log", xlabel="denoiser evaluations a classifier (1: none)", ylabel="AUROC, there or absent")
+    axes.set(xscale="log", xlabel="denoiser evaluations for a classifier (1: none)", ylabel="AUROC, there or absent")
     axes.axhline(0.5, color="0.7", linewidth=1, zorder=0)
-    axes.legend(fontsize=7, loc="lower right")
+    figure.legend(fontsize=8, loc="outside right upper")
     figure.savefig(folder / "cost.png", dpi=RESOLUTION)
     pyplot.close(figure)
 

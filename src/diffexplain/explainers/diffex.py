@@ -35,9 +35,11 @@ from diffexplain.evaluation.parts import ClassifierLike
 from diffexplain.evaluation.statistics import wilson
 from diffexplain.evaluation.vocabulary import class_phrase
 from diffexplain.explainers.combinations import Search
-from diffexplain.explainers.edited import ChecksLike, Edited, Files
+from diffexplain.explainers.edited import Edited, Files
 from diffexplain.explainers.effects import Differences, bootstrapped, estimate_effects, within
+from diffexplain.explainers.making import ChecksLike
 from diffexplain.explainers.policies import policy_named
+from diffexplain.explainers.predicting import Devices
 from diffexplain.explainers.records import logit_differences, scores, took
 from diffexplain.target import ResolvedTarget
 
@@ -106,6 +108,7 @@ class DiffEx:
         checks: ChecksLike | None = None,
         images: Tensor | None = None,
         device: torch.device | str = "cpu",
+        devices: Devices | None = None,
     ) -> DiffExResult:
         """Rank the concepts of ``hierarchy`` for every classifier, on the same edits.
 
@@ -117,12 +120,14 @@ class DiffEx:
             checks: whether edits took; None reports them as unchecked.
             images: photographs, (N, 3, H, W) in [0, 1]; None where the editor makes its own.
             device: of the classifiers.
+            devices: make the edits; this process alone if None.
 
         Raises:
             UserError: there is nothing that says what the images show, fewer than two images, or descriptions that the
                 editor would cut off.
         """
-        return self.rank_population(self.population(studied, editor, hierarchy, files, checks, images, device), studied)
+        edited = self.population(studied, editor, hierarchy, files, checks, images, device, devices)
+        return self.rank_population(edited, studied)
 
     def population(
         self,
@@ -133,6 +138,7 @@ class DiffEx:
         checks: ChecksLike | None,
         images: Tensor | None,
         device: torch.device | str,
+        devices: Devices | None = None,
     ) -> Edited:
         """The images that are edited; see `rank`."""
         count = self.images if images is None else min(self.images, len(images))
@@ -141,7 +147,7 @@ class DiffEx:
         composition = Composition(hierarchy, subject_of(hierarchy, studied), self.opening)
         editor.check(composition, self.largest if self.beam else 1)
         readers = [Reader(one.classifier, one.target, self.batch_size, torch.device(device)) for one in studied]
-        return Edited(editor, composition, readers, checks, files, images, count, self.chunk)
+        return Edited(editor, composition, readers, checks, files, images, count, self.chunk, devices)
 
     def rank_population(self, edited: Edited, studied: Sequence[Studied]) -> DiffExResult:
         """As `rank`, of a population that is kept, so that it can be looked at afterwards."""
@@ -173,9 +179,10 @@ class DiffEx:
         policy = policy_named(self.policy)
         left = list(edited.composition.concepts)
         shares = dict.fromkeys(left, 0)
+        silent = None if edited.devices.is_first else True  # None: unless on a terminal.
         for upto in policy.rounds(edited.count):
             edited.start(upto)
-            for path in tqdm(left, desc=f"concepts, {upto} images", disable=None):
+            for path in tqdm(left, desc=f"concepts, {upto} images", disable=silent):
                 self.pairs(edited, 0, path, upto)
                 shares[path] = upto
             kept = {

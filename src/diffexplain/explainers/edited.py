@@ -5,33 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path as FilePath
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from diffexplain.diffusion.editing import Change, Composition, Editor, Prepared, State, changed_states
-from diffexplain.diffusion.editing.checks import SUBJECT, by_mask, by_similarity
+from diffexplain.diffusion.editing import Change, Composition, Editor, State, changed_states
 from diffexplain.evaluation.activation import Reader
-from diffexplain.evaluation.effect_results import Path
+from diffexplain.explainers.making import ChecksLike, Made, Maker, Pair
+from diffexplain.explainers.predicting import Devices, OneDevice
 from diffexplain.explainers.records import SEPARATOR, Record, key_of, path_of
 from diffexplain.runs.draws import Draws
 
 FOLDER = "diffex"
-
-
-class ChecksLike(Protocol):
-    """`diffexplain.diffusion.editing.checks.Checks`, or a fake."""
-
-    def seen(self, composition: Composition, images: Tensor, paths: Sequence[Path], /) -> NDArray[np.bool_]: ...
-
-    def fits(self, composition: Composition, images: Tensor, paths: Sequence[Path], /) -> NDArray[np.float64]: ...
-
-    def strayed(
-        self, composition: Composition, before: Tensor, after: Tensor, paths: Sequence[Path], /
-    ) -> NDArray[np.float64]: ...
 
 
 class Files(Protocol):
@@ -50,7 +37,8 @@ class Edited:
     """The population under changes: edits, reads and checks what is not known yet.
 
     A unit of work is one lot of images under one set of changes. Each is a file, written whole when it is done, so
-    that a run resumed anywhere reads what an uninterrupted one knew at that point, and goes on with equal bytes.
+    that a run resumed anywhere reads what an uninterrupted one knew at that point, and goes on with equal bytes. Where
+    several devices share the work, each knows all of it.
 
     Args:
         editor: makes the edits.
@@ -61,6 +49,7 @@ class Edited:
         images: given photographs, (N, 3, H, W) in [0, 1]; None where the editor makes its own.
         count: size of the population.
         chunk: images that are prepared together.
+        devices: make the edits; this process alone if None.
     """
 
     def __init__(
@@ -73,21 +62,21 @@ class Edited:
         images: Tensor | None,
         count: int,
         chunk: int,
+        devices: Devices | None = None,
     ) -> None:
-        self.editor = editor
         self.composition = composition
         self.readers = tuple(readers)
-        self.checks = checks
         self.files = files
         self.images = images
         self.count = count
         self.chunk = chunk
+        self.devices = devices or OneDevice()
         self.evaluations = 0
         self.preparing = 0
         self.made = 0
         self.read = 0
         self._records: dict[tuple[int, str], Record] = {}
-        self._prepared: dict[int, Prepared] = {}
+        self._maker = Maker(editor, composition, readers, checks, files.draws, images)
         self._states: dict[int, State] = {}
         self._original: dict[int, Record] = {}
 
@@ -133,9 +122,8 @@ class Edited:
 
     def pictures(self, changes: Sequence[Change], indices: Sequence[int]) -> Tensor:
         """Those images of the first lot under the changes, (n, 3, H, W) in [0, 1]: to be shown, not recorded."""
-        if 0 not in self._prepared:
-            self._prepare(0)
-        return self.editor.edit(self._prepared[0], list(indices), self._changed(changes, indices))
+        prepared = self._maker.prepared(self._indices(0))
+        return self._maker.editor.edit(prepared, list(indices), self._changed(changes, indices))
 
     def _changed(self, changes: Sequence[Change], indices: Sequence[int]) -> list[State]:
         return changed_states(self.composition, self.states(indices), indices, changes, self.files.draws)
@@ -145,18 +133,12 @@ class Edited:
         name = f"{FOLDER}/null-{number:03d}.json"
         content = self._read(name)
         if content is None:
-            before = self.editor.evaluations
-            prepared = self._prepare(number)
-            evaluations = self.editor.evaluations - before
-            # Of null edits all is looked for, so that "not seen without" can be said of any concept.
-            paths = list(self.composition.concepts)
-            records = self._look(prepared.null, None, [paths] * len(indices))
-            originals = [] if self.images is None else self._look(self.images[list(indices)], None, [[]] * len(indices))
+            made, evaluations = self.devices.make(self._begin, [[(index,) for index in indices]])
             content = {
                 "evaluations": evaluations,
-                "states": [sorted(SEPARATOR.join(path) for path in state) for state in prepared.states],
-                "records": [record.to_json() for record in records],
-                "originals": [record.to_json() for record in originals],
+                "states": [one["state"] for one in made],
+                "records": [one["record"] for one in made],
+                "originals": [one["original"] for one in made if one["original"] is not None],
             }
             content = self._write(name, content)
         self.preparing += content["evaluations"]
@@ -168,17 +150,19 @@ class Edited:
             if content["originals"]:
                 self._original[index] = Record.from_json(content["originals"][place])
 
-    def _unit(self, changes: Sequence[Change], missing: Sequence[tuple[int, State]]) -> None:
+    def _unit(self, changes: Sequence[Change], missing: Sequence[Pair]) -> None:
         digest = sha256(json.dumps([[index, key_of(state)] for index, state in missing]).encode()).hexdigest()[:16]
         name = f"{FOLDER}/edits-{digest}.json"
         content = self._read(name)
         if content is None:
-            records, evaluations = self._make(missing)
+            # What was prepared together is edited together.
+            batches = [list(batch) for _, batch in groupby(missing, lambda pair: pair[0] // self.chunk)]
+            records, evaluations = self.devices.make(self._edit, batches)
             content = {
                 "changes": [[SEPARATOR.join(change.path), change.reverse] for change in changes],
                 "evaluations": evaluations,
                 "edits": [
-                    {"index": index, "state": key_of(state), "record": record.to_json()}
+                    {"index": index, "state": key_of(state), "record": record}
                     for (index, state), record in zip(missing, records, strict=True)
                 ],
             }
@@ -189,77 +173,12 @@ class Edited:
         for edit in content["edits"]:
             self._records[edit["index"], edit["state"]] = Record.from_json(edit["record"])
 
-    def _make(self, missing: Sequence[tuple[int, State]]) -> tuple[list[Record], int]:
-        records: list[Record] = []
-        evaluations = 0
-        for number in sorted({index // self.chunk for index, _ in missing}):
-            mine = [(index, state) for index, state in missing if index // self.chunk == number]
-            if number not in self._prepared:
-                self._prepare(number)
-            prepared = self._prepared[number]
-            places = [prepared.indices.index(index) for index, _ in mine]
-            before = self.editor.evaluations
-            images = self.editor.edit(prepared, places, [state for _, state in mine])
-            evaluations += self.editor.evaluations - before
-            looked = [self._looked_for(prepared.states[k], state) for k, (_, state) in zip(places, mine, strict=True)]
-            records += self._look(images, prepared.null[places], looked)
-        return records, evaluations
+    def _begin(self, items: Sequence[tuple[int]]) -> Made:
+        return self._maker.begin(tuple(index for (index,) in items))
 
-    def _prepare(self, number: int) -> Prepared:
-        indices = self._indices(number)
-        given = None if self.images is None else self.images[list(indices)]
-        states = None if given is None else self._shown(given)
-        self._prepared[number] = self.editor.prepare(self.composition, self.files.draws, indices, given, states)
-        return self._prepared[number]
-
-    def _shown(self, images: Tensor) -> list[State]:
-        """What given images show: the objects and settings that are seen, as far as anything can look."""
-        if self.checks is None:
-            return [frozenset()] * len(images)
-        paths = [path for path in self.composition.tops() if self.composition.role(path) != "attribute"]
-        seen = self.checks.seen(self.composition, images, paths)
-        return [frozenset(path for path, there in zip(paths, row, strict=True) if there) for row in seen]
-
-    def _looked_for(self, before: State, after: State) -> list[Path]:
-        """The concepts that an edit changed, their parents and sub-types, and what stands in the place of each."""
-        changed: set[Path] = set()
-        for path in before ^ after:
-            prefixes = [path[:depth] for depth in range(1, len(path) + 1)]
-            for known in (prefix for prefix in prefixes if prefix in self.composition.concepts):
-                below = {other for other in self.composition.concepts if other[:-1] == known}
-                changed |= {known, *self.composition.rivals(known), *below}
-        return self.composition.ordered(frozenset(changed))
-
-    def _look(self, images: Tensor, null: Tensor | None, looked: Sequence[Sequence[Path]]) -> list[Record]:
-        readings = [reader.read(images) for reader in self.readers]
-        seen: list[dict[Path, bool]] = [{} for _ in images]
-        fits: list[dict[Path, float]] = [{} for _ in images]
-        strayed: list[float | None] = [None for _ in images]
-        for paths in dict.fromkeys(tuple(paths) for paths in looked):
-            if self.checks is None:
-                break
-            places = [place for place, mine in enumerate(looked) if tuple(mine) == paths]
-            part = images[places]
-            things = [path for path in paths if by_mask(self.composition, path)]
-            others = [path for path in paths if by_similarity(self.composition, path)]
-            others = [SUBJECT, *others] if others else []
-            table = self.checks.seen(self.composition, part, things)
-            similar = self.checks.fits(self.composition, part, others)
-            far = None if null is None else self.checks.strayed(self.composition, null[places], part, paths)
-            for row, place in enumerate(places):
-                seen[place] = dict(zip(things, map(bool, table[row]), strict=True))
-                fits[place] = dict(zip(others, map(float, similar[row]), strict=True))
-                strayed[place] = None if far is None else float(far[row])
-        return [
-            Record(
-                scores=tuple(float(reading.score[place]) for reading in readings),
-                logits=tuple(None if r.logit is None else float(r.logit[place]) for r in readings),
-                seen=seen[place],
-                fits=fits[place],
-                strayed=strayed[place],
-            )
-            for place in range(len(images))
-        ]
+    def _edit(self, pairs: Sequence[Pair]) -> Made:
+        number = pairs[0][0] // self.chunk
+        return self._maker.edit(self.devices.own(self._indices(number)), pairs)
 
     def _indices(self, number: int) -> tuple[int, ...]:
         return tuple(range(number * self.chunk, min((number + 1) * self.chunk, self.count)))

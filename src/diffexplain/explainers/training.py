@@ -85,8 +85,13 @@ def build_trainer(
     directory: Path,
     callbacks: Sequence[Callback],
     loggers: Sequence[Logger],
+    *,
+    inference_mode: bool = True,
 ) -> Trainer:
-    """A trainer that makes ``steps`` optimiser steps and does nothing else of its own."""
+    """A trainer that makes ``steps`` optimiser steps and does nothing else of its own.
+
+    What a predict loop keeps may be of use outside it only without ``inference_mode``.
+    """
     progress = progress_callbacks(settings.progress)
     return Trainer(
         accelerator=settings.accelerator,
@@ -102,6 +107,7 @@ def build_trainer(
         log_every_n_steps=1,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
+        inference_mode=inference_mode,
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in progress),

@@ -23,10 +23,10 @@ from diffexplain.evaluation.vocabulary import class_phrase
 from diffexplain.explainers.confirmation import confirm
 from diffexplain.explainers.diffex import Studied
 from diffexplain.explainers.edited import Edited
+from diffexplain.explainers.predicting import PredictLoop
 from diffexplain.flows.memory import halvings_recorded
 from diffexplain.photographs import Photographs
 from diffexplain.report import Model, Summary, summarise_effects, write_effects_report
-from diffexplain.runs.machine import device_kind
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
 
@@ -47,10 +47,10 @@ class EffectsFlow:
     def __init__(self, run: Run, target: ResolvedTarget, trainer: Any, parts: Parts) -> None:
         self.run, self.target, self.parts = run, target, parts
         self.plugins = tuple(run.config["plugins"])
-        self.device = torch.device(device_kind(trainer.accelerator))
-        if trainer.devices != 1 or trainer.precision != "32-true":
-            given = f"trainer.devices={trainer.devices}, trainer.precision={trainer.precision}"
-            raise UserError("Effects are measured on one device, in 32-true.", given=given)
+        if trainer.precision != "32-true":
+            raise UserError("Effects are measured in 32-true.", given=f"trainer.precision={trainer.precision}")
+        self.loop = PredictLoop(trainer, run.directory)
+        self.device = self.loop.device
         self.method = build(run.config["explainer"], plugins=self.plugins, where="explainer")
         self.compared = compared_targets(run.config, target)
         self.proposer = build(run.config["concepts"], plugins=self.plugins, where="concepts")
@@ -69,10 +69,12 @@ class EffectsFlow:
             studied.append(Studied(name, other.to(self.device), target))
         checks = Checks(segmenter, device=self.device, batch_size=self.method.batch_size)
         keys = ("editor.micro_batch, " if "micro_batch" in self.run.config["editor"] else "") + "explainer.batch_size"
-        with halvings_recorded(self.run, prior, f"to edit: lower {keys}"):
+        with self.loop, halvings_recorded(self.run, prior, f"to edit: lower {keys}"):
             images = self._images(prior)
             hierarchy = self._concepts(prior, images)
-            self.edited = self.method.population(studied, editor, hierarchy, self.run, checks, images, self.device)
+            self.edited = self.method.population(
+                studied, editor, hierarchy, self.run, checks, images, self.device, self.loop
+            )
             ranked = self.method.rank_population(self.edited, studied)
             tried = {concept.path: concept.over_all.n for concept in ranked.rankings[0].concepts}
             self.result = replace(ranked, confirmation=confirm(self.method, self.edited, tried))

@@ -1,0 +1,152 @@
+"""Edited images, and what classifiers and checks make of them; of the images nothing is kept but what edits need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffexplain.diffusion.editing import Composition, Editor, Prepared, State
+from diffexplain.diffusion.editing.checks import SUBJECT, by_mask, by_similarity
+from diffexplain.evaluation.activation import Reader
+from diffexplain.evaluation.effect_results import Path
+from diffexplain.explainers.records import SEPARATOR, Record
+from diffexplain.runs.draws import Draws
+
+Pair = tuple[int, State]
+"""An image's index, and what it is to show."""
+Made = tuple[list[Any], int]
+"""What there is to write down of each item, plain values in the items' order, and what the editor's network cost."""
+
+
+class ChecksLike(Protocol):
+    """`diffexplain.diffusion.editing.checks.Checks`, or a fake."""
+
+    def seen(self, composition: Composition, images: Tensor, paths: Sequence[Path], /) -> NDArray[np.bool_]: ...
+
+    def fits(self, composition: Composition, images: Tensor, paths: Sequence[Path], /) -> NDArray[np.float64]: ...
+
+    def strayed(
+        self, composition: Composition, before: Tensor, after: Tensor, paths: Sequence[Path], /
+    ) -> NDArray[np.float64]: ...
+
+
+class Maker:
+    """Prepares images, edits them, and records what classifiers and checks make of them.
+
+    Args:
+        editor: makes the edits.
+        composition: subject and concepts.
+        readers: of each classifier and target.
+        checks: None leaves edits unchecked.
+        draws: of the run.
+        images: given photographs, (N, 3, H, W) in [0, 1]; None where the editor makes its own.
+    """
+
+    def __init__(
+        self,
+        editor: Editor,
+        composition: Composition,
+        readers: Sequence[Reader],
+        checks: ChecksLike | None,
+        draws: Draws,
+        images: Tensor | None,
+    ) -> None:
+        self.editor = editor
+        self.composition = composition
+        self.readers = tuple(readers)
+        self.checks = checks
+        self.draws = draws
+        self.images = images
+        self._prepared: dict[tuple[int, ...], Prepared] = {}
+
+    def begin(self, indices: tuple[int, ...]) -> Made:
+        """Prepare images; of each its ``state``, the ``record`` of its null edit, and of the ``original`` if given."""
+        before = self.editor.evaluations
+        prepared = self.prepared(indices)
+        evaluations = self.editor.evaluations - before
+        # Of null edits all is looked for, so that "not seen without" can be said of any concept.
+        paths = list(self.composition.concepts)
+        records = self._look(prepared.null, None, [paths] * len(indices))
+        given = None if self.images is None else self.images[list(indices)]
+        originals = [None] * len(indices) if given is None else self._look(given, None, [[]] * len(indices))
+        made = [
+            {
+                "state": sorted(SEPARATOR.join(path) for path in state),
+                "record": record.to_json(),
+                "original": None if original is None else original.to_json(),
+            }
+            for state, record, original in zip(prepared.states, records, originals, strict=True)
+        ]
+        return made, evaluations
+
+    def edit(self, indices: tuple[int, ...], pairs: Sequence[Pair]) -> Made:
+        """Make edits of images that are prepared together as ``indices``; the record of each."""
+        prepared = self.prepared(indices)
+        places = [indices.index(index) for index, _ in pairs]
+        before = self.editor.evaluations
+        images = self.editor.edit(prepared, places, [state for _, state in pairs])
+        evaluations = self.editor.evaluations - before
+        looked = [self._looked_for(prepared.states[k], state) for k, (_, state) in zip(places, pairs, strict=True)]
+        records = self._look(images, prepared.null[places], looked)
+        return [record.to_json() for record in records], evaluations
+
+    def prepared(self, indices: tuple[int, ...]) -> Prepared:
+        """These images, prepared together, now or before."""
+        if indices not in self._prepared:
+            given = None if self.images is None else self.images[list(indices)]
+            states = None if given is None else self._shown(given)
+            self._prepared[indices] = self.editor.prepare(self.composition, self.draws, indices, given, states)
+        return self._prepared[indices]
+
+    def _shown(self, images: Tensor) -> list[State]:
+        """What given images show: the objects and settings that are seen, as far as anything can look."""
+        if self.checks is None:
+            return [frozenset()] * len(images)
+        paths = [path for path in self.composition.tops() if self.composition.role(path) != "attribute"]
+        seen = self.checks.seen(self.composition, images, paths)
+        return [frozenset(path for path, there in zip(paths, row, strict=True) if there) for row in seen]
+
+    def _looked_for(self, before: State, after: State) -> list[Path]:
+        """The concepts that an edit changed, their parents and sub-types, and what stands in the place of each."""
+        changed: set[Path] = set()
+        for path in before ^ after:
+            prefixes = [path[:depth] for depth in range(1, len(path) + 1)]
+            for known in (prefix for prefix in prefixes if prefix in self.composition.concepts):
+                below = {other for other in self.composition.concepts if other[:-1] == known}
+                changed |= {known, *self.composition.rivals(known), *below}
+        return self.composition.ordered(frozenset(changed))
+
+    def _look(self, images: Tensor, null: Tensor | None, looked: Sequence[Sequence[Path]]) -> list[Record]:
+        readings = [reader.read(images) for reader in self.readers]
+        seen: list[dict[Path, bool]] = [{} for _ in images]
+        fits: list[dict[Path, float]] = [{} for _ in images]
+        strayed: list[float | None] = [None for _ in images]
+        for paths in dict.fromkeys(tuple(paths) for paths in looked):
+            if self.checks is None:
+                break
+            places = [place for place, mine in enumerate(looked) if tuple(mine) == paths]
+            part = images[places]
+            things = [path for path in paths if by_mask(self.composition, path)]
+            others = [path for path in paths if by_similarity(self.composition, path)]
+            others = [SUBJECT, *others] if others else []
+            table = self.checks.seen(self.composition, part, things)
+            similar = self.checks.fits(self.composition, part, others)
+            far = None if null is None else self.checks.strayed(self.composition, null[places], part, paths)
+            for row, place in enumerate(places):
+                seen[place] = dict(zip(things, map(bool, table[row]), strict=True))
+                fits[place] = dict(zip(others, map(float, similar[row]), strict=True))
+                strayed[place] = None if far is None else float(far[row])
+        return [
+            Record(
+                scores=tuple(float(reading.score[place]) for reading in readings),
+                logits=tuple(None if r.logit is None else float(r.logit[place]) for r in readings),
+                seen=seen[place],
+                fits=fits[place],
+                strayed=strayed[place],
+            )
+            for place in range(len(images))
+        ]

@@ -1,0 +1,85 @@
+"""The predict loop on one device, and how shares are put together; `tests/test_effects_on_two_devices.py` has two."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.explainers.known_effects import HIERARCHY, POLE, Checks, Editor, bytes_of, run_in
+from tests.explainers.test_diffex import BASES, PAIR
+
+from diffexplain.errors import UserError
+from diffexplain.explainers import TrainerSettings
+from diffexplain.explainers.diffex import DiffEx, Studied
+from diffexplain.explainers.making import Made
+from diffexplain.explainers.predicting import Item, OneDevice, PredictLoop, merged
+
+CPU = TrainerSettings(accelerator="cpu")
+
+
+def doubled(items: Sequence[Item]) -> Made:
+    return [{"double": 2 * index} for (index,) in items], len(items)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 5])
+def test_shares_of_any_size_are_put_together_in_the_items_order(world: int) -> None:
+    batches: list[list[Item]] = [[(0,), (1,), (2,), (3,)], [(4,), (6,), (7,)], [(9,)]]
+    shares = []
+    for rank in range(world):
+        own = [[item for item in batch if item[0] % world == rank] for batch in batches]
+        shares.append([(*doubled(batch), None) for batch in own])
+    assert merged(batches, shares) == OneDevice().make(doubled, batches)
+
+
+def test_the_loop_on_one_device_makes_what_is_made_without_it(tmp_path: Path) -> None:
+    method = DiffEx("halving", images=12, chunk=5, resamples=50, search_images=12)
+    found = []
+    with PredictLoop(CPU, tmp_path) as loop:
+        assert loop.device == torch.device("cpu") and loop.is_first
+        for name, devices in (("with", loop), ("without", None)):
+            found.append(
+                method.rank(
+                    [Studied("pair", PAIR, POLE)],
+                    Editor(BASES),
+                    HIERARCHY,
+                    run_in(tmp_path / name),
+                    checks=Checks(),
+                    devices=devices,
+                )
+            )
+    assert found[0] == found[1]
+    assert bytes_of(tmp_path / "with") == bytes_of(tmp_path / "without")
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("none left"), KeyboardInterrupt(), SystemExit(3)])
+def test_what_ends_a_step_ends_the_block_as_it_is(error: BaseException, tmp_path: Path) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+
+    def failing(items: Sequence[Any]) -> Made:
+        assert signal.getsignal(signal.SIGTERM) == handlers[0]  # A run's own, not the trainer's.
+        raise error
+
+    with pytest.raises(type(error)), PredictLoop(CPU, tmp_path) as loop:
+        loop.make(failing, [[(0,)]])
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
+
+
+def test_what_is_kept_may_be_changed_outside_the_loop(tmp_path: Path) -> None:
+    kept: list[torch.Tensor] = []
+
+    def keeping(items: Sequence[Any]) -> Made:
+        kept.append(torch.zeros(2))
+        return [None], 0
+
+    with PredictLoop(CPU, tmp_path) as loop:
+        loop.make(keeping, [[(0,)]])
+    assert kept[0].add_(1).tolist() == [1, 1]
+
+
+def test_devices_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"trainer\.devices=0"):
+        PredictLoop(TrainerSettings(accelerator="cpu", devices=0), tmp_path)
