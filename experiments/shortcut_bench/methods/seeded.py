@@ -34,11 +34,15 @@ class Seeded:
         paths = {value: path for path, value in concepts().items()}
         for who, one in enumerate(studied):
             started = time.monotonic()
-            proposed = earlier[proposer][one.specification.name]
+            proposed = earlier[proposer].get(one.specification.name)
+            if proposed is None:
+                continue  # the edits are of all classifiers, the proposals perhaps of some
             first = sorted(proposed.findings, key=lambda finding: -finding.score)[:CANDIDATES]
             chosen = {paths[finding.value] for finding in first if finding.score > 0}
             shares = {path: edited.count for path in edited.composition.concepts if path in chosen}
-            tested = {finding.value: finding for finding in ranked(self.settings, edited, who, shares)}
+            tested = (
+                {finding.value: finding for finding in ranked(self.settings, edited, who, shares)} if shares else {}
+            )
             findings = tuple(
                 tested.get(finding.value, Finding(finding.value, UNTESTED * finding.score, reported=False))
                 for finding in proposed.findings
