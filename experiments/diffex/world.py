@@ -41,7 +41,7 @@ from diffexplain.runs.run import Run
 from diffexplain.segmentation import Segmenter
 from diffexplain.target import Target
 from diffexplain.world.marked import write_between
-from diffexplain.world.truth_table import ABSENT, THERE, TruthTable
+from diffexplain.world.truth_table import ABSENT, THERE, TruthTable, truth_name
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
@@ -93,17 +93,6 @@ class Row:
     @property
     def planted(self) -> bool:
         return (self.attribute, self.value.partition("/")[0]) in PLANTED[self.class_name]
-
-
-def truth_name(path: Sequence[str]) -> tuple[str, str]:
-    """Attribute and value of a concept of the world's hierarchy, as its truth tables name them.
-
-    >>> truth_name(("companion", "flag", "striped flag"))
-    ('subtype', 'flag/striped')
-    """
-    if len(path) == 3:
-        return "subtype", f"{path[1]}/{path[2].split()[0]}"
-    return path[0], path[1]
 
 
 def classifiers_of(class_name: str) -> list[str]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,24 +17,15 @@ from torch import Tensor, nn
 from diffexplain.concepts import Hierarchy
 from diffexplain.diffusion.editing.composition import Path as ConceptPath
 from diffexplain.diffusion.prior import Prior
+from diffexplain.world.truth_table import truth_name
 
 HIERARCHY = "embedded:hierarchies/world.yaml"
 
 
+@cache
 def concepts() -> dict[ConceptPath, Value]:
     """Every concept that may be a shortcut, by its path in the world's hierarchy; named as the truth tables name it."""
-    return {path: value_of(path) for path, _ in Hierarchy.load(HIERARCHY).concepts()}
-
-
-def value_of(path: Sequence[str]) -> Value:
-    """Attribute and value of a concept.
-
-    >>> value_of(("companion", "flag", "striped flag"))
-    Value(attribute='subtype', value='flag/striped')
-    """
-    if len(path) == 3:
-        return Value("subtype", f"{path[1]}/{path[2].split()[0]}")
-    return Value(path[0], path[1])
+    return {path: Value(*truth_name(path)) for path, _ in Hierarchy.load(HIERARCHY).concepts()}
 
 
 @dataclass(frozen=True)

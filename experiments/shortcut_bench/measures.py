@@ -16,8 +16,9 @@ from explained import Explained, Finding
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 from specification import Specification, Value
-from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+from torchmetrics.functional.classification import binary_average_precision
 
+from diffexplain.evaluation import agreement
 from diffexplain.evaluation.results import Estimate
 from diffexplain.world.truth_table import ABSENT, THERE
 
@@ -77,21 +78,23 @@ def recall_at(answer: Answer, k: int) -> float | None:
 
 def auroc(answer: Answer) -> float | None:
     """Probability that a concept that is there stands before one that is absent; None without either."""
-    return _ranked(answer, binary_auroc)
+    scores, labels = _there_or_absent(answer)
+    return agreement.auroc(scores, labels)
 
 
 def average_precision(answer: Answer) -> float | None:
     """Mean precision at each concept that is there, among those there and absent; None without either."""
-    return _ranked(answer, binary_average_precision)
-
-
-def _ranked(answer: Answer, measure: Callable[..., torch.Tensor]) -> float | None:
-    chosen = [t or a for t, a in zip(answer.there, answer.absent, strict=True)]
-    labels = [t for t, c in zip(answer.there, chosen, strict=True) if c]
+    scores, labels = _there_or_absent(answer)
     if not any(labels) or all(labels):
         return None
-    ranks = rankdata([s for s, c in zip(answer.scores, chosen, strict=True) if c]) / (len(labels) + 1)
-    return float(measure(torch.from_numpy(ranks), torch.tensor(labels, dtype=torch.int64)))
+    ranks = rankdata(scores) / (len(scores) + 1)  # in (0, 1), as the measure wants them
+    return float(binary_average_precision(torch.from_numpy(ranks), torch.tensor(labels, dtype=torch.int64)))
+
+
+def _there_or_absent(answer: Answer) -> tuple[list[float], list[bool]]:
+    """The scores of what is there or absent, and which of the two."""
+    rows = [(s, t) for s, t, a in zip(answer.scores, answer.there, answer.absent, strict=True) if t or a]
+    return [score for score, _ in rows], [there for _, there in rows]
 
 
 def first_is_there(answer: Answer) -> float | None:
@@ -198,11 +201,8 @@ def object_absence(answers: Sequence[Answer]) -> Estimate | None:
         return None
 
     def area(picks: NDArray[np.int64]) -> float:
-        drawn = labels[picks]
-        if drawn.all() or not drawn.any():
-            return math.nan
-        ranks = rankdata(shares[picks]) / (len(picks) + 1)
-        return float(binary_auroc(torch.from_numpy(ranks), torch.from_numpy(drawn).long()))
+        found = agreement.auroc(shares[picks], labels[picks])
+        return math.nan if found is None else found
 
     drawn = np.asarray([area(picks) for picks in resamples(len(rows))[:500]])
     return Estimate(area(np.arange(len(rows))), *_interval(drawn[~np.isnan(drawn)]), len(rows))

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import torch
-from explained import Counter, Explained, Finding, Studied, concepts
+from explained import HIERARCHY, Counter, Explained, Finding, Studied, concepts
 from specification import Value
 
 from diffexplain.attribution import Attribution, element_scores
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.evaluation.sight import Sight, look, look_closer
+from diffexplain.concepts import Hierarchy
+from diffexplain.evaluation.sight import Sight, look_for
 from diffexplain.evaluation.vocabulary import Vocabulary
 from diffexplain.segmentation import Segmenter
 from diffexplain.target import Target
 from diffexplain.world.gates.held_out import renderings, scenes_and_seeds
 from diffexplain.world.sampler import World
+from diffexplain.world.scenes import SUBJECTS
 
 IMAGES = 100
 FIRST_STREAM = 5_000
@@ -68,29 +70,16 @@ class AttributionMaps:
 @lru_cache(maxsize=1)
 def seen(class_name: str, seed: int) -> tuple[torch.Tensor, Sight]:
     """Pictures of the class, (N, 3, H, W) in [0, 1], and what the segmenter sees in them."""
-    from diffexplain.world.scenes import SUBJECTS
-
     stream = FIRST_STREAM + 100 * SUBJECTS.index(class_name) + seed
     images, _ = renderings(*scenes_and_seeds(IMAGES, stream, World(subjects=(class_name,))))
-    phrases = Vocabulary.load(VOCABULARY).phrases
     wanted = set(phrases_of_values().values())
-    broad = [phrase.text for phrase in phrases if phrase.of is None and phrase.text in wanted]
-    kinds: dict[str, list[str]] = {}
-    for phrase in phrases:
-        if phrase.of is not None:
-            kinds.setdefault(phrase.of, []).append(phrase.text)
-    device = torch.device("cpu")
-    segmenter = Segmenter.load("embedded:clipseg")
-    sight = look(segmenter, images, broad, IMAGES, device)
-    return images, look_closer(segmenter, images, sight, kinds, IMAGES, device)
+    phrases = [phrase for phrase in Vocabulary.load(VOCABULARY).phrases if phrase.text in wanted]
+    return images, look_for(Segmenter.load("embedded:clipseg"), images, phrases, IMAGES, torch.device("cpu"))
 
 
+@cache
 def phrases_of_values() -> dict[Value, str]:
     """What the segmenter is asked for, of the concepts that it knows."""
-    from explained import HIERARCHY
-
-    from diffexplain.concepts import Hierarchy
-
     known = {phrase.text for phrase in Vocabulary.load(VOCABULARY).phrases}
     texts = {path: concept.text for path, concept in Hierarchy.load(HIERARCHY).concepts()}
     return {value: texts[path] for path, value in concepts().items() if texts[path] in known}

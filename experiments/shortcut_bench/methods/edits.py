@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from explained import HIERARCHY, Account, Explained, Finding, Studied, value_of
+from explained import HIERARCHY, Account, Explained, Finding, Studied, concepts
 
 from diffexplain.concepts import Hierarchy
 from diffexplain.diffusion import load_prior
@@ -64,7 +64,7 @@ class Edits:
             extra: dict[str, Any] = {"images": {"/".join(path): count for path, count in shares.items()}}
             if one.specification.kind == "pair" and self.images == edited.count and self.settings.policy == "uniform":
                 found = self.settings.search(edited, who).run(shares)
-                extra["combinations"] = [[value_of(path) for path in joint.paths] for joint in found]
+                extra["combinations"] = [[concepts()[path] for path in joint.paths] for joint in found]
             findings = ranked(self.settings, edited, who, shares)
             account = cost(edited, shares, shared + time.monotonic() - started)
             yield Explained(self.name, one.specification.name, findings, account, extra=extra)
@@ -92,7 +92,7 @@ def ranked(method: DiffEx, edited: Edited, who: int, shares: Mapping[ConceptPath
     effects = estimate_effects(pairs, method.margin, method.significance, method.resamples, edited.files.draws)
     return tuple(
         Finding(
-            value_of(path),
+            concepts()[path],
             effect.score.value,
             effect.significant and effect.score.value > 0,
             effect.score.value,

@@ -83,25 +83,9 @@ class LocalModel:
 
     def _load(self) -> tuple[Any, Any]:
         import torch
-        from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        from diffexplain.classifiers.huggingface import read_config
-        from diffexplain.weights_file import load_whole
+        from diffexplain.image_text import load_image_text
 
-        config = read_config(self.folder)
-        try:
-            processor = AutoProcessor.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.folder} holds no processor: {' '.join(str(error).split())}") from error
-        if not getattr(processor, "chat_template", None):
-            raise UserError(f"The processor in {self.folder} has no chat template: it cannot be asked.")
-        model = load_whole(
-            AutoModelForImageTextToText,
-            self.folder,
-            config=config,
-            dtype=getattr(torch, self.dtype),
-            trust_remote_code=False,
-        )
         device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self._loaded = processor, model.eval().requires_grad_(False).to(device)
+        self._loaded = load_image_text(self.folder, getattr(torch, self.dtype), device, chat=True)
         return self._loaded

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from diffexplain.errors import UserError
 from diffexplain.evaluation.quality import FeaturesLike
 from diffexplain.evaluation.vocabulary import Phrase, Vocabulary
 from diffexplain.paths import resolve_folder
@@ -102,7 +101,9 @@ class ModelCaptioner:
         """
         from torchvision.transforms.functional import to_pil_image
 
-        processor, model = self._load()
+        from diffexplain.image_text import load_image_text
+
+        processor, model = load_image_text(self.folder, torch.float32, self.device)
         said = []
         for image in images:
             inputs = self._inputs(processor, to_pil_image(image)).to(self.device)
@@ -124,22 +125,6 @@ class ModelCaptioner:
             return_dict=True,
             return_tensors="pt",
         )
-
-    def _load(self) -> tuple[Any, Any]:
-        from transformers import AutoModelForImageTextToText, AutoProcessor
-
-        from diffexplain.classifiers.huggingface import read_config
-        from diffexplain.weights_file import load_whole
-
-        config = read_config(self.folder)
-        try:
-            processor = AutoProcessor.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.folder} holds no processor: {' '.join(str(error).split())}") from error
-        model = load_whole(
-            AutoModelForImageTextToText, self.folder, config=config, dtype=torch.float32, trust_remote_code=False
-        )
-        return processor, model.eval().requires_grad_(False).to(self.device)
 
 
 def prompts_of(captions: Sequence[str], indices: Sequence[int], count: int) -> list[str]:

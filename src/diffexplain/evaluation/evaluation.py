@@ -25,7 +25,7 @@ from diffexplain.evaluation.removal import Remover
 from diffexplain.evaluation.results import Caption, Element, Estimate, Evaluation, Quality
 from diffexplain.evaluation.scored import FOUND, RANDOM_WORDS, Scored, Scorer, comparisons
 from diffexplain.evaluation.settings import EvaluationSettings
-from diffexplain.evaluation.sight import Sight, look, look_closer
+from diffexplain.evaluation.sight import Sight, look_for
 from diffexplain.evaluation.statistics import wilson
 from diffexplain.evaluation.verdict import Trial
 from diffexplain.evaluation.vocabulary import Phrase, Vocabulary, class_phrase
@@ -166,15 +166,9 @@ def _look(
         return None
     chosen = images[list(activating)[: settings.looked_images]]
     neutral = neutral_images[: settings.looked_images]
-    broad = [phrase.text for phrase in vocabulary.phrases if phrase.of is None]
-    kinds: dict[str, list[str]] = {}
-    for phrase in vocabulary.phrases:
-        if phrase.of is not None:
-            kinds.setdefault(phrase.of, []).append(phrase.text)
 
     def see(looked_at: Tensor) -> Sight:
-        sight = look(segmenter, looked_at, broad, settings.batch_size, reader.device)
-        return look_closer(segmenter, looked_at, sight, kinds, settings.batch_size, reader.device)
+        return look_for(segmenter, looked_at, vocabulary.phrases, settings.batch_size, reader.device)
 
     return Looked(chosen, neutral, see(chosen), see(neutral))
 

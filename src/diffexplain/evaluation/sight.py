@@ -13,6 +13,7 @@ from torch import Tensor
 from diffexplain.evaluation.parts import SegmenterLike
 from diffexplain.evaluation.results import Estimate
 from diffexplain.evaluation.statistics import share_difference, wilson
+from diffexplain.evaluation.vocabulary import Phrase
 
 AT_ONCE = 2**29
 """Probabilities that are held at once at most: 2 GiB of them. It bounds memory where phrases and pixels are many."""
@@ -98,6 +99,18 @@ def look_closer(
             closer = look(segmenter, images[places], phrases, batch_size, device)
             regions |= {(places[image], phrase): region for (image, phrase), region in closer.regions.items()}
     return Sight(sight.size, sight.count, regions)
+
+
+def look_for(
+    segmenter: SegmenterLike, images: Tensor, phrases: Sequence[Phrase], batch_size: int, device: torch.device
+) -> Sight:
+    """Look for every phrase in every image (N, 3, H, W) in [0, 1], for kinds of objects where the object is seen."""
+    kinds: dict[str, list[str]] = {}
+    for phrase in phrases:
+        if phrase.of is not None:
+            kinds.setdefault(phrase.of, []).append(phrase.text)
+    sight = look(segmenter, images, [phrase.text for phrase in phrases if phrase.of is None], batch_size, device)
+    return look_closer(segmenter, images, sight, kinds, batch_size, device)
 
 
 def lift(activating: Sight, neutral: Sight, phrase: str) -> Estimate:

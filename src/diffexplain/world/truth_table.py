@@ -113,6 +113,17 @@ class TruthTable:
         return sorted(found, key=lambda entry: -abs(entry[2]))
 
 
+def truth_name(path: Sequence[str]) -> tuple[str, str]:
+    """Attribute and value of a concept of the world's hierarchy, as its truth tables name them.
+
+    >>> truth_name(("companion", "flag", "striped flag"))
+    ('subtype', 'flag/striped')
+    """
+    if len(path) == 3:
+        return "subtype", f"{path[1]}/{path[2].split()[0]}"
+    return path[0], path[1]
+
+
 def weights_digest(folder: Path) -> str:
     """SHA-256 of the classifier's weights, as hex."""
     return sha256((folder / "model.safetensors").read_bytes()).hexdigest()
