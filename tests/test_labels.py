@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from diffexplain.errors import UserError
-from diffexplain.evaluation.vocabulary import Vocabulary
+from diffexplain.evaluation.vocabulary import Phrase, Vocabulary
 from diffexplain.labels import IMAGENET, classifier_labels, find_labels, read_labels
 from diffexplain.target import Target
 
@@ -117,6 +117,17 @@ def test_names_may_be_beside_the_weights(tmp_path: Path) -> None:
 def test_names_that_cannot_be_read_name_their_file(tmp_path: Path, name: str, content: Any) -> None:
     with pytest.raises(UserError, match=r"names|config"):
         read_labels(written(tmp_path / name, content))
+
+
+def test_descriptions_come_on_top_of_the_everyday_vocabulary() -> None:
+    described = Vocabulary.load("embedded:everyday.yaml", "embedded:everyday_descriptions.yaml")
+    descriptions = described.of_kind("description")
+    assert len(descriptions) == 32
+    # Each can be exchanged for another.
+    assert all(described.siblings(phrase) for phrase in descriptions)
+    red = described.find("red")
+    assert red is not None
+    assert described.describe([Phrase("an orange"), red]) == "a photo of a red orange"
 
 
 def test_the_everyday_vocabulary_can_be_extended_with_a_file(tmp_path: Path) -> None:

@@ -28,6 +28,13 @@ def concepts() -> dict[ConceptPath, Value]:
     return {path: Value(*truth_name(path)) for path, _ in Hierarchy.load(HIERARCHY).concepts()}
 
 
+@cache
+def texts() -> dict[Value, str]:
+    """How each concept is said: "a flag", "in the snow", "red"."""
+    said = {path: concept.text for path, concept in Hierarchy.load(HIERARCHY).concepts()}
+    return {value: said[path] for path, value in concepts().items()}
+
+
 @dataclass(frozen=True)
 class Finding:
     """What a method says of one concept.

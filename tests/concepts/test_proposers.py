@@ -95,6 +95,20 @@ def test_a_finished_run_proposes_what_it_found(run: Path) -> None:
     assert "flagpole" in names(RunProposer(str(run)).propose(None, target("bee")))
 
 
+def test_descriptions_that_were_found_stand_below_what_they_are_one_of(tmp_path: Path) -> None:
+    vocabulary = {"vocabulary": "embedded:vocabulary.yaml", "more_phrases": "embedded:descriptions.yaml"}
+    flag = evaluation().elements[0]
+    blue = replace(flag, phrase="blue", kind="description", of="colour", overlap=None)
+    made = run_in(tmp_path, classifier={"name": "cnn", **vocabulary})
+    summary = replace(summary_of(made, evaluation()), elements=(flag, blue))
+    for settings in (summary.settings, {**summary.settings, "classifier": {"name": "cnn"}}):
+        (tmp_path / "summary.json").write_text(replace(summary, settings=settings).to_json())
+        hierarchy = RunProposer(str(tmp_path), words=0).propose(None, target("flagpole"))
+        found = {path: concept.kind for path, concept in hierarchy.concepts()}
+        assert found["colour", "blue"] == "attribute"
+        assert sum(path[-1] == "flag" for path in found) == 1
+
+
 def test_a_run_of_another_method_has_no_words_to_propose(tmp_path: Path) -> None:
     made = replace(summary_of(run_in(tmp_path), evaluation()), words=None)
     (tmp_path / "summary.json").write_text(made.to_json())

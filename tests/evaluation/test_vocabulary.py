@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from diffexplain.concepts import Hierarchy
 from diffexplain.errors import UserError
 from diffexplain.evaluation.vocabulary import Phrase, Vocabulary, class_phrase
 from diffexplain.world.scenes import COMPANIONS, SETTINGS, SUBJECTS
 
+DESCRIBED = ("weather", "size", "texture", "colour", "position")
 BEE = Phrase("a bee")
 FLOWER = Phrase("a flower", companion=True)
 DOG = Phrase("a dog", companion=True)
 SNOW = Phrase("snow", "setting", caption="in the snow")
+ORANGE = Phrase("orange", "description", of="colour")
+LEFT = Phrase("on the left", "description", of="position")
 NIGHT = Phrase("at night", "setting")
 
 
@@ -25,6 +29,8 @@ NIGHT = Phrase("at night", "setting")
         ([BEE, FLOWER, DOG, SNOW], "a photo of a bee with a flower and a dog in the snow"),
         ([FLOWER, NIGHT], "a photo of something with a flower at night"),
         ([SNOW], "a photo in the snow"),
+        ([BEE, ORANGE, LEFT, FLOWER], "a photo of an orange bee on the left with a flower"),
+        ([ORANGE], "a photo of orange something"),
     ],
 )
 def test_descriptions(things: list[Phrase], sentence: str) -> None:
@@ -40,6 +46,8 @@ def test_siblings_are_what_a_phrase_is_exchanged_for() -> None:
     assert vocabulary.siblings(brown) == ()
     assert vocabulary.siblings(SNOW) == (NIGHT,)
     assert vocabulary.siblings(FLOWER) == ()
+    blue = Phrase("blue", "description", of="colour")
+    assert Vocabulary((ORANGE, LEFT, blue, red)).siblings(ORANGE) == (blue,)
 
 
 def test_class_names_become_phrases() -> None:
@@ -83,6 +91,7 @@ def test_the_worlds_vocabulary_names_all_that_is_in_the_world() -> None:
         ("- {phrase: a bee}\n- {phrase: A Bee}", "twice"),
         ("- {phrase: a red bee, kind: attribute}", "`of`"),
         ("- {phrase: a bee, of: a hive}", "`of`"),
+        ("- {phrase: red, kind: description}", "`of`"),
         ("- {phrase: a bee}\n- {phrase: a red bea, kind: attribute, of: a bea}", "a bee"),
     ],
 )
@@ -92,6 +101,13 @@ def test_mistakes_are_named(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(UserError) as caught:
         Vocabulary.load(str(file))
     assert complaint in str(caught.value)
+
+
+def test_the_worlds_descriptions_come_on_top_and_are_its_hierarchys() -> None:
+    vocabulary = Vocabulary.load("embedded:vocabulary.yaml", "embedded:descriptions.yaml")
+    said = {(phrase.of, phrase.text) for phrase in vocabulary.of_kind("description")}
+    concepts = dict(Hierarchy.load("embedded:hierarchies/world.yaml").concepts())
+    assert said == {(path[0], concept.text) for path, concept in concepts.items() if path[0] in DESCRIBED}
 
 
 def test_a_plain_list_is_a_vocabulary(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """A world of flat boxes in which every answer is known: prior, classifier and segmenter in a few lines each.
 
 A picture is 32 x 32: a background colour (snow, or grass), a grey pole with a blue cap, a red flag beside
-it (striped: crimson), a green tree at the other side. A condition holds, for each word, the chance that the
-prior draws it.
+it (striped: crimson), a green tree at the other side, fog or rain at the top. A condition holds, for each word, the
+chance that the prior draws it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ COLOURS = {
     "a flag": (1.0, 0.0, 0.0),
     "a striped flag": (0.8, 0.0, 0.2),
     "a tree": (0.0, 1.0, 0.0),
+    "in fog": (0.9, 0.8, 0.8),
+    "in the rain": (0.3, 0.3, 0.6),
 }
 WORDS = tuple(COLOURS)
 BOXES = {  # rows, columns
@@ -35,6 +37,8 @@ BOXES = {  # rows, columns
     "a flag": (slice(6, 16), slice(18, 28)),
     "a striped flag": (slice(6, 16), slice(18, 28)),
     "a tree": (slice(12, 30), slice(2, 10)),
+    "in fog": (slice(0, 3), slice(None)),
+    "in the rain": (slice(0, 3), slice(None)),
 }
 INCLUDED = {"a pole": ("a pole", "a cap"), "a flag": ("a flag", "a striped flag")}
 VOCABULARY = Vocabulary(
@@ -113,6 +117,12 @@ class Segmenter:
                 plane = plane | (pixels(images, word) if word in COLOURS else empty)
             planes.append(plane)
         return torch.stack(planes, dim=1).float()
+
+    def similarity(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
+        """How many of the words in a phrase are seen in the image."""
+        seen = {word: pixels(images, word).any(dim=(-2, -1)).float() for word in COLOURS}
+        nothing = torch.zeros(len(images))
+        return torch.stack([sum((seen[w] for w in COLOURS if w in text), nothing) for text in phrases], dim=1)
 
 
 @dataclass

@@ -12,12 +12,11 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 import torch
-from explained import HIERARCHY, Counter, Explained, Finding, Studied, concepts
+from explained import Counter, Explained, Finding, Studied, concepts, texts
 from specification import Value
 
 from diffexplain.attribution import Attribution, element_scores
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.concepts import Hierarchy
 from diffexplain.evaluation.sight import Sight, look_for
 from diffexplain.evaluation.vocabulary import Vocabulary
 from diffexplain.segmentation import Segmenter
@@ -81,5 +80,4 @@ def seen(class_name: str, seed: int) -> tuple[torch.Tensor, Sight]:
 def phrases_of_values() -> dict[Value, str]:
     """What the segmenter is asked for, of the concepts that it knows."""
     known = {phrase.text for phrase in Vocabulary.load(VOCABULARY).phrases}
-    texts = {path: concept.text for path, concept in Hierarchy.load(HIERARCHY).concepts()}
-    return {value: texts[path] for path, value in concepts().items() if texts[path] in known}
+    return {value: text for value, text in texts().items() if text in known}

@@ -15,13 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from explained import Counter, Explained, Finding, SharedPictures, Studied, concepts
+from explained import Counter, Explained, Finding, SharedPictures, Studied, texts
 
 from diffexplain import configuration
 from diffexplain.app import Parts, make
 from diffexplain.evaluation.results import Element, Verdict
 from diffexplain.report.summary import Summary
-from methods.attribution_maps import phrases_of_values
 
 UNTESTED = 1e-3
 """What was not taken out is ordered by how often it is seen, but close to no effect."""
@@ -96,10 +95,9 @@ class Prompts:
 def findings_of(summary: Summary) -> tuple[Finding, ...]:
     """One finding for each concept; what the run asks nothing about stays at no effect."""
     elements = {element.phrase: element for element in summary.elements}
-    phrases = phrases_of_values()
     found = []
-    for value in concepts().values():
-        element = elements.get(phrases.get(value, ""))
+    for value, text in texts().items():
+        element = elements.get(text)
         found.append(Finding(value, 0.0, reported=False) if element is None else _finding(value, element))
     return tuple(found)
 

@@ -95,4 +95,7 @@ def _matters(element: Element) -> bool:
 
 
 def _phrase(element: Element) -> Phrase:
+    """Of an element whose vocabulary is no longer there: kinds of an object stand alone."""
+    if element.kind == "description":
+        return Phrase(element.phrase, "description", element.of)
     return Phrase(element.phrase, "setting" if element.kind == "setting" else "object")

@@ -11,7 +11,10 @@ COMPANIONS, OBJECTS, SETTINGS = "companions", "objects", "settings"
 
 
 def grouped(phrases: Sequence[Phrase], vocabulary: Vocabulary) -> list[Draft]:
-    """The phrases in their order, below categories; of an attribute whose object is not there, the object comes too."""
+    """The phrases in their order, below categories; of an attribute whose object is not there, the object comes too.
+
+    Descriptions stand below what they are one of: "colour".
+    """
     categories = {
         COMPANIONS: Draft(COMPANIONS, "", "object"),
         OBJECTS: Draft(OBJECTS, "", "object"),
@@ -19,12 +22,16 @@ def grouped(phrases: Sequence[Phrase], vocabulary: Vocabulary) -> list[Draft]:
     }
     things: dict[str, Draft] = {}
 
+    def category_of(phrase: Phrase) -> Draft:
+        if phrase.kind == "description":
+            return categories.setdefault(str(phrase.of), Draft(str(phrase.of), "", "attribute"))
+        return categories[COMPANIONS if phrase.companion else SETTINGS if phrase.kind == "setting" else OBJECTS]
+
     def place(phrase: Phrase) -> Draft:
         if phrase.text not in things:
-            things[phrase.text] = draft_of(phrase.said, phrase.kind)
-            above = None if phrase.of is None else vocabulary.find(phrase.of)
-            category = COMPANIONS if phrase.companion else SETTINGS if phrase.kind == "setting" else OBJECTS
-            (categories[category] if above is None else place(above)).children.append(things[phrase.text])
+            things[phrase.text] = draft_of(phrase.said, "attribute" if phrase.kind == "description" else phrase.kind)
+            above = vocabulary.find(phrase.of) if phrase.kind == "attribute" and phrase.of is not None else None
+            (category_of(phrase) if above is None else place(above)).children.append(things[phrase.text])
         return things[phrase.text]
 
     for phrase in phrases:

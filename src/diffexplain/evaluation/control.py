@@ -90,9 +90,9 @@ def judge_control(
     for element in elements:
         if element.phrase not in drops:
             continue
-        assert element.overlap is not None, "it was tried, so it was seen"
         generator = draws.generator(PURPOSE, Seeds.BOOTSTRAP)
         drop = bootstrap_mean(drops[element.phrase], generator, settings.resamples)
         p = adjusted[element.phrase]
-        controlled.append(ControlledElement(element.phrase, verdict(p, element.overlap.value, settings), drop, p))
+        overlap = None if element.overlap is None else element.overlap.value
+        controlled.append(ControlledElement(element.phrase, verdict(p, overlap, settings), drop, p))
     return Control(kind, tuple(activation), tuple(controlled))

@@ -65,27 +65,34 @@ def judge_elements(
     remover: Remover,
     draws: Draws,
     settings: EvaluationSettings,
+    asked: Sequence[Phrase] = (),
 ) -> tuple[tuple[Element, ...], tuple[Trial, ...]]:
     """All elements with their verdicts, and the trials behind them.
 
-    Objects and settings are tried first, then the kinds of those objects that proved relevant; p values are
-    adjusted over all that were tried.
+    Objects and settings are tried first, then the kinds of those objects that proved relevant, and descriptions; p
+    values are adjusted over all that were tried.
+
+    Args:
+        asked: descriptions that the found prompt itself says, which are tried before those that are seen.
     """
     shown = by_lift(vocabulary, looked, settings)
     reasons: dict[str, str] = {}
+
+    def may_be_left_out(phrase: Phrase) -> bool:
+        return phrase.kind != "attribute" and phrase.text != target_phrase and phrase not in asked
 
     def attempt(phrases: Sequence[Phrase], limit: int, what: str) -> list[Trial]:
         trials: list[Trial] = []
         for phrase in phrases:
             text = phrase.text
             count = len(looked.sight.showing(text))
-            if count < settings.minimum_edits:
+            if count < settings.minimum_edits and phrase.kind != "description":
                 reasons[text] = f"seen in {count} activating images, fewer than {settings.minimum_edits}"
-            elif phrase.kind != "attribute" and text != target_phrase and _lift(looked, phrase).value < 0:
+            elif may_be_left_out(phrase) and _lift(looked, phrase).value < 0:
                 # The found prompt does not ask for it; testing it would only cost the others certainty.
                 reasons[text] = "not tried: seen less often than in neutral images"
             elif len(trials) >= limit:
-                reasons[text] = f"not tried: {limit} {what} with a larger lift were"
+                reasons[text] = f"not tried: {limit} other {what} came first"
             else:
                 trial = _try(phrase, looked, target_phrase, remover, settings)
                 if trial is None:
@@ -95,12 +102,14 @@ def judge_elements(
         return trials
 
     # The target itself is always tried, so that a report can say whether the object matters at all.
-    first = [phrase for phrase in shown if phrase.kind != "attribute"]
+    first = [phrase for phrase in shown if phrase.kind in ("object", "setting")]
     first.sort(key=lambda phrase: phrase.text != target_phrase)
     trials = attempt(first, settings.elements_tried + _is_first(first, target_phrase), "elements")
     relevant_so_far = {text for text, p in relevant(trials, settings).items() if p <= settings.significance}
     kinds = [phrase for phrase in shown if phrase.of in relevant_so_far]
     trials += attempt(kinds, settings.attributes_tried, "kinds of objects")
+    seen = [phrase for phrase in shown if phrase.kind == "description" and phrase not in asked]
+    trials += attempt([*asked, *seen], settings.attributes_tried, "descriptions")
     for phrase in shown:
         if phrase.kind == "attribute" and phrase.of not in relevant_so_far:
             reasons[phrase.text] = f"not tried: {phrase.of} was not found relevant itself"
@@ -115,16 +124,17 @@ def judge_elements(
             reason = trial.reason if trial else reasons.get(phrase.text)
             elements.append(_without_trial(phrase, looked, reason, settings, overlap))
             continue
-        assert overlap is not None  # it was tried, so it was seen
-        decision = verdict(adjusted[phrase.text], overlap.value, settings)
+        inside = None if overlap is None else overlap.value
+        decision = verdict(adjusted[phrase.text], inside, settings)
         neutral = None
-        if decision in (Verdict.CORE, Verdict.SPURIOUS) and settings.neutral_edited_images:
+        # A description's edits are whole images already, of the target and nothing else.
+        if inside is not None and decision in (Verdict.CORE, Verdict.SPURIOUS) and settings.neutral_edited_images:
             neutral = remover.take_out(
                 phrase,
                 looked.neutral,
                 looked.neutral_sight,
                 slice(settings.neutral_edited_images),
-                overlap.value < settings.core_overlap,
+                inside < settings.core_overlap,
             )
         measured = removal(trial, adjusted[phrase.text], neutral, draws, settings)
         elements.append(_element(phrase, looked, decision, None, overlap, measured))
@@ -134,8 +144,9 @@ def judge_elements(
 def _try(
     phrase: Phrase, looked: Looked, target_phrase: str, remover: Remover, settings: EvaluationSettings
 ) -> Trial | None:
-    # A part of the target lies in the target's pixels; from anything else the target is spared.
-    spare = float(looked.sight.overlaps(phrase.text, target_phrase).mean()) < settings.core_overlap
+    # A part of the target lies in the target's pixels; from anything else that has pixels the target is spared.
+    has_mask = phrase.kind != "description"
+    spare = has_mask and float(looked.sight.overlaps(phrase.text, target_phrase).mean()) < settings.core_overlap
     half = settings.edited_images // 2
 
     def take_out(which: slice) -> Edits | None:
@@ -166,7 +177,7 @@ def _overlap(
     phrase: Phrase, looked: Looked, target_phrase: str, draws: Draws, settings: EvaluationSettings
 ) -> Estimate | None:
     shares = looked.sight.overlaps(phrase.text, target_phrase)
-    if not len(shares):
+    if not len(shares) or phrase.kind == "description":
         return None
     return bootstrap_mean(shares, draws.generator(PURPOSE, Seeds.BOOTSTRAP), settings.resamples)
 

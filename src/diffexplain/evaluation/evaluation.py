@@ -12,6 +12,7 @@ from diffexplain.evaluation import pictures
 from diffexplain.evaluation.activation import Reader, Seeds, Studio
 from diffexplain.evaluation.captions import Captioner
 from diffexplain.evaluation.control import judge_control
+from diffexplain.evaluation.described import said, similarities, with_descriptions
 from diffexplain.evaluation.elements import (
     Looked,
     by_lift,
@@ -19,13 +20,13 @@ from diffexplain.evaluation.elements import (
     unseen_elements,
     untested_elements,
 )
-from diffexplain.evaluation.parts import ClassifierLike, ExplanationLike, PriorLike, SegmenterLike
+from diffexplain.evaluation.parts import ClassifierLike, ExplanationLike, PriorLike, SeeingSegmenter
 from diffexplain.evaluation.quality import FeaturesLike, features_of, quality
 from diffexplain.evaluation.removal import Remover
 from diffexplain.evaluation.results import Caption, Element, Estimate, Evaluation, Quality
 from diffexplain.evaluation.scored import FOUND, RANDOM_WORDS, Scored, Scorer, comparisons
 from diffexplain.evaluation.settings import EvaluationSettings
-from diffexplain.evaluation.sight import Sight, look_for
+from diffexplain.evaluation.sight import look_for
 from diffexplain.evaluation.statistics import wilson
 from diffexplain.evaluation.verdict import Trial
 from diffexplain.evaluation.vocabulary import Phrase, Vocabulary, class_phrase
@@ -41,7 +42,7 @@ def evaluate(
     target: ResolvedTarget,
     classifier: ClassifierLike,
     prior: PriorLike,
-    segmenter: SegmenterLike,
+    segmenter: SeeingSegmenter,
     vocabulary: Vocabulary,
     settings: EvaluationSettings,
     draws: Draws,
@@ -84,7 +85,7 @@ def evaluate(
     if captions:
         scored.append(scorer.captioned(captions, captioned))
     activations = [row.activation(draws, settings) for row in scored]
-    looked = _look(activating, images, neutral_images, vocabulary, segmenter, reader, settings)
+    looked = _look(activating, images, neutral_images, vocabulary, target_phrase, segmenter, reader, settings)
     notes: list[str] = []
     trials: tuple[Trial, ...] = ()
     elements: tuple[Element, ...]
@@ -98,7 +99,8 @@ def evaluate(
         notes.append(f"{NO_CLASS.capitalize()}.")
     else:
         remover = Remover(studio, reader, segmenter, vocabulary, settings, target_phrase)
-        elements, trials = judge_elements(vocabulary, looked, target_phrase, remover, draws, settings)
+        asked = said([words[0].text for words in explanation.words], vocabulary.of_kind("description"))
+        elements, trials = judge_elements(vocabulary, looked, target_phrase, remover, draws, settings, asked)
     controlled = None
     if idle is not None:
         silent = [row.control_activation(draws, settings) for row in scored]
@@ -125,7 +127,7 @@ def evaluate(
             reading,
             activating,
             None if looked is None else looked.sight,
-            [phrase.text for phrase in seen],
+            [phrase.text for phrase in seen if phrase.kind != "description"],
             settings.examples,
         ),
         edits=pictures.edit_examples(trials, activating, settings.edit_examples),
@@ -157,7 +159,8 @@ def _look(
     images: Tensor,
     neutral_images: Tensor,
     vocabulary: Vocabulary,
-    segmenter: SegmenterLike,
+    target_phrase: str | None,
+    segmenter: SeeingSegmenter,
     reader: Reader,
     settings: EvaluationSettings,
 ) -> Looked | None:
@@ -167,10 +170,17 @@ def _look(
     chosen = images[list(activating)[: settings.looked_images]]
     neutral = neutral_images[: settings.looked_images]
 
-    def see(looked_at: Tensor) -> Sight:
-        return look_for(segmenter, looked_at, vocabulary.phrases, settings.batch_size, reader.device)
-
-    return Looked(chosen, neutral, see(chosen), see(neutral))
+    size, device = settings.batch_size, reader.device
+    seen, unmoved = (look_for(segmenter, some, vocabulary.phrases, size, device) for some in (chosen, neutral))
+    descriptions = vocabulary.of_kind("description")
+    if descriptions:
+        main = [] if target_phrase is None else [vocabulary.find(target_phrase) or Phrase(target_phrase)]
+        fits, known = (
+            similarities(segmenter, some, vocabulary, main, descriptions, size, device) for some in (chosen, neutral)
+        )
+        seen = with_descriptions(seen, fits, known, descriptions)
+        unmoved = with_descriptions(unmoved, known, known, descriptions)
+    return Looked(chosen, neutral, seen, unmoved)
 
 
 def _object_absent(

@@ -42,6 +42,12 @@ class SegmenterLike(Protocol):
     def masks(self, images: Tensor, phrases: Sequence[str], /) -> Tensor: ...
 
 
+class SeeingSegmenter(SegmenterLike, Protocol):
+    """A segmenter that knows how well a phrase fits a whole image, as `diffexplain.segmentation.Segmenter`."""
+
+    def similarity(self, images: Tensor, phrases: Sequence[str], /) -> Tensor: ...
+
+
 class WordLike(Protocol):
     """A word near a token of the prompt."""
 

@@ -20,7 +20,8 @@ from diffexplain.attribution import Attribution, ElementScore
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.linear_head import LinearHead, Penultimate, linear_head, penultimate, top_features
 from diffexplain.errors import UserError
-from diffexplain.evaluation.presence import Gate, SeeingSegmenter, look_gated
+from diffexplain.evaluation.parts import SeeingSegmenter
+from diffexplain.evaluation.presence import Gate, look_gated
 from diffexplain.evaluation.results import Estimate, Verdict
 from diffexplain.evaluation.sight import Sight
 from diffexplain.evaluation.statistics import mean_interval

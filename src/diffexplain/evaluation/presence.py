@@ -7,23 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from diffexplain.evaluation.parts import SegmenterLike
+from diffexplain.evaluation.parts import SeeingSegmenter
 from diffexplain.evaluation.results import Estimate
 from diffexplain.evaluation.sight import Sight, look
 from diffexplain.evaluation.statistics import wilson
-
-
-class SeeingSegmenter(SegmenterLike, Protocol):
-    """A segmenter that knows how well a phrase fits a whole image, as `diffexplain.segmentation.Segmenter`."""
-
-    def similarity(self, images: Tensor, phrases: Sequence[str], /) -> Tensor: ...
 
 
 @dataclass(frozen=True)

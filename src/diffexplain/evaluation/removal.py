@@ -4,7 +4,9 @@ Each image is edited twice, in the same pixels, from the same noise: once under 
 *without* the element (a setting or a kind of object: with another one, drawn uniformly), once under its
 description *with* it. The second is the null edit. What editing costs by itself (a blurred rim, a
 neighbouring object grazed, a picture off the classifier's training set) is in both and cancels, so a fair
-classifier shows no drop; what remains is `E[p | do(element)] - E[p | do(not element)]`.
+classifier shows no drop; what remains is `E[p | do(element)] - E[p | do(not element)]`. A description of the
+target has no pixels of its own: there, both are whole images of the target, so described and with another
+description in its place.
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from diffexplain.evaluation.activation import PURPOSE, Reader, Reading, Seeds, Studio, both
-from diffexplain.evaluation.parts import SegmenterLike
+from diffexplain.evaluation.described import exchanged
+from diffexplain.evaluation.parts import SeeingSegmenter
 from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.evaluation.sight import Sight, by_area, look
-from diffexplain.evaluation.vocabulary import Phrase, Vocabulary
+from diffexplain.evaluation.vocabulary import Kind, Phrase, Vocabulary
 
 THINGS_DESCRIBED = 3
 RESIDUE = 0.2
@@ -36,7 +39,7 @@ class Edits:
     """The edits of one element in n images; arrays have one entry for each.
 
     ``took``: the element is gone without, and still there in the null edit; where a setting was exchanged, the
-    target is as it was in both. ``blurred`` is None for settings.
+    target is as it was in both. ``blurred`` is None for settings and descriptions.
     """
 
     indices: tuple[int, ...]
@@ -81,7 +84,7 @@ class Remover:
         self,
         studio: Studio,
         reader: Reader,
-        segmenter: SegmenterLike,
+        segmenter: SeeingSegmenter,
         vocabulary: Vocabulary,
         settings: EvaluationSettings,
         target_phrase: str,
@@ -112,13 +115,12 @@ class Remover:
         describe = self.vocabulary.describe
         without = self.studio.inpaint(before, mask, [describe(seen) for seen in without_things], indices)
         null = self.studio.inpaint(before, mask, [describe(seen) for seen in things], indices)
-        # Only where pixels were replaced: of a setting, a rim is left around every object.
-        old = mask & torch.stack([sight.region(index, element.text) for index in indices])
-        took = ~self._remains(without, element, old) & self._remains(null, element, old)
-        if element.kind == "setting":
-            target = torch.stack([sight.region(index, self.target_phrase) for index in indices])
-            took &= self._intact(without, target) & self._intact(null, target)
-        blurred = None if element.kind == "setting" else self.reader.read(blur_fill(before, mask))
+        if element.kind == "description":
+            took = self._exchanged(element, null, without, without_things)
+        else:
+            took = self._removed(element, sight, indices, mask, null, without)
+        whole = element.kind in ("setting", "description")
+        blurred = None if whole else self.reader.read(blur_fill(before, mask))
         return Edits(
             indices=tuple(indices),
             masks=mask,
@@ -134,8 +136,10 @@ class Remover:
 
     def _places(self, element: Phrase, sight: Sight) -> list[int]:
         """The images to edit. A setting is all that is not seen to be an object, so it is exchanged where the target
-        is seen and can be left alone, if that is in enough images.
+        is seen and can be left alone, if that is in enough images. A description is put into all.
         """
+        if element.kind == "description":
+            return list(range(sight.count))
         places = sight.showing(element.text)
         if element.kind != "setting":
             return places
@@ -143,9 +147,11 @@ class Remover:
         return with_target if len(with_target) >= self.settings.minimum_edits else places
 
     def _mask(self, element: Phrase, sight: Sight, index: int, spare_target: bool) -> Tensor:
-        """(H, W) bool, the pixels to replace: the element's, or for a setting all that is no object's."""
+        """(H, W) bool, the pixels to replace: the element's, for a setting all that is no object's, or all."""
+        if element.kind == "description":
+            return torch.ones(sight.size, dtype=torch.bool)
         if element.kind == "setting":
-            objects = [phrase.text for phrase in self.vocabulary.phrases if phrase.kind == "object"]
+            objects = [phrase.text for phrase in self.vocabulary.of_kind("object")]
             kept = torch.zeros(sight.size, dtype=torch.bool)
             for phrase in objects:
                 kept |= sight.region(index, phrase)
@@ -158,7 +164,12 @@ class Remover:
         return mask & ~sight.region(index, self.target_phrase) if spare_target else mask
 
     def _things(self, element: Phrase, sight: Sight, index: int) -> list[Phrase]:
-        """What the image shows, the element among it: a few objects, by their kinds, and one setting."""
+        """What the image shows, the element among it: a few objects, by their kinds, and one setting.
+
+        A description is of the target, and nothing else is said that the classifier may answer to.
+        """
+        if element.kind == "description":
+            return [self._target, element]
         objects = [thing for thing in self._seen(sight, index, "object") if thing.text != element.of]
         # The element first, then the target: they are named even where there are many objects.
         objects.sort(key=lambda thing: (thing != element, thing.text != self.target_phrase))
@@ -176,9 +187,9 @@ class Remover:
         setting = [element] if element.kind == "setting" else self._seen(sight, index, "setting")[:1]
         return named + setting
 
-    def _seen(self, sight: Sight, index: int, kind: str) -> list[Phrase]:
+    def _seen(self, sight: Sight, index: int, kind: Kind) -> list[Phrase]:
         """The phrases of this kind that the image shows, largest first."""
-        known = {phrase.text: phrase for phrase in self.vocabulary.phrases if phrase.kind == kind}
+        known = {phrase.text: phrase for phrase in self.vocabulary.of_kind(kind)}
         return [known[text] for text in by_area(sight, index, list(known))]
 
     def _without(self, element: Phrase, things: Sequence[Phrase], index: int) -> list[Phrase]:
@@ -189,6 +200,36 @@ class Remover:
         generator = self.studio.draws.generator(PURPOSE, Seeds.EXCHANGE, index)
         other = others[int(generator.integers(len(others)))]
         return [other if thing == element else thing for thing in things]
+
+    def _removed(
+        self,
+        element: Phrase,
+        sight: Sight,
+        indices: Sequence[int],
+        mask: Tensor,
+        null: Tensor,
+        without: Tensor,
+    ) -> NDArray[np.bool_]:
+        """Whether the element is gone from each image without it and still in the null edit, by the segmenter."""
+        # Only where pixels were replaced: of a setting, a rim is left around every object.
+        old = mask & torch.stack([sight.region(index, element.text) for index in indices])
+        took = ~self._remains(without, element, old) & self._remains(null, element, old)
+        if element.kind == "setting":
+            target = torch.stack([sight.region(index, self.target_phrase) for index in indices])
+            took &= self._intact(without, target) & self._intact(null, target)
+        return took
+
+    def _exchanged(
+        self, element: Phrase, null: Tensor, without: Tensor, without_things: Sequence[Sequence[Phrase]]
+    ) -> NDArray[np.bool_]:
+        """The same of a description, by CLIP."""
+        others = [things[-1] for things in without_things]
+        size, device = self.settings.batch_size, self.reader.device
+        return exchanged(self.segmenter, null, without, self.vocabulary, self._target, element, others, size, device)
+
+    @property
+    def _target(self) -> Phrase:
+        return self.vocabulary.find(self.target_phrase) or Phrase(self.target_phrase)
 
     def _intact(self, images: Tensor, target: Tensor) -> NDArray[np.bool_]:
         """Whether each image still shows the target where it was, ``target`` (N, H, W), if it was anywhere."""

@@ -121,7 +121,8 @@ class Removal:
 class Element:
     """One phrase of the vocabulary and what it is to the classifier.
 
-    ``kind``: "object", "setting" or "attribute" (a kind of the object ``of``, for example a striped flag).
+    ``kind``: "object", "setting", "attribute" (a kind of the object ``of``, for example a striped flag) or
+        "description" (of the target: its colour, for example, which it is one ``of``; it has no mask and no overlap).
     ``shown`` / ``shown_neutral``: share of activating / neutral images in which it is seen, Wilson interval.
     ``lift``: difference of the two, Newcombe interval. ``overlap``: mean share of its mask inside the
     target's own.

@@ -26,7 +26,7 @@ class EvaluationSettings:
         minimum_activating: with fewer activating images nothing is said about elements.
         minimum_shown: an element seen in a smaller share of activating images is "not seen".
         elements_tried: at most so many elements are taken out, those with the largest lift.
-        attributes_tried: and at most so many kinds of a relevant object.
+        attributes_tried: and at most so many kinds of a relevant object, and so many descriptions.
         edited_images: at most so many activating images are edited for one element; half of them where
             that half shows no effect at all.
         neutral_edited_images: and so many neutral images, once the element is relevant.

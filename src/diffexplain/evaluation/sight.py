@@ -104,12 +104,16 @@ def look_closer(
 def look_for(
     segmenter: SegmenterLike, images: Tensor, phrases: Sequence[Phrase], batch_size: int, device: torch.device
 ) -> Sight:
-    """Look for every phrase in every image (N, 3, H, W) in [0, 1], for kinds of objects where the object is seen."""
+    """Look for every phrase in every image (N, 3, H, W) in [0, 1], for kinds of objects where the object is seen.
+
+    Not for descriptions, which have no mask: see ``described.py``.
+    """
     kinds: dict[str, list[str]] = {}
     for phrase in phrases:
-        if phrase.of is not None:
+        if phrase.kind == "attribute" and phrase.of is not None:
             kinds.setdefault(phrase.of, []).append(phrase.text)
-    sight = look(segmenter, images, [phrase.text for phrase in phrases if phrase.of is None], batch_size, device)
+    tops = [phrase.text for phrase in phrases if phrase.kind in ("object", "setting")]
+    sight = look(segmenter, images, tops, batch_size, device)
     return look_closer(segmenter, images, sight, kinds, batch_size, device)
 
 

@@ -2,7 +2,8 @@
 
 Relevant: without the element the class probability is lower by more than the margin (0.02) on average,
 one-sided paired test against the null edit, Benjamini-Hochberg over all elements tried. Core: relevant,
-and at least half of the element's mask lies inside the target's own. Spurious: relevant, and not so.
+and at least half of the element's mask lies inside the target's own. Spurious: relevant, and not so. What
+has no mask, a description, is spurious if it is relevant: the object is there with it and without.
 """
 
 from __future__ import annotations
@@ -51,11 +52,14 @@ def relevant(trials: Sequence[Trial], settings: EvaluationSettings) -> dict[str,
     return {text: value for (text, _), value in zip(tested, adjusted, strict=True)}
 
 
-def verdict(adjusted_p: float, overlap: float, settings: EvaluationSettings) -> Verdict:
-    """The verdict on a tested element whose mask lies inside the target's own by the share ``overlap``."""
+def verdict(adjusted_p: float, overlap: float | None, settings: EvaluationSettings) -> Verdict:
+    """The verdict on a tested element whose mask lies inside the target's own by the share ``overlap``.
+
+    None: it has no mask.
+    """
     if adjusted_p > settings.significance:
         return Verdict.NOT_RELEVANT
-    return Verdict.CORE if overlap >= settings.core_overlap else Verdict.SPURIOUS
+    return Verdict.SPURIOUS if overlap is None or overlap < settings.core_overlap else Verdict.CORE
 
 
 def probability_drops(edits: Edits) -> NDArray[np.float64]:

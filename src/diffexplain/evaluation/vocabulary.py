@@ -12,8 +12,15 @@ import yaml
 from diffexplain.errors import UserError
 from diffexplain.paths import resolve_file
 
-Kind = Literal["object", "setting", "attribute"]
+Kind = Literal["object", "setting", "attribute", "description"]
 _KEYS = ("phrase", "kind", "of", "caption", "companion")
+_ARTICLES = ("a", "an")
+_PREPOSITIONS = (
+    *("above", "among", "at", "before", "behind", "below", "beside", "by", "during", "from", "in", "inside"),
+    *("near", "of", "on", "outside", "over", "under", "with"),
+)
+"""A text that begins so stands behind the noun."""
+_SIDES = frozenset(("left", "right", "centre", "center", "middle", "top", "bottom", "corner"))
 
 
 @dataclass(frozen=True)
@@ -22,8 +29,10 @@ class Phrase:
 
     Attributes:
         text: what the segmenter is asked for, and what the report calls it: "a flag".
-        kind: an object; the setting of the whole picture; or an attribute, a kind of the object ``of``.
-        of: the text of the object that an attribute is a kind of; None for the others.
+        kind: an object; the setting of the whole picture; an attribute, a kind of the object ``of``; or a description
+            of the main object, which has no mask of its own: its colour, pattern, size, place or weather.
+        of: the text of the object that an attribute is a kind of, or in what a description is one of several
+            ("colour"); None for the others.
         caption: how a description of a picture says it ("in the snow"); the text itself by default.
         companion: named after the main object, as in "a bee with a flower".
     """
@@ -76,6 +85,10 @@ class Vocabulary:
         """The phrase with this text, whatever its case; None if there is none."""
         return next((phrase for phrase in self.phrases if phrase.text.casefold() == text.casefold()), None)
 
+    def of_kind(self, kind: Kind) -> tuple[Phrase, ...]:
+        """The phrases of one kind, in order."""
+        return tuple(phrase for phrase in self.phrases if phrase.kind == kind)
+
     def including(self, phrase: Phrase) -> Vocabulary:
         """The same vocabulary with ``phrase`` in front, unless it has it."""
         if self.find(phrase.text):
@@ -83,7 +96,7 @@ class Vocabulary:
         return Vocabulary((phrase, *self.phrases), self.opening, self.anything)
 
     def siblings(self, phrase: Phrase) -> tuple[Phrase, ...]:
-        """What ``phrase`` can be exchanged for: the other settings, or the other kinds of its object."""
+        """What ``phrase`` can be exchanged for: the other settings, kinds of its object, or colours, for example."""
         if phrase.kind == "object":
             return ()
         return tuple(
@@ -98,16 +111,19 @@ class Vocabulary:
         return any(phrase.companion for phrase in self.phrases)
 
     def describe(self, things: Sequence[Phrase]) -> str:
-        """One sentence that names these objects (and kinds of object) and settings and nothing else.
+        """One sentence that names these objects (and kinds of object), settings and descriptions, and nothing else.
 
-        >>> Vocabulary(()).describe([Phrase("a bee"), Phrase("a flower", companion=True)])
-        'a photo of a bee with a flower'
+        >>> Vocabulary(()).describe([Phrase("a bee"), Phrase("red", "description"), Phrase("a flower", companion=True)])
+        'a photo of a red bee with a flower'
         """
-        main = [thing.said for thing in things if thing.kind != "setting" and not thing.companion]
-        companions = [thing.said for thing in things if thing.kind != "setting" and thing.companion]
+        named = [thing for thing in things if thing.kind in ("object", "attribute")]
+        main = [thing.said for thing in named if not thing.companion]
+        companions = [thing.said for thing in named if thing.companion]
         settings = [thing.said for thing in things if thing.kind == "setting"]
-        if companions and not main:
+        descriptions = [thing.said for thing in things if thing.kind == "description"]
+        if (companions or descriptions) and not main:
             main = [self.anything]
+        main[:1] = [described(noun, descriptions) for noun in main[:1]]
         parts = [self.opening]
         if main:
             parts.append("of " + " and ".join(main))
@@ -121,6 +137,28 @@ def class_phrase(class_name: str) -> str:
     noun = class_name.replace("_", " ").strip()
     silent = noun.lower().startswith(("hour", "heir", "honest"))
     return f"an {noun}" if silent or noun[:1].lower() in tuple("aeiou") else f"a {noun}"
+
+
+def described(noun: str, descriptions: Sequence[str]) -> str:
+    """A noun phrase with adjectives before its noun and what begins with a preposition behind it.
+
+    >>> described("a bee", ["orange", "on the left"])
+    'an orange bee on the left'
+    """
+    before = [text for text in descriptions if text.split()[0].lower() not in _PREPOSITIONS]
+    behind = [text for text in descriptions if text not in before]
+    first, _, rest = noun.partition(" ")
+    if before and first.lower() in _ARTICLES and rest:
+        noun = class_phrase(" ".join([*before, rest]))
+    else:
+        noun = " ".join([*before, noun])
+    return " ".join([noun, *behind])
+
+
+def says_where(description: str) -> bool:
+    """Whether a description is a place in the image: "on the left"; which neither a mask nor CLIP tells."""
+    first, *others = description.lower().split()
+    return first in _PREPOSITIONS and not _SIDES.isdisjoint(others)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -164,8 +202,9 @@ def _check(phrases: tuple[Phrase, ...], file: str) -> None:
         if phrase.text.casefold() in seen:
             raise UserError(f"{file} names a phrase twice.", given=phrase.text)
         seen.add(phrase.text.casefold())
-        if (phrase.kind == "attribute") != (phrase.of is not None):
-            raise UserError(f"In {file}, attributes and only they say what they are `of`.", given=phrase.text)
-        if phrase.of is not None and phrase.of not in objects:
+        if (phrase.kind in ("attribute", "description")) != (phrase.of is not None):
+            message = f"In {file}, attributes and descriptions, and only they, say what they are `of`."
+            raise UserError(message, given=phrase.text)
+        if phrase.kind == "attribute" and phrase.of not in objects:
             message = f"In {file}, {phrase.text!r} is a kind of an object that is not there."
             raise UserError(message, given=phrase.of, accepted=tuple(sorted(objects)))

@@ -13,19 +13,11 @@ from typing import Literal
 import numpy as np
 
 from diffexplain.concepts import Concept, Hierarchy
-from diffexplain.evaluation.vocabulary import class_phrase
+from diffexplain.evaluation.vocabulary import described, says_where
 
 Path = tuple[str, ...]
 State = frozenset[Path]
 Role = Literal["object", "sub-type", "attribute", "setting"]
-
-_ARTICLES = ("a", "an")
-_PREPOSITIONS = (
-    *("above", "among", "at", "before", "behind", "below", "beside", "by", "during", "from", "in", "inside"),
-    *("near", "of", "on", "outside", "over", "under", "with"),
-)
-"""A text that begins so stands behind the noun."""
-_SIDES = frozenset(("left", "right", "centre", "center", "middle", "top", "bottom", "corner"))
 
 
 @dataclass(frozen=True)
@@ -61,8 +53,7 @@ class Composition:
 
     def says_where(self, path: Path) -> bool:
         """Whether the concept is a place of the subject in the image: "on the left"."""
-        first, *others = self.concepts[path].text.lower().split()
-        return self.role(path) == "attribute" and first in _PREPOSITIONS and not _SIDES.isdisjoint(others)
+        return self.role(path) == "attribute" and says_where(self.concepts[path].text)
 
     def rivals(self, path: Path) -> tuple[Path, ...]:
         """The siblings that an image shows in the concept's place; none of an object."""
@@ -135,30 +126,20 @@ class Composition:
             said[role].append(text)
             if role in ("object", "sub-type"):
                 things.append((not self.shows(before, self._parent_object(path) or path), text))
-        parts = [self.opening, self._noun(said["attribute"])]
+        parts = [self.opening, described(self.subject, said["attribute"])]
         if things:
             parts.append("with " + " and ".join(text for _, text in sorted(things, key=lambda thing: thing[0])))
         return " ".join(part for part in [*parts, *said["setting"]] if part)
 
     def phrase(self, path: Path) -> str:
         """The concept as something to look for in an image: "a red flagpole", "a striped flag", "in the snow"."""
-        return self._noun([self.concepts[path].text]) if self.role(path) == "attribute" else self.concepts[path].text
+        text = self.concepts[path].text
+        return described(self.subject, [text]) if self.role(path) == "attribute" else text
 
     def description(self, path: Path) -> str:
         """The subject with an attribute or in a setting, and nothing else: "a red flagpole", "a flagpole at night"."""
         text = self.concepts[path].text
-        return self._noun([text]) if self.role(path) == "attribute" else f"{self.subject} {text}"
-
-    def _noun(self, attributes: Sequence[str]) -> str:
-        """The subject with adjectives before it and phrases of place behind it."""
-        before = [text for text in attributes if text.split()[0].lower() not in _PREPOSITIONS]
-        behind = [text for text in attributes if text not in before]
-        first, _, rest = self.subject.partition(" ")
-        if before and first.lower() in _ARTICLES and rest:
-            noun = class_phrase(" ".join([*before, rest]))
-        else:
-            noun = " ".join([*before, self.subject])
-        return " ".join([noun, *behind])
+        return described(self.subject, [text]) if self.role(path) == "attribute" else f"{self.subject} {text}"
 
     def _parent_object(self, path: Path) -> Path | None:
         """The nearest object that the concept stands below."""
