@@ -196,3 +196,16 @@ def test_the_quality_of_the_pictures_is_a_table_or_says_why_not(tmp_path: Path) 
     text = assert_self_contained(page_of(tmp_path / "some", samples.evaluation(quality=rows))).text
     assert "The found prompt––0.30 (0.25 to 0.35)0.0123 (−0.0377 to 0.0623)" in text
     assert reason in text
+
+
+def test_a_description_is_shown_in_whole_pictures_of_the_object(tmp_path: Path) -> None:
+    found = samples.evaluation()
+    flag, *others = found.elements
+    blue = replace(flag, phrase="blue", kind="description", of="colour", overlap=None)
+    edits = tuple(replace(edit, phrase="blue") if edit.phrase == "a flag" else edit for edit in found.edits)
+    parsed = assert_self_contained(page_of(tmp_path, replace(found, elements=(blue, *others), edits=edits)))
+    assert "Blue is spurious: another in its place lowers the probability of “flagpole” by 0.67" in parsed.text
+    assert "0.97 blue 0.31 another colour" in parsed.text
+    assert "so described and with another description in its place" in parsed.text
+    alone = assert_self_contained(page_of(tmp_path / "alone", found))
+    assert "another description" not in alone.text

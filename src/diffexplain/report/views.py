@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from diffexplain.evaluation.results import Activation, Comparison, Element, Example, Quality, Verdict
+from diffexplain.evaluation.results import Activation, Comparison, EditExample, Element, Example, Quality, Verdict
 from diffexplain.report import plots, wording
 from diffexplain.report.images import data_uri, outline
 from diffexplain.report.load import LoadedRun
@@ -58,6 +58,10 @@ class Shown:
     activates: bool
 
 
+Captioned = tuple[Picture, str, str]
+"""A picture, what it is, and its score."""
+
+
 @dataclass(frozen=True)
 class Strip:
     """What taking one element out does, shown on several pictures."""
@@ -65,7 +69,7 @@ class Strip:
     element: Element
     tone: str
     sentence: str
-    triples: tuple[tuple[tuple[Picture, str, str], ...], ...]
+    triples: tuple[tuple[Captioned, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -112,23 +116,37 @@ def grid(run: LoadedRun) -> tuple[Shown, ...]:
 
 
 def strips(run: LoadedRun) -> Iterator[Strip]:
-    """For the strongest elements: pictures as they were, with the element drawn again, and without it."""
+    """For the strongest elements: pictures as they were, with the element drawn again, and without it.
+
+    For descriptions, which have no pixels of their own: whole pictures so described, and otherwise.
+    """
     wanted = [element for element in run.summary.elements if element.removal is not None]
     wanted = [element for element in wanted if any(edit.phrase == element.phrase for edit in run.edits)]
     for element in wanted[:MOST_STRIPS]:
         edits = [edit for edit in run.edits if edit.phrase == element.phrase][:MOST_EDITS]
-        name, style = element.phrase, outline_class(element)
         triples = tuple(
-            (
-                (picture(edit.before, f"as it was, with {name}", edit.mask, style),
-                 "as it was", wording.number(edit.score_before)),
-                (picture(edit.null, f"{name} drawn again"), "drawn again", wording.number(edit.score_null)),
-                (picture(edit.without, f"without {name}"), "taken out", wording.number(edit.score_without)),
-            )
-            for edit in edits
-        )  # fmt: skip
+            _described(element, edit) if element.kind == "description" else _taken_out(element, edit) for edit in edits
+        )
         sentence = wording.capital(wording.effect_sentence(element, run.summary)) + "."
         yield Strip(element, tone(element), sentence, triples)
+
+
+def _taken_out(element: Element, edit: EditExample) -> tuple[Captioned, ...]:
+    name, style = element.phrase, outline_class(element)
+    return (
+        (picture(edit.before, f"as it was, with {name}", edit.mask, style),
+         "as it was", wording.number(edit.score_before)),
+        (picture(edit.null, f"{name} drawn again"), "drawn again", wording.number(edit.score_null)),
+        (picture(edit.without, f"without {name}"), "taken out", wording.number(edit.score_without)),
+    )  # fmt: skip
+
+
+def _described(element: Element, edit: EditExample) -> tuple[Captioned, ...]:
+    name = element.phrase
+    return (
+        (picture(edit.null, name), name, wording.number(edit.score_null)),
+        (picture(edit.without, f"another {element.of}"), f"another {element.of}", wording.number(edit.score_without)),
+    )
 
 
 def rows(summary: Summary, elements: Sequence[Element]) -> tuple[plots.Axis, tuple[Row, ...]]:
