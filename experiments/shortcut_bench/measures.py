@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from explained import Explained, Finding
+from explained import Explained
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 from specification import Specification, Value
@@ -34,6 +34,7 @@ class Answer:
         specification: of the classifier.
         explained: the answer.
         true: the effect of every concept on the class's probability in scenes that show the class.
+        unsure: half-widths of the 95 % intervals of those effects, which rest on so many renders.
         alone: the largest of the effects in scenes that do not show it.
         interaction: of the first shortcut, if it is a pair: the effect of both together less the sum of either alone.
     """
@@ -41,6 +42,7 @@ class Answer:
     specification: Specification
     explained: Explained
     true: Mapping[Value, float]
+    unsure: Mapping[Value, float]
     alone: float
     interaction: float | None = None
 
@@ -126,20 +128,36 @@ def found_share(answer: Answer) -> float | None:
 
 
 def covered(answer: Answer) -> float | None:
-    """Share of the stated intervals that hold the true effect; None where none is stated."""
-    inside = [low <= answer.true[finding.value] <= high for finding, low, high in _stated(answer)]
+    """Share of the stated intervals that hold the true effect; None where none is stated.
+
+    The true effect is measured, too: an interval is as much wider as the truth is unsure, squares added.
+    """
+    inside = []
+    for value, effect, low, high in _stated(answer):
+        error = answer.true[value] - effect
+        stated = high - effect if error > 0 else effect - low
+        inside.append(abs(error) <= math.hypot(stated, answer.unsure[value]))
     return sum(inside) / len(inside) if inside else None
+
+
+def mean_error(answer: Answer) -> float | None:
+    """Mean absolute error of the stated effects; None where none is stated."""
+    errors = [abs(answer.true[value] - effect) for value, effect, _, _ in _stated(answer)]
+    return float(np.mean(errors)) if errors else None
 
 
 def half_width(answer: Answer) -> float | None:
     """Median half-width of the stated intervals; None where none is stated."""
-    widths = [(high - low) / 2 for _, low, high in _stated(answer)]
+    widths = [(high - low) / 2 for _, _, low, high in _stated(answer)]
     return float(np.median(widths)) if widths else None
 
 
-def _stated(answer: Answer) -> list[tuple[Finding, float, float]]:
+def _stated(answer: Answer) -> list[tuple[Value, float, float, float]]:
+    """Concept, effect and interval of each finding that states one."""
     return [
-        (one, one.low, one.high) for one in answer.explained.findings if one.low is not None and one.high is not None
+        (one.value, one.effect, one.low, one.high)
+        for one in answer.explained.findings
+        if one.effect is not None and one.low is not None and one.high is not None
     ]
 
 

@@ -19,6 +19,7 @@ from measures import (
     first_is_there,
     found_share,
     half_width,
+    mean_error,
     three_are_there,
 )
 from pairs import PAIR_EFFECTS_FILE
@@ -42,12 +43,14 @@ ELSEWHERE = {
 
 
 @cache
-def truth(folder: Path, class_name: str) -> tuple[dict[Value, float], float]:
-    """True effects by concept, and the largest one in scenes that do not show the class."""
+def truth(folder: Path, class_name: str) -> tuple[dict[Value, float], dict[Value, float], float]:
+    """True effects by concept, their half-widths, and the largest effect in scenes that do not show the class."""
     table = TruthTable.load(folder)
     effects = {value: table.effect(class_name, *value) for value in concepts().values()}
-    without = [table.effect(class_name, *value, stratum="without_target") for value in concepts().values()]
-    return effects, max(without)
+    rows = {value: table.row(class_name, *value)["shows_target"]["probability"] for value in effects}
+    unsure = {value: (row["high"] - row["low"]) / 2 for value, row in rows.items()}
+    without = [table.effect(class_name, *value, stratum="without_target") for value in effects]
+    return effects, unsure, max(without)
 
 
 def interaction(folder: Path) -> float | None:
@@ -64,8 +67,8 @@ def joined(found: Mapping[str, Explained], root: Path) -> dict[str, Answer]:
     result = {}
     known = [name for name in found if (root / name / TRUTH_TABLE_FILE).is_file()]
     for one in chosen(known) if known else []:
-        effects, alone = truth(root / one.name, one.class_name)
-        result[one.name] = Answer(one, found[one.name], effects, alone, interaction(root / one.name))
+        true = truth(root / one.name, one.class_name)
+        result[one.name] = Answer(one, found[one.name], *true, interaction(root / one.name))
     return result
 
 
@@ -112,7 +115,7 @@ def write_classifiers(file: Path, answers: Mapping[str, Mapping[str, Answer]], s
     measures: dict[str, Measure] = {
         "recall_at_1": first_is_there, "recall_at_3": three_are_there, "auroc": auroc,
         "average_precision": average_precision, "reported_of_there": found_share, "false_share": false_share,
-        "covered": covered, "half_width": half_width,
+        "covered": covered, "half_width": half_width, "mean_error": mean_error,
     }  # fmt: skip
 
     def rows() -> Iterable[list[object]]:

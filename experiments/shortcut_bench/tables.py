@@ -20,6 +20,7 @@ from measures import (
     first_is_there,
     found_share,
     half_width,
+    mean_error,
     mean_over,
     object_absence,
     paired_difference,
@@ -37,8 +38,10 @@ TITLES = {
     "diffex_12_images": "DiffEx, 12 images of each",
     "diffex_6_images": "DiffEx, 6 images of each",
     "diffexplainer": "DiffExplainer, constrained prompt",
+    "diffexplainer_described": "DiffExplainer, with phrases for looks",
     "diffexplainer_free": "DiffExplainer, free prompt",
     "diffex_seeded": "DiffEx on what DiffExplainer found",
+    "diffex_seeded_described": "DiffEx on what that with phrases for looks found",
     "dexter_released": "DEXTER's released settings",
     "dexter_hard_words": "DEXTER-style hard words",
     "grad_cam": "Grad-CAM × masks",
@@ -108,8 +111,8 @@ def control_table(answers: Mapping[str, Mapping[str, Answer]]) -> list[str]:
     """Who reports what is not there, and how sure the stated numbers are."""
     lines = [
         "| method | of what is there, reported | controls with any false report | "
-        "intervals that hold the true effect | median half-width | object absent, AUROC |",
-        "|---|---|---|---|---|---|",
+        "intervals that hold the true effect | median half-width | mean absolute error | object absent, AUROC |",
+        "|---|---|---|---|---|---|---|",
     ]
     for method, of_method in answers.items():
         everything = list(of_method.values())
@@ -118,6 +121,7 @@ def control_table(answers: Mapping[str, Mapping[str, Answer]]) -> list[str]:
             cell(mean_over(control(of_method), any_false)),
             cell(mean_over(everything, covered)),
             cell(mean_over(everything, half_width), 3),
+            cell(mean_over(everything, mean_error), 3),
             cell(object_absence(everything)),
         ]
         lines.append(f"| {TITLES[method]} | {' | '.join(cells)} |")

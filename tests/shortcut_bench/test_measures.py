@@ -21,6 +21,7 @@ def answer(
     absent: float | None = None,
     alone: float = 0.0,
     kind: str = "companion",
+    unsure: float = 0.0,
 ) -> Any:
     from explained import Account, Explained, Finding
     from measures import Answer
@@ -33,7 +34,8 @@ def answer(
         findings.append(Finding(Value(*value), score, reported[place], effect, low, high))
     (one,) = chosen([f"{kind}_flagpole_cnn"])
     explained = Explained("method", one.name, tuple(findings), Account(), absent)
-    return Answer(one, explained, {Value(*value): effect for value, effect in true.items()}, alone)
+    effects = {Value(*value): effect for value, effect in true.items()}
+    return Answer(one, explained, effects, dict.fromkeys(effects, unsure), alone)
 
 
 def test_recall_counts_what_is_there_among_the_first() -> None:
@@ -73,11 +75,16 @@ def test_what_is_between_or_lowers_counts_for_neither() -> None:
 
 
 def test_intervals_hold_the_truth_or_not() -> None:
-    from measures import covered, half_width
+    from measures import covered, half_width, mean_error
 
-    stated = answer([0.5] * 5, intervals=[(0.4, 0.6), (0.4, 0.6), (0.0, 0.02), (-0.5, -0.3), (0.0, 0.1)])
+    intervals = [(0.4, 0.6), (0.4, 0.6), (0.0, 0.02), (-0.5, -0.3), (0.0, 0.1)]
+    effects = [0.5, 0.5, 0.01, -0.4, 0.05]
+    stated = answer(effects, intervals=intervals)
     assert covered(stated) == pytest.approx(3 / 5)
     assert half_width(stated) == pytest.approx(0.1)
+    assert mean_error(stated) == pytest.approx(sum(abs(a - b) for a, b in zip(effects, TRUE.values(), strict=True)) / 5)
+    # An error of 0.2 is within what a half-width of 0.1 and a truth known to 0.18 allow: 0.206.
+    assert covered(answer(effects, intervals=intervals, unsure=0.18)) == pytest.approx(1)
     assert covered(answer([0.5] * 5)) is None
 
 
