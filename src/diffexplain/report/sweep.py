@@ -46,7 +46,8 @@ class Lead:
 class SweepRow:
     """One job of a sweep and what came of it.
 
-    ``directory`` is relative to the sweep's own; with ``error`` set there are no numbers.
+    ``directory`` is relative to the sweep's own; with ``error`` set there are no numbers. ``tested``: whether any
+    element was, so that "none" can be said of spurious and core ones.
     """
 
     name: str
@@ -58,6 +59,7 @@ class SweepRow:
     error: str | None
     directory: str | None
     activation: Estimate | None
+    tested: bool
     spurious: Lead | None
     core: Lead | None
     object_absent: Estimate | None
@@ -132,6 +134,7 @@ def _row(folder: Path, job: Job[Finished]) -> SweepRow:
         error=job.error,
         directory=None if result is None else Path(os.path.relpath(result.directory, folder)).as_posix(),
         activation=None if summary is None or not summary.activation else summary.found.share,
+        tested=summary is not None and any(element.removal is not None for element in summary.elements),
         spurious=_lead(summary, Verdict.SPURIOUS),
         core=_lead(summary, Verdict.CORE),
         object_absent=None if summary is None or summary.object_absence is None else summary.object_absence.share,
@@ -156,7 +159,7 @@ def _concept(summary: Summary | None) -> Lead | None:
 
 def _cells(row: SweepRow) -> tuple[str, ...]:
     effect = row.spurious.effect if row.spurious else None
-    none = "none" if row.activation is not None else _NOTHING
+    none = "none" if row.tested else _NOTHING
     cells = (
         row.name,
         row.status,
