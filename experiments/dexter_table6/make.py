@@ -20,8 +20,8 @@ from paper_tables import Made, Sweep, head, main, row, shown, spread  # noqa: E4
 
 from diffexplain.report import load_run  # noqa: E402
 
-PICTURES = 24
-"""Of each run at most, the first ones."""
+PICTURES = {"world": 8, "paper": 24}
+"""Of each run at most, the first ones, by profile."""
 STREAM = 4001
 """Of the rendered scenes that pictures of the world are compared with."""
 NAMES = ("clip_iqa", "semantic")
@@ -36,7 +36,7 @@ def table(sweep: Sweep) -> str:
     for method in sweep.methods:
         runs = sweep.of(method)
         known = sweep.published["methods"][method]
-        found = measured(runs, world) if runs else {}
+        found = measured(runs, sweep.profile) if runs else {}
         values = [method]
         for name in NAMES:
             values.append("{:.2f} ± {:.2f}".format(*known[name]))
@@ -52,7 +52,7 @@ def table(sweep: Sweep) -> str:
     return "\n".join([*lines, "", *notes, sweep.made_with()])
 
 
-def measured(runs: Sequence[Made], world: bool) -> dict[str, Any]:
+def measured(runs: Sequence[Made], profile: str) -> dict[str, Any]:
     """Of all pictures of a method: CLIP-IQA of each, and how varied they are, by the CLIP of the runs' segmenter."""
     import torch
 
@@ -68,7 +68,7 @@ def measured(runs: Sequence[Made], world: bool) -> dict[str, Any]:
     found: dict[str, Any] = {name: [] for name in NAMES}
     features = []
     for run in runs:
-        examples = sorted(load_run(run.directory).examples, key=lambda one: one.index)[:PICTURES]
+        examples = sorted(load_run(run.directory).examples, key=lambda one: one.index)[: PICTURES[profile]]
         pictures = torch.from_numpy(np.stack([one.image for one in examples])).permute(0, 3, 1, 2).float() / 255
         features.append(qualities.features_of(clip, pictures, settings, cpu))
         draws = Draws(run.summary.seeds["run"], run.summary.target.text)
@@ -81,7 +81,7 @@ def measured(runs: Sequence[Made], world: bool) -> dict[str, Any]:
                 found[name] += qualities.preferences(features[-1], clip.text_features(pair).double().cpu()).tolist()
     everything = torch.cat(features)
     found |= {"n": len(everything), "diversity": qualities.diversity(everything)}
-    if world:
+    if profile == "world":
         from diffexplain.world.gates.held_out import renderings, scenes_and_seeds
 
         scenes, _ = renderings(*scenes_and_seeds(len(everything), STREAM))

@@ -50,11 +50,13 @@ class Profile:
     """What is explained, and who else reads the pictures.
 
     Attributes:
+        images: pictures of each cell.
         classifiers: explained ones.
         readers: all that read the pictures; the explained one is among them.
         overrides: of every run of a method.
     """
 
+    images: int
     classifiers: tuple[str, ...]
     readers: tuple[str, ...]
     classes: tuple[str, ...]
@@ -64,8 +66,9 @@ class Profile:
 WORLD = ("world_shortcut_cnn", "world_shortcut_vit", "world_fair_cnn", "world_fair_vit")
 SIDE = ("explainer.side=256",)  # CaffeNet's pictures are of 256 pixels before the crop, the prior's of 512
 PROFILES = {
-    "world": Profile(("world_shortcut_cnn", "world_fair_cnn"), WORLD, tuple(PLANTED), {}),
+    "world": Profile(8, ("world_shortcut_cnn", "world_fair_cnn"), WORLD, tuple(PLANTED), {}),
     "paper": Profile(
+        24,
         ("caffenet",),
         ("caffenet", "resnet50", "vit_b_16"),
         ("dog_sled", "bee", "flagpole"),
@@ -197,14 +200,14 @@ def rendered(cells: Sequence[Cell]) -> tuple[Tensor, Tensor]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", choices=tuple(PROFILES), default="world")
-    parser.add_argument("--images", type=int, default=24, help="of each cell")
+    parser.add_argument("--images", type=int, help="of each cell; 8 on the embedded world, else 24")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--classifier", action="append", help="only this explained classifier; may be given again")
     parser.add_argument("--outputs", type=Path, default=Path("outputs/diffexplainer_figure2"))
     parser.add_argument("--table", action="store_true", help="figure and table from the files there are, run nothing")
     options = parser.parse_args()
     outputs = options.outputs.absolute()
-    todo = cells(options.profile, options.images, options.seed)
+    todo = cells(options.profile, options.images or PROFILES[options.profile].images, options.seed)
     todo = [cell for cell in todo if cell.classifier in (options.classifier or PROFILES[options.profile].classifiers)]
     parts, results = app.Parts(), []
     outputs.mkdir(parents=True, exist_ok=True)
