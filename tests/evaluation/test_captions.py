@@ -7,15 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.evaluation import toy
-from tests.evaluation.test_evaluation import EVERYTHING, SETTINGS, answers_to_flag
+from tests.evaluation.toy import SETTINGS, answers_to_flag, run
 from torch import Tensor
 
 from diffexplain.errors import UserError
 from diffexplain.evaluation.captions import ClipCaptioner, ModelCaptioner, prompts_of
-from diffexplain.evaluation.evaluation import evaluate
 from diffexplain.evaluation.vocabulary import Vocabulary
-from diffexplain.runs.draws import Draws
 from diffexplain.segmentation import Segmenter
 from diffexplain.world.gates.held_out import renderings
 from diffexplain.world.scenes import Companion, Scene
@@ -32,17 +29,7 @@ class Captioner:
 
 
 def test_captions_are_prompts_in_turn_and_counted() -> None:
-    found = evaluate(
-        toy.Explanation(toy.condition(EVERYTHING)),
-        toy.POLE,
-        toy.Classifier(answers_to_flag),
-        toy.Prior(),
-        toy.Segmenter(),
-        toy.VOCABULARY,
-        SETTINGS,
-        Draws(0, toy.POLE.text),
-        captioner=Captioner(),
-    )
+    found = run(answers_to_flag, captioner=Captioner())
     row = found.baselines[-1]
     assert (row.name, row.text, row.share.n) == ("captions", "a flag", SETTINGS.images)
     # A picture of "a flag" activates, one of "a tree" does not.

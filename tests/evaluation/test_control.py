@@ -7,11 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 from tests.evaluation import toy
-from tests.evaluation.test_evaluation import EVERYTHING, SETTINGS, answers_to_flag, answers_to_pole
+from tests.evaluation.toy import SETTINGS, answers_to_flag, answers_to_pole, run
 from torch import Tensor, nn
 
 from diffexplain.evaluation.control import random_weights
-from diffexplain.evaluation.evaluation import evaluate
 from diffexplain.evaluation.results import Control, Evaluation, Verdict
 from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.runs.draws import Draws
@@ -63,19 +62,10 @@ def test_the_weights_are_keyed_by_the_run_and_no_global_draw_is_made() -> None:
     assert not torch.equal(one[0].weight, other[0].weight)  # type: ignore[index, union-attr]
 
 
-def controlled(weigh: object, settings: EvaluationSettings = SETTINGS) -> tuple[Evaluation, Control]:
+def controlled(weigh: toy.Weigh, settings: EvaluationSettings = SETTINGS) -> tuple[Evaluation, Control]:
     """A classifier of flags, and a control that answers as ``weigh`` does."""
-    found = evaluate(
-        toy.Explanation(toy.condition(EVERYTHING)),
-        toy.POLE,
-        toy.Classifier(answers_to_flag),
-        toy.Prior(),
-        toy.Segmenter(),
-        toy.VOCABULARY,
-        replace(settings, control="random_weights"),
-        Draws(0, toy.POLE.text),
-        toy.Classifier(weigh),  # type: ignore[arg-type]
-    )
+    settings = replace(settings, control="random_weights")
+    found = run(answers_to_flag, settings=settings, control=toy.Classifier(weigh))
     assert found.control is not None
     return found, found.control
 
@@ -103,16 +93,7 @@ def test_a_control_that_answers_to_the_same_thing_is_told_on_the_same_edits() ->
 
 def test_the_control_changes_nothing_of_the_explained_classifier() -> None:
     found, _ = controlled(answers_to_pole)
-    alone = evaluate(
-        toy.Explanation(toy.condition(EVERYTHING)),
-        toy.POLE,
-        toy.Classifier(answers_to_flag),
-        toy.Prior(),
-        toy.Segmenter(),
-        toy.VOCABULARY,
-        SETTINGS,
-        Draws(0, toy.POLE.text),
-    )
+    alone = run(answers_to_flag)
     assert alone.control is None
     assert (found.elements, found.found, found.images_generated) == (
         alone.elements,

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from tests.evaluation import toy
-from tests.evaluation.test_evaluation import SETTINGS, answers_to_pole, element
+from tests.evaluation.toy import SETTINGS, answers_to_pole, element
 from torch import Tensor
 
 from diffexplain.evaluation.described import exchanged, said, with_descriptions
-from diffexplain.evaluation.evaluation import evaluate
 from diffexplain.evaluation.results import Evaluation, Verdict
-from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.evaluation.sight import Sight
 from diffexplain.evaluation.vocabulary import Phrase, Vocabulary
-from diffexplain.runs.draws import Draws
 
 FOG, RAIN = (Phrase(text, "description", of="weather") for text in ("in fog", "in the rain"))
 LEFT, RIGHT = (Phrase(f"on the {side}", "description", of="position") for side in ("left", "right"))
@@ -28,16 +26,8 @@ FOGGY = {"a pole": 1.0, "in the snow": 1.0, "in fog": 0.8}
 CPU = torch.device("cpu")
 
 
-def run(
-    weigh: Callable[[Callable[[str], Tensor]], Tensor],
-    *words: str,
-    vocabulary: Vocabulary = VOCABULARY,
-    settings: EvaluationSettings = SETTINGS,
-    prior: toy.Prior | None = None,
-) -> Evaluation:
-    explanation = toy.Explanation(toy.condition(FOGGY), tuple((toy.Word(word),) for word in words))
-    prior, draws = prior or toy.Prior(), Draws(0, toy.POLE.text)
-    return evaluate(explanation, toy.POLE, toy.Classifier(weigh), prior, toy.Segmenter(), vocabulary, settings, draws)
+def run(weigh: toy.Weigh, *words: str, **changes: Any) -> Evaluation:
+    return toy.run(weigh, FOGGY, words=[[word] for word in words], vocabulary=VOCABULARY, **changes)
 
 
 def answers_to_fog(there: Callable[[str], Tensor]) -> Tensor:

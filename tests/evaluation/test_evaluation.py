@@ -8,62 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 from tests.evaluation import toy
+from tests.evaluation.toy import EVERYTHING, SETTINGS, answers_to_flag, answers_to_pole, element, run
 from torch import Tensor
 
-from diffexplain.evaluation.evaluation import evaluate
-from diffexplain.evaluation.results import Element, Evaluation, Verdict
+from diffexplain.evaluation.results import Verdict
 from diffexplain.evaluation.settings import EvaluationSettings
-from diffexplain.runs.draws import Draws
 from diffexplain.target import ResolvedTarget
-
-SETTINGS = EvaluationSettings(
-    images=40,
-    random_images=6,
-    batch_size=16,
-    candidates=3,
-    pairs_of_phrases=2,
-    choosing_images=4,
-    rescoring_images=8,
-    looked_images=40,
-    edited_images=20,
-    dilation=0.03,
-    resamples=200,
-)
-EVERYTHING = {"a pole": 1.0, "a cap": 1.0, "a flag": 0.9, "a tree": 0.6, "in the snow": 1.0}
-Weigh = Callable[[Callable[[str], Tensor]], Tensor]
-
-
-def run(
-    weigh: Weigh,
-    chances: dict[str, float],
-    *,
-    prior: toy.Prior | None = None,
-    target: ResolvedTarget = toy.POLE,
-    settings: EvaluationSettings = SETTINGS,
-    seed: int = 0,
-) -> Evaluation:
-    return evaluate(
-        toy.Explanation(toy.condition(chances)),
-        target,
-        toy.Classifier(weigh),
-        prior or toy.Prior(),
-        toy.Segmenter(),
-        toy.VOCABULARY,
-        settings,
-        Draws(seed, target.text),
-    )
-
-
-def element(evaluation: Evaluation, phrase: str) -> Element:
-    return next(element for element in evaluation.elements if element.phrase == phrase)
-
-
-def answers_to_pole(there: Callable[[str], Tensor]) -> Tensor:
-    return 200 * there("a pole") - 5
-
-
-def answers_to_flag(there: Callable[[str], Tensor]) -> Tensor:
-    return 200 * there("a flag") - 2
 
 
 def test_a_fair_classifier_has_nothing_spurious_and_its_object_is_core() -> None:

@@ -10,15 +10,13 @@ import numpy as np
 import pytest
 import torch
 from tests.evaluation import toy
-from tests.evaluation.test_evaluation import EVERYTHING, SETTINGS, answers_to_flag
+from tests.evaluation.toy import SETTINGS, answers_to_flag, run
 from torch import Tensor
 from torch.nn import functional
 from torchmetrics.functional.multimodal.clip_iqa import _clip_iqa_compute
 
-from diffexplain.evaluation.evaluation import evaluate
 from diffexplain.evaluation.quality import diversity, kernel_distance, preferences
 from diffexplain.evaluation.settings import EvaluationSettings
-from diffexplain.runs.draws import Draws
 from diffexplain.segmentation import Segmenter
 
 
@@ -84,18 +82,8 @@ def test_the_distance_is_near_0_from_like_images_and_larger_from_others() -> Non
 
 
 def measured(clip: Clip, reference: Tensor | None = None, settings: EvaluationSettings = SETTINGS) -> dict[str, object]:
-    found = evaluate(
-        toy.Explanation(toy.condition(EVERYTHING)),
-        toy.POLE,
-        toy.Classifier(answers_to_flag),
-        toy.Prior(),
-        toy.Segmenter(),
-        toy.VOCABULARY,
-        replace(settings, quality=True, texts=["a flag"]),
-        Draws(0, toy.POLE.text),
-        clip=clip,
-        reference=reference,
-    )
+    settings = replace(settings, quality=True, texts=["a flag"])
+    found = run(answers_to_flag, settings=settings, clip=clip, reference=reference)
     return {row.name: row for row in found.quality}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.evaluation.test_evaluation import EVERYTHING, SETTINGS, answers_to_flag, run
+from tests.evaluation.toy import EVERYTHING, SETTINGS, answers_to_flag, run
 
 from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.evaluation.statistics import mcnemar, paired_share_difference

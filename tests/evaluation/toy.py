@@ -9,15 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from diffexplain.evaluation.evaluation import evaluate
+from diffexplain.evaluation.results import Element, Evaluation
+from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.evaluation.vocabulary import Phrase, Vocabulary
+from diffexplain.runs.draws import Draws
 from diffexplain.segmentation import Calibration
 from diffexplain.target import ResolvedTarget
 
 SIZE = 32
+Weigh = Callable[[Callable[[str], Tensor]], Tensor]
+"""The logit of the first class, from how much of a word an image shows."""
 COLOURS = {
     "in the snow": (1.0, 1.0, 1.0),
     "on the grass": (0.2, 0.5, 0.1),
@@ -129,7 +136,7 @@ class Segmenter:
 class Classifier:
     """Two classes; the first one's logit is ``weigh`` of the presence of each word in the image."""
 
-    weigh: Callable[[Callable[[str], Tensor]], Tensor]
+    weigh: Weigh
 
     def __call__(self, images: Tensor) -> Tensor:
         logit = self.weigh(lambda word: self._share(images, word))
@@ -152,4 +159,50 @@ class Word:
 @dataclass(frozen=True)
 class Explanation:
     condition: Tensor
-    words: tuple[tuple[Word, ...], ...] = ((Word("flag"), Word("tree")), (Word("pole"),))
+    words: tuple[tuple[Word, ...], ...]
+
+
+SETTINGS = EvaluationSettings(
+    images=40,
+    random_images=6,
+    batch_size=16,
+    candidates=3,
+    pairs_of_phrases=2,
+    choosing_images=4,
+    rescoring_images=8,
+    looked_images=40,
+    edited_images=20,
+    dilation=0.03,
+    resamples=200,
+)
+EVERYTHING = {"a pole": 1.0, "a cap": 1.0, "a flag": 0.9, "a tree": 0.6, "in the snow": 1.0}
+
+
+def run(
+    weigh: Weigh,
+    chances: Mapping[str, float] = EVERYTHING,
+    *,
+    words: Sequence[Sequence[str]] = (("flag", "tree"), ("pole",)),
+    prior: Prior | None = None,
+    target: ResolvedTarget = POLE,
+    vocabulary: Vocabulary = VOCABULARY,
+    settings: EvaluationSettings = SETTINGS,
+    seed: int = 0,
+    **more: Any,
+) -> Evaluation:
+    """The evaluation of a prompt that draws ``chances``; ``more`` as `evaluate` takes it."""
+    explanation = Explanation(condition(chances), tuple(tuple(map(Word, token)) for token in words))
+    parts = (Classifier(weigh), prior or Prior(), Segmenter(), vocabulary)
+    return evaluate(explanation, target, *parts, settings, Draws(seed, target.text), **more)
+
+
+def element(evaluation: Evaluation, phrase: str) -> Element:
+    return next(element for element in evaluation.elements if element.phrase == phrase)
+
+
+def answers_to_pole(there: Callable[[str], Tensor]) -> Tensor:
+    return 200 * there("a pole") - 5
+
+
+def answers_to_flag(there: Callable[[str], Tensor]) -> Tensor:
+    return 200 * there("a flag") - 2
