@@ -9,14 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diffexplain.attribution import GradCAM, IntegratedGradients, element_scores
+from diffexplain.attribution import GradCAM, IntegratedGradients
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.linear_head import linear_head, penultimate
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.errors import UserError
 from diffexplain.evaluation.pixels import (
     PixelVerdict,
-    element_verdict,
     label_unit,
     label_units,
     own_shares,
@@ -25,7 +24,7 @@ from diffexplain.evaluation.pixels import (
     unit_uses,
 )
 from diffexplain.evaluation.presence import Gate, calibrated_gate, fits, look_gated, youden_threshold
-from diffexplain.evaluation.results import Estimate, Verdict
+from diffexplain.evaluation.results import Estimate
 from diffexplain.evaluation.sight import Sight
 from diffexplain.evaluation.statistics import wilson
 from diffexplain.segmentation import Calibration
@@ -124,32 +123,6 @@ def test_shares_are_of_the_whole_map_and_0_where_the_object_is_not_seen() -> Non
 )
 def test_the_interval_decides(low: float, high: float, verdict: PixelVerdict) -> None:
     assert pixel_verdict(Estimate((low + high) / 2, low, high, 9), bound=0.4) is verdict
-
-
-def test_elements_are_judged_by_where_the_attribution_lies() -> None:
-    def region(box: tuple[slice, slice]) -> Tensor:
-        found = torch.zeros(16, 16, dtype=torch.bool)
-        found[box] = True
-        return found
-
-    boxes = {
-        "a pole": POLE,
-        "a cap": (slice(2, 4), slice(2, 4)),
-        "a flag": FLAG,
-        "a tree": (slice(9, 14), slice(8, 14)),
-    }
-    sight = Sight((16, 16), 2, {(i, name): region(box) for i in (0, 1) for name, box in boxes.items()})
-    maps = torch.zeros(2, 16, 16)
-    maps[:, POLE[0], POLE[1]] = maps[:, FLAG[0], FLAG[1]] = 1.0
-    scores = element_scores(maps, sight, [*boxes, "a bird"])
-    verdicts = {score.phrase: element_verdict(score, sight, "a pole", core_overlap=0.5) for score in scores}
-    assert verdicts == {
-        "a pole": Verdict.CORE,
-        "a cap": Verdict.CORE,
-        "a flag": Verdict.SPURIOUS,
-        "a tree": Verdict.NOT_RELEVANT,
-        "a bird": Verdict.NOT_SEEN,
-    }
 
 
 def test_uses_are_the_strongest_units_with_the_images_in_which_they_add_most() -> None:

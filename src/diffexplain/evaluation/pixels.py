@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffexplain.attribution import Attribution, ElementScore
+from diffexplain.attribution import Attribution
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.linear_head import LinearHead, Penultimate, linear_head, penultimate, top_features
 from diffexplain.errors import UserError
 from diffexplain.evaluation.parts import SeeingSegmenter
 from diffexplain.evaluation.presence import Gate, look_gated
-from diffexplain.evaluation.results import Estimate, Verdict
+from diffexplain.evaluation.results import Estimate
 from diffexplain.evaluation.sight import Sight
 from diffexplain.evaluation.statistics import mean_interval
 from diffexplain.evaluation.vocabulary import class_phrase
@@ -106,24 +106,6 @@ def pixel_verdict(share: Estimate, bound: float) -> PixelVerdict:
     if share.low > bound:
         return PixelVerdict.CORE
     return PixelVerdict.SPURIOUS if share.high < bound else PixelVerdict.MIXED
-
-
-def element_verdict(score: ElementScore, sight: Sight, target_phrase: str, core_overlap: float) -> Verdict:
-    """An element's verdict by pixels alone, beside the one by taking it out: relevant where more of the class's
-    attribution lies on it than chance gives, core where its region lies inside the target's own by ``core_overlap``.
-
-    Args:
-        score: of the element, see `diffexplain.attribution.element_scores`.
-        sight: of the images that were scored, with the element and the target in it.
-        target_phrase: of the object.
-        core_overlap: as in `EvaluationSettings`.
-    """
-    if score.lift is None:
-        return Verdict.NOT_SEEN
-    if not score.found:
-        return Verdict.NOT_RELEVANT
-    inside = float(sight.overlaps(score.phrase, target_phrase).mean())
-    return Verdict.CORE if inside >= core_overlap else Verdict.SPURIOUS
 
 
 def unit_uses(
