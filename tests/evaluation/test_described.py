@@ -66,6 +66,22 @@ def test_its_images_show_the_target_so_described_or_otherwise_and_nothing_else_t
     assert all("pole" not in text for text in weather - edits)
 
 
+def test_pairs_that_hide_the_target_do_not_count() -> None:
+    """The prior draws no pole in the rain: what that does to the classifier is not the weather's doing."""
+
+    class Hiding(toy.Prior):
+        def _draw(self, drawn: Tensor) -> Tensor:
+            rain = toy.WORDS.index("in the rain")
+            words = ("a pole", "a cap")
+            hidden = torch.tensor([word in words and bool(drawn[rain]) for word in toy.WORDS])
+            return super()._draw(drawn & ~hidden)
+
+    fog = element(run(answers_to_pole, "fog", prior=Hiding()), "in fog")
+    assert fog.verdict is Verdict.UNDECIDED
+    assert fog.reason is not None
+    assert "in 0 of 20 images only" in fog.reason
+
+
 def test_what_the_prompt_says_is_tried_though_it_is_not_seen() -> None:
     rain = element(run(answers_to_fog, "rain"), "in the rain")
     assert rain.shown is not None

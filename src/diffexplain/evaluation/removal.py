@@ -39,7 +39,8 @@ class Edits:
     """The edits of one element in n images; arrays have one entry for each.
 
     ``took``: the element is gone without, and still there in the null edit; where a setting was exchanged, the
-    target is as it was in both. ``blurred`` is None for settings and descriptions.
+    target is as it was in both, and where a description was, it is seen in both. ``blurred`` is None for settings
+    and descriptions.
     """
 
     indices: tuple[int, ...]
@@ -222,10 +223,14 @@ class Remover:
     def _exchanged(
         self, element: Phrase, null: Tensor, without: Tensor, without_things: Sequence[Sequence[Phrase]]
     ) -> NDArray[np.bool_]:
-        """The same of a description, by CLIP."""
+        """The same of a description, by CLIP; and the target is seen in both, or the pair shows what hides it."""
         others = [things[-1] for things in without_things]
         size, device = self.settings.batch_size, self.reader.device
-        return exchanged(self.segmenter, null, without, self.vocabulary, self._target, element, others, size, device)
+        took = exchanged(self.segmenter, null, without, self.vocabulary, self._target, element, others, size, device)
+        for images in (null, without):
+            sight = look(self.segmenter, images, [self.target_phrase], size, device)
+            took &= np.asarray([sight.shows(index, self.target_phrase) for index in range(len(images))])
+        return took
 
     @property
     def _target(self) -> Phrase:
