@@ -15,7 +15,7 @@ from methods.seeded import Seeded
 DEXTER = ("explainer=dexter", "gradient=attention_only")
 """One picture a step from one noise, and the gradient of the released code."""
 
-DESCRIPTIONS = "+classifier.more_phrases=embedded:descriptions.yaml"
+DESCRIPTIONS = "classifier.more_phrases=embedded:descriptions.yaml"
 """Phrases for the class's colour, texture, size and place and the weather, for its prompt and its evaluation."""
 
 METHODS: dict[str, Method] = {
