@@ -15,19 +15,23 @@ from measures import Answer, auroc, mean_over
 from tables import TITLES, shortcut
 
 RESOLUTION = 110
-LABELLED = ("diffex", "diffexplainer")
+LABELLED = ("diffex", "diffexplainer_described")
+COLOURS = 10
+"""Matplotlib's own, after which they come again, with another mark."""
+MARKS = "os^"
 
 
 def write_plots(folder: Path, answers: Mapping[str, Mapping[str, Answer]]) -> None:
     """`cost.png` and `effects.png` in ``folder``; what has no answers is left out."""
     figure, axes = pyplot.subplots(figsize=(8.2, 3.6), layout="constrained")
-    for method, of_method in answers.items():
+    for place, (method, of_method) in enumerate(answers.items()):
         estimate = mean_over(shortcut(of_method), auroc)
         if estimate is None:
             continue
         cost = max(1, statistics.median(answer.explained.account.denoiser for answer in of_method.values()))
         error = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
-        axes.errorbar(cost, estimate.value, error, fmt="o", capsize=3, label=TITLES[method])
+        mark = MARKS[place // COLOURS]
+        axes.errorbar(cost, estimate.value, error, fmt=mark, color=f"C{place}", capsize=3, label=TITLES[method])
     axes.set(xscale="log", xlabel="denoiser evaluations for a classifier (1: none)", ylabel="AUROC, there or absent")
     axes.axhline(0.5, color="0.7", linewidth=1, zorder=0)
     figure.legend(fontsize=8, loc="outside right upper")
@@ -49,7 +53,8 @@ def write_plots(folder: Path, answers: Mapping[str, Mapping[str, Answer]]) -> No
         ]
         panel.plot([-0.6, 1], [-0.6, 1], color="0.8", linewidth=1, zorder=0)
         panel.scatter(*zip(*points, strict=True), s=4, alpha=0.35, linewidths=0)
-        panel.set(title=f"{TITLES[method]}, n {len(points)}", xlabel="true effect")
+        panel.set(xlabel="true effect")
+        panel.set_title(f"{TITLES[method]}, n {len(points)}", fontsize=9)
     panels[0][0].set(ylabel="stated effect")
     figure.savefig(folder / "effects.png", dpi=RESOLUTION)
     pyplot.close(figure)
