@@ -48,8 +48,7 @@ def _pooled(
     methods: Sequence[str],
 ) -> str:  # fmt: skip
     """A row for each method, over all classes: own activation, that of the others, the oracle, the distance."""
-    readers = list(results[0]["read"])
-    others = [name for name in readers if name != classifier]
+    others = _others(classifier, results)
     asked = ["oracle: the class", "oracle: planted"] if results[0]["oracle"] else []
     last = ["distance from rendered scenes"] if references is not None else []
     lines = _head(["method", "n", "activates it", *(f"activates {name}" for name in others), *asked, *last])
@@ -74,15 +73,20 @@ def _pooled(
 
 def _by_class(classifier: str, results: Sequence[Mapping[str, Any]]) -> str:
     """A row for each class and method."""
-    others = [name for name in results[0]["read"] if name != classifier]
+    others = _others(classifier, results)
     asked = ["oracle sees"] if results[0]["oracle"] else []
     lines = _head(["class", "method", "n", "activates it", *(f"activates {name}" for name in others), *asked])
     for row in results:
         shares = [_share(row["read"][name]) for name in (classifier, *others)]
-        seen = ", ".join(f"{name} {sum(values)} of {len(values)}" for name, values in row["oracle"].items())
+        seen = ", ".join(f"{name} {sum(values)} of {len(values)}" for name, values in sorted(row["oracle"].items()))
         cells = [row["class"], NAMES[row["method"]], str(row["n"]), *shares, *([seen] if asked else [])]
         lines.append(_row(cells))
     return "\n".join(lines) + "\n"
+
+
+def _others(classifier: str, results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The readers that the pictures were not made for, in an order that does not depend on what was read back."""
+    return sorted(name for name in results[0]["read"] if name != classifier)
 
 
 def _image_quality(results: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> str:
