@@ -92,6 +92,7 @@ def test_the_worlds_vocabulary_names_all_that_is_in_the_world() -> None:
         ("- {phrase: a red bee, kind: attribute}", "`of`"),
         ("- {phrase: a bee, of: a hive}", "`of`"),
         ("- {phrase: red, kind: description}", "`of`"),
+        ("- {phrase: red, kind: description, of: colour}", "stand in its place"),
         ("- {phrase: a bee}\n- {phrase: a red bea, kind: attribute, of: a bea}", "a bee"),
     ],
 )

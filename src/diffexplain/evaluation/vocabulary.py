@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,8 @@ class Vocabulary:
         """Read a vocabulary file, and perhaps a second one whose phrases and sentences are added.
 
         Raises:
-            UserError: missing, not YAML, an unknown key or kind, a phrase twice, an attribute of nothing.
+            UserError: missing, not YAML, an unknown key or kind, a phrase twice, an attribute of nothing, a description
+            that nothing can stand in the place of.
         """
         files = [resolve_file(text) for text in (path, more) if text is not None]
         contents = [_read(file) for file in files]
@@ -208,3 +210,8 @@ def _check(phrases: tuple[Phrase, ...], file: str) -> None:
         if phrase.kind == "attribute" and phrase.of not in objects:
             message = f"In {file}, {phrase.text!r} is a kind of an object that is not there."
             raise UserError(message, given=phrase.of, accepted=tuple(sorted(objects)))
+    aspects = Counter(phrase.of for phrase in phrases if phrase.kind == "description")
+    for aspect in (aspect for aspect, count in aspects.items() if count == 1):
+        raise UserError(
+            f"In {file}, a description needs another `of` the same that can stand in its place.", given=aspect
+        )
