@@ -63,7 +63,7 @@ bench-full: $(STAMP)  ## all of ShortcutBench: hours on two cores; goes on where
 TABLES := dexter_table3 diffexplainer_figure3 diffexplainer_figure4 diffexplainer_figure5 diffex_table1 diffex_table2 \
 	diffex_table3 diffex_figures4_7 dexter_table6
 
-tables: $(STAMP)  ## remake the papers' tables and figures on the embedded world; what is finished is read back
+tables: $(STAMP)  ## remake the papers' tables and figures on the embedded world (40 minutes; what is finished is read back)
 	$(BIN)/python experiments/diffexplainer_figure2/make_figure.py --profile world
 	for table in $(TABLES); do $(BIN)/python experiments/$$table/make.py --profile world; done
 
