@@ -16,6 +16,8 @@ from diffexplain.evaluation.statistics import mean_interval, wilson
 
 BOOTSTRAP_SEED = 0
 NOTHING = "–"
+CONTROLS = ("fair", "not_learned", "random_weights", "shuffled_labels")
+"""How the names of classifiers without a shortcut begin."""
 VERDICTS = (PixelVerdict.CORE, PixelVerdict.MIXED, PixelVerdict.SPURIOUS)
 
 
@@ -32,6 +34,11 @@ class Row:
     @property
     def architecture(self) -> str:
         return next(kind for kind in ("cnn", "vit", "random_features") if self.classifier.endswith(kind))
+
+    @property
+    def fair(self) -> bool:
+        """Whether the classifier has learned none of the shortcuts that were looked for in its making."""
+        return self.classifier.startswith(CONTROLS)
 
     def score(self, method: str) -> float:
         """The higher, the rather spurious; a unit without a map has none of its attribution inside."""
@@ -79,11 +86,16 @@ def table(results: Sequence[dict[str, Any]], methods: Sequence[str], removal: st
     if not {"core", "spurious"} <= kinds:
         return "The development half holds no unit of one of the kinds: nothing can be chosen."
     best = choose(rows, methods)
-    lines = ["| attribution | development | held out | of CNNs | of transformers |", "|---|---|---|---|---|"]
+    parts = {
+        "of CNNs": [row for row in held_out if row.architecture == "cnn"],
+        "of transformers": [row for row in held_out if row.architecture == "vit"],
+        "of classifiers with shortcuts": [row for row in held_out if not row.fair],
+        "of controls": [row for row in held_out if row.fair],
+    }
+    lines = [f"| attribution | development | held out | {' | '.join(parts)} |", "|---|---|---|" + "---|" * len(parts)]
     for method in [*methods, removal]:
         name = f"**{method}** (chosen)" if method == best else method
-        groups = [development, held_out]
-        groups += [[row for row in held_out if row.architecture == kind] for kind in ("cnn", "vit")]
+        groups = [development, held_out, *parts.values()]
         lines.append(f"| {name} | {' | '.join(shown(measured(group, method)) for group in groups)} |")
     lines += ["", counts("development", development), counts("held out", held_out), ""]
     lines += [*verdicts(held_out, best, bound_of(rows, best)), "", *seeing(results), "", settings]
