@@ -204,7 +204,7 @@ def test_a_description_is_shown_in_whole_pictures_of_the_object(tmp_path: Path) 
     blue = replace(flag, phrase="blue", kind="description", of="colour", overlap=None)
     edits = tuple(replace(edit, phrase="blue") if edit.phrase == "a flag" else edit for edit in found.edits)
     parsed = assert_self_contained(page_of(tmp_path, replace(found, elements=(blue, *others), edits=edits)))
-    assert "Blue is spurious: another in its place lowers the probability of “flagpole” by 0.67" in parsed.text
+    assert "Blue is spurious: another colour in its place lowers the probability of “flagpole” by 0.67" in parsed.text
     assert "0.97 blue 0.31 another colour" in parsed.text
     assert "so described and with another description in its place" in parsed.text
     alone = assert_self_contained(page_of(tmp_path / "alone", found))

@@ -150,7 +150,7 @@ def effect_sentence(element: Element, summary: Summary) -> str:
     lowers = "lowers" if drop.value >= 0 else "raises"
     low, high = (drop.low, drop.high) if drop.value >= 0 else (-drop.high, -drop.low)
     name = quoted(summary.target.class_name)
-    done = "another in its place" if element.kind == "description" else "taking it out"
+    done = f"another {element.of} in its place" if element.kind == "description" else "taking it out"
     return (
         f"{done} {lowers} the probability of {name} by {number(abs(drop.value))} "
         f"(95% interval {number(low)} to {number(high)})"
