@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from specification import CONTROLS
 
 from diffexplain.evaluation.agreement import RESAMPLES, auroc, clustered_auroc
 from diffexplain.evaluation.pixels import PixelVerdict, pixel_verdict
@@ -16,8 +17,6 @@ from diffexplain.evaluation.statistics import mean_interval, wilson
 
 BOOTSTRAP_SEED = 0
 NOTHING = "–"
-CONTROLS = ("fair", "not_learned", "random_weights", "shuffled_labels")
-"""How the names of classifiers without a shortcut begin."""
 VERDICTS = (PixelVerdict.CORE, PixelVerdict.MIXED, PixelVerdict.SPURIOUS)
 
 
@@ -37,7 +36,7 @@ class Row:
 
     @property
     def fair(self) -> bool:
-        """Whether the classifier has learned none of the shortcuts that were looked for in its making."""
+        """Whether the classifier has learned no planted shortcut, by its name."""
         return self.classifier.startswith(CONTROLS)
 
     def score(self, method: str) -> float:

@@ -31,8 +31,7 @@ def concepts() -> dict[ConceptPath, Value]:
 @cache
 def texts() -> dict[Value, str]:
     """How each concept is said: "a flag", "in the snow", "red"."""
-    said = {path: concept.text for path, concept in Hierarchy.load(HIERARCHY).concepts()}
-    return {value: said[path] for path, value in concepts().items()}
+    return {Value(*truth_name(path)): concept.text for path, concept in Hierarchy.load(HIERARCHY).concepts()}
 
 
 @dataclass(frozen=True)

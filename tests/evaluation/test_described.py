@@ -127,4 +127,4 @@ def test_an_exchange_took_where_the_description_gained_more_than_the_other() -> 
 
 
 def test_words_say_descriptions() -> None:
-    assert said(["Fog", "the", "tree"], (FOG, RAIN, LEFT)) == [FOG]
+    assert said(["Fog", "the", "tree"], Vocabulary((FOG, RAIN, LEFT))) == [FOG]

@@ -74,12 +74,9 @@ class RunProposer:
 
     def _said(self, vocabulary: Vocabulary) -> Iterator[Phrase]:
         """The phrases that are said with the words found; a word that none is said with stands for itself."""
-        from diffexplain.prompts.words import content_words  # its package imports torch
-
         for words in self.nearest:
-            for word in (word.casefold() for word in words[: self.words]):
-                fitting = [phrase for phrase in vocabulary.phrases if word in content_words([phrase.said])]
-                yield from fitting or [Phrase(word)]
+            for word in words[: self.words]:
+                yield from vocabulary.said_with(word) or [Phrase(word.casefold())]
 
     def _vocabulary(self) -> Vocabulary:
         """The run's own, from its configuration; empty if its file is no longer there."""

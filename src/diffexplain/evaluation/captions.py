@@ -19,7 +19,6 @@ from diffexplain.paths import resolve_folder
 CLIP = "clip"
 """The captioner that needs no weights of its own."""
 MOST_PHRASES = 3
-_OBJECTS = ("object", "attribute")
 QUESTION = "Describe this image in one short sentence."
 _TOKENS = 40
 
@@ -72,8 +71,8 @@ class ClipCaptioner:
         for other in said:
             same = phrase.text == other.text or phrase.of == other.text or (phrase.of or phrase.text) == other.of
             settings = phrase.kind == other.kind == "setting"
-            objects = phrase.kind in _OBJECTS and other.kind in _OBJECTS
-            mains = objects and not phrase.companion and not other.companion
+            things = phrase.is_thing and other.is_thing
+            mains = things and not phrase.companion and not other.companion
             if same or settings or (mains and self.vocabulary.has_companions):
                 return False
         return True

@@ -6,7 +6,7 @@ counts by what it is above that of neutral images, or above that of the same ima
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,6 @@ from torch import Tensor
 from diffexplain.evaluation.parts import SeeingSegmenter
 from diffexplain.evaluation.sight import Sight
 from diffexplain.evaluation.vocabulary import Phrase, Vocabulary, says_where
-from diffexplain.prompts.words import content_words
 
 
 @torch.no_grad()
@@ -94,7 +93,7 @@ def exchanged(
     return took
 
 
-def said(words: Collection[str], descriptions: Sequence[Phrase]) -> list[Phrase]:
-    """The descriptions that one of the words says."""
-    spoken = {word.casefold() for word in words}
-    return [phrase for phrase in descriptions if not spoken.isdisjoint(content_words([phrase.said]))]
+def said(words: Iterable[str], vocabulary: Vocabulary) -> list[Phrase]:
+    """The descriptions that one of the words says, in the vocabulary's order."""
+    spoken = {phrase for word in words for phrase in vocabulary.said_with(word)}
+    return [phrase for phrase in vocabulary.of_kind("description") if phrase in spoken]

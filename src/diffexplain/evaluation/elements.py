@@ -102,7 +102,7 @@ def judge_elements(
         return trials
 
     # The target itself is always tried, so that a report can say whether the object matters at all.
-    first = [phrase for phrase in shown if phrase.kind in ("object", "setting")]
+    first = [phrase for phrase in shown if phrase.of is None]
     first.sort(key=lambda phrase: phrase.text != target_phrase)
     trials = attempt(first, settings.elements_tried + _is_first(first, target_phrase), "elements")
     relevant_so_far = {text for text, p in relevant(trials, settings).items() if p <= settings.significance}

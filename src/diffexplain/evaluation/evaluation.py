@@ -62,12 +62,13 @@ def evaluate(
         captioner: of the activating images; None: they are not captioned.
     """
     studio = Studio(prior, draws)
+    main = None
     target_phrase = None if target.class_name is None else class_phrase(target.class_name)
     if target_phrase is not None:
         vocabulary = vocabulary.including(Phrase(target_phrase))
-        target_phrase = next(
-            phrase.text for phrase in vocabulary.phrases if phrase.text.casefold() == target_phrase.casefold()
-        )
+        main = vocabulary.find(target_phrase)
+        assert main is not None  # it is included
+        target_phrase = main.text
 
     neutral_images = studio.photograph([settings.neutral_text], Seeds.SCORE, settings.images)
     reader = Reader(classifier, target, settings.batch_size, prior.device).calibrated(neutral_images)
@@ -85,7 +86,7 @@ def evaluate(
     if captions:
         scored.append(scorer.captioned(captions, captioned))
     activations = [row.activation(draws, settings) for row in scored]
-    looked = _look(activating, images, neutral_images, vocabulary, target_phrase, segmenter, reader, settings)
+    looked = _look(activating, images, neutral_images, vocabulary, main, segmenter, reader, settings)
     notes: list[str] = []
     trials: tuple[Trial, ...] = ()
     elements: tuple[Element, ...]
@@ -99,7 +100,7 @@ def evaluate(
         notes.append(f"{NO_CLASS.capitalize()}.")
     else:
         remover = Remover(studio, reader, segmenter, vocabulary, settings, target_phrase)
-        asked = said([words[0].text for words in explanation.words], vocabulary.of_kind("description"))
+        asked = said([words[0].text for words in explanation.words], vocabulary)
         elements, trials = judge_elements(vocabulary, looked, target_phrase, remover, draws, settings, asked)
     controlled = None
     if idle is not None:
@@ -159,7 +160,7 @@ def _look(
     images: Tensor,
     neutral_images: Tensor,
     vocabulary: Vocabulary,
-    target_phrase: str | None,
+    main: Phrase | None,
     segmenter: SeeingSegmenter,
     reader: Reader,
     settings: EvaluationSettings,
@@ -174,9 +175,9 @@ def _look(
     seen, unmoved = (look_for(segmenter, some, vocabulary.phrases, size, device) for some in (chosen, neutral))
     descriptions = vocabulary.of_kind("description")
     if descriptions:
-        main = [] if target_phrase is None else [vocabulary.find(target_phrase) or Phrase(target_phrase)]
+        mains = [] if main is None else [main]
         fits, known = (
-            similarities(segmenter, some, vocabulary, main, descriptions, size, device) for some in (chosen, neutral)
+            similarities(segmenter, some, vocabulary, mains, descriptions, size, device) for some in (chosen, neutral)
         )
         seen = with_descriptions(seen, fits, known, descriptions)
         unmoved = with_descriptions(unmoved, known, known, descriptions)

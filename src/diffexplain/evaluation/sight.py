@@ -112,8 +112,7 @@ def look_for(
     for phrase in phrases:
         if phrase.kind == "attribute" and phrase.of is not None:
             kinds.setdefault(phrase.of, []).append(phrase.text)
-    tops = [phrase.text for phrase in phrases if phrase.kind in ("object", "setting")]
-    sight = look(segmenter, images, tops, batch_size, device)
+    sight = look(segmenter, images, [phrase.text for phrase in phrases if phrase.of is None], batch_size, device)
     return look_closer(segmenter, images, sight, kinds, batch_size, device)
 
 

@@ -45,6 +45,11 @@ class Phrase:
     companion: bool = False
 
     @property
+    def is_thing(self) -> bool:
+        """Whether it names an object, or one by its kind."""
+        return self.kind in ("object", "attribute")
+
+    @property
     def said(self) -> str:
         """The phrase as a description says it."""
         return self.caption or self.text
@@ -91,6 +96,12 @@ class Vocabulary:
         """The phrases of one kind, in order."""
         return tuple(phrase for phrase in self.phrases if phrase.kind == kind)
 
+    def said_with(self, word: str) -> list[Phrase]:
+        """The phrases that a description says with this word, whatever its case."""
+        from diffexplain.prompts.words import content_words  # its package imports torch
+
+        return [phrase for phrase in self.phrases if word.casefold() in content_words([phrase.said])]
+
     def including(self, phrase: Phrase) -> Vocabulary:
         """The same vocabulary with ``phrase`` in front, unless it has it."""
         if self.find(phrase.text):
@@ -118,7 +129,7 @@ class Vocabulary:
         >>> Vocabulary(()).describe([Phrase("a bee"), Phrase("red", "description"), Phrase("a flower", companion=True)])
         'a photo of a red bee with a flower'
         """
-        named = [thing for thing in things if thing.kind in ("object", "attribute")]
+        named = [thing for thing in things if thing.is_thing]
         main = [thing.said for thing in named if not thing.companion]
         companions = [thing.said for thing in named if thing.companion]
         settings = [thing.said for thing in things if thing.kind == "setting"]

@@ -11,7 +11,6 @@ from diffexplain.evaluation.results import PhraseScore, Words
 from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.evaluation.statistics import bootstrap_mean, wilson
 from diffexplain.evaluation.vocabulary import Phrase, Vocabulary
-from diffexplain.prompts.words import content_words
 
 
 def candidates(
@@ -27,9 +26,7 @@ def candidates(
     for rank in range(depth):
         for words in nearest:
             if rank < len(words):
-                word = words[rank].casefold()
-                fitting = [phrase for phrase in vocabulary.phrases if word in content_words([phrase.said])]
-                near += fitting or [Phrase(word)]
+                near += vocabulary.said_with(words[rank]) or [Phrase(words[rank].casefold())]
     mixed: list[Phrase] = []
     for position in range(max(len(near), len(seen))):
         mixed += [*seen[position : position + 1], *near[position : position + 1]]
