@@ -50,6 +50,8 @@ _QUOTED = re.compile(r"""\s*('([^'\\]|\\.)*'|"([^"\\]|\\.)*")\s*(?=,|$)""", re.D
 """A value in quotation marks, up to the comma behind it."""
 _NEXT_TARGET = re.compile(r",(?=\s*['\"]?(?:class|unit):)")
 """The commas that stand between targets; others belong to the name of a class."""
+_FUNCTION = re.compile(r"\s*(choice|glob|interval|range|shuffle|sort|tag)\(")
+"""What begins one of Hydra's sweeps, and is no text."""
 _OPENING, _CLOSING = "([{", ")]}"
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./:@-]*")
 _UNREAD = re.compile(r"Could not override '(\w+)'")
@@ -207,6 +209,8 @@ def _in_hydras_grammar(text: str) -> str:
         return f"{key}={','.join(_written_target(target) for target in _targets(value))}"
     if _hydras(text) is not None:
         return text
+    if _FUNCTION.match(value):
+        raise UserError("This sweep cannot be read: put the values inside in quotation marks.", given=text, hint=HELP)
     return f"{key}={','.join(_written_part(part, text) for part in _parts(value))}"
 
 
@@ -242,10 +246,8 @@ def _written_part(part: str, given: str) -> str:
     if part.startswith("[") and part.endswith("]"):
         return f"[{','.join(_written_part(inner, given) for inner in _parts(part[1:-1]))}]"
     if part.startswith(("'", '"')):
-        message = (
-            "A quotation mark at the beginning of a value is closed at its end; another one inside stands behind \\."
-        )
-        raise UserError(message, given=given, accepted=["key='a value'", "key='the kit\\'s value'"], hint=HELP)
+        message = "A value that begins with a quotation mark ends with one; those inside stand behind a backslash."
+        raise UserError(message, given=given, accepted=["key='a value'", r"key='the kit\'s value'"], hint=HELP)
     return written(part)
 
 
