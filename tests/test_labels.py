@@ -161,6 +161,7 @@ def test_a_folder_of_transformers_without_names_has_those_that_transformers_give
         ("a.txt", "n02206856 1 bee\nn01608432 2 kite", "begin at 1"),
         ("a.json", {"0": "bee", "2": "kite"}, "1 is missing"),
         ("a.json", {"bee": 0, "kite": 0}, "two classes have the index 0"),
+        ("a.json", '{"0": "bee", "1": "kite", "1": "yawl"}', "'1' stands twice"),
         ("a.json", {"0": 1, "1": 0}, "both sides"),
         ("a.json", {"a": "b"}, "a mapping from the text 'a' to the text"),
         ("a.json", {"0": {"a": 1}}, "class 0 is a mapping"),

@@ -198,12 +198,19 @@ def _text(path: Path) -> str:
 def _structure(text: str, suffix: str) -> Any:
     """JSON or YAML, or what Python writes for a dictionary."""
     try:
-        return yaml.safe_load(text) if suffix in (".yaml", ".yml") else json.loads(text)
+        return yaml.safe_load(text) if suffix in (".yaml", ".yml") else json.loads(text, object_pairs_hook=_mapping)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         try:
             return ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
             raise _Unreadable(f"it is not valid {'YAML' if suffix in ('.yaml', '.yml') else 'JSON'}, {error}") from None
+
+
+def _mapping(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+    if twice:
+        raise _Unreadable(f"{twice[0]!r} stands twice in its mapping")
+    return dict(pairs)
 
 
 def _structured(name: str, content: Any) -> Labels:
