@@ -231,6 +231,9 @@ def test_names_may_be_beside_the_weights(tmp_path: Path) -> None:
     assert classifier_labels(node).names == ("a bee",)
     with pytest.raises(UserError, match="list classes classifier=mine"):
         classifier_labels(node).resolve("a kite")
+    own = written(tmp_path / "my names.txt", "a bee\n")
+    with pytest.raises(UserError, match=f"list classes classifier=mine 'classifier.labels={own}'"):
+        classifier_labels(node | {"labels": str(own)}).resolve("a kite")
     with pytest.raises(UserError, match="no weights"):
         classifier_labels(node | {"weights": []})
 

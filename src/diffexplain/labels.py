@@ -16,6 +16,7 @@ import ast
 import csv
 import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from typing import Any
 import yaml
 
 from diffexplain.errors import UserError
-from diffexplain.paths import is_folder, resolve_file, resolve_folder
+from diffexplain.paths import EMBEDDED_PREFIX, is_folder, resolve_file, resolve_folder
 from diffexplain.target import WNID, Label, Labels
 
 IMAGENET = "embedded:imagenet_labels.json"
@@ -87,9 +88,13 @@ def classifier_labels(classifier: Mapping[str, Any]) -> Labels:
     name = str(classifier["name"])
     model = f" classifier.model={classifier['model']}" if "model" in classifier else ""
     command = f"diffexplain fetch classifier={name}{model}"
-    labels = find_labels(classifier["labels"], classifier.get("weights") or (), command=command)
-    # Messages name the command that lists the classes, which takes the choice's name.
-    return replace(labels, name=name)
+    given = classifier["labels"]
+    labels = find_labels(given, classifier.get("weights") or (), command=command)
+    # Messages name the command that lists the classes, which takes the choice's name and what else says where they are.
+    own = isinstance(given, str) and not given.startswith((IN_WEIGHTS, EMBEDDED_PREFIX))
+    more = model if isinstance(given, str) and given.startswith(IN_WEIGHTS) else ""
+    more = f" {shlex.quote(f'classifier.labels={given}')}" if own else more
+    return replace(labels, name=name, listed_by=f"classifier={name}{more}")
 
 
 def find_labels(given: str | Sequence[str], weights: Sequence[Source] = (), *, command: str) -> Labels:

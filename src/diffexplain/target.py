@@ -159,10 +159,11 @@ class Label:
 
 @dataclass(frozen=True)
 class Labels:
-    """A classifier's classes in the order of its logits."""
+    """A classifier's classes in the order of its logits; ``listed_by``: the overrides by which a command lists them."""
 
     name: str
     classes: tuple[Label, ...]
+    listed_by: str = ""
 
     @staticmethod
     def load(path: str | Path) -> Labels:
@@ -290,7 +291,7 @@ class Labels:
 
     @property
     def _list_command(self) -> str:
-        return f"diffexplain list classes classifier={self.name}"
+        return f"diffexplain list classes {self.listed_by or f'classifier={self.name}'}"
 
 
 def slugify(text: str, limit: int = 80) -> str:
