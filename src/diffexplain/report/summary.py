@@ -226,7 +226,7 @@ def summarise(
         elements=evaluation.elements,
         object_absence=ObjectAbsence(evaluation.object_absent, evaluation.object_absent_reason),
         effects=None,
-        notes=evaluation.notes,
+        notes=(*_nameless(target), *evaluation.notes),
         comparisons=evaluation.comparisons,
         control=evaluation.control,
         quality=evaluation.quality,
@@ -255,9 +255,14 @@ def summarise_effects(
         elements=(),
         object_absence=None,
         effects=effects,
-        notes=(*notes, *_notes(effects)),
+        notes=(*_nameless(target), *notes, *_notes(effects)),
         **_made(run, target, classifier, prior, command),
     )
+
+
+def _nameless(target: ResolvedTarget) -> tuple[str, ...]:
+    """What cannot be said of a class whose name is no word."""
+    return (f"{target.no_object}.",) if target.class_index is not None and target.class_name is None else ()
 
 
 def _notes(effects: DiffExResult) -> tuple[str, ...]:
