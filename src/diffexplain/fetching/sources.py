@@ -18,6 +18,9 @@ PICKLES = (".pt", ".pth", ".bin")
 """Fetched only where a pattern names them, and opened by ``diffexplain convert`` alone."""
 
 LENGTHS = {"sha256": 64, "sha1": 40}
+"""Hexadecimal digits of a checksum."""
+REVISION = 40
+"""Hexadecimal digits of a commit."""
 _REPOSITORY = ("repository", "revision", "files")
 _ADDRESS = ("url", "name", *LENGTHS)
 _THIS_MACHINE = ("localhost", "127.0.0.1")
@@ -111,8 +114,18 @@ def parse(node: Mapping[str, Any]) -> Source:
     name, revision = str(node["repository"]), node.get("revision")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or ".." in name:
         raise UserError("A repository is written owner/name.", given=name)
-    _check_hexadecimal("revision", revision, 40)
+    _check_hexadecimal("revision", revision, REVISION)
     return Repository(name, revision, tuple(node.get("files") or ()), licence, megabytes)
+
+
+def is_hexadecimal(value: object, digits: int) -> bool:
+    """Whether ``value`` is text of so many lower-case hexadecimal digits."""
+    return isinstance(value, str) and re.fullmatch(rf"[0-9a-f]{{{digits}}}", value) is not None
+
+
+def is_revision(value: object) -> bool:
+    """Whether ``value`` names a commit, and nothing else: branches and paths move."""
+    return is_hexadecimal(value, REVISION)
 
 
 def _address(node: Mapping[str, Any], licence: str, megabytes: float) -> Address:
@@ -131,7 +144,7 @@ def _address(node: Mapping[str, Any], licence: str, megabytes: float) -> Address
 
 
 def _check_hexadecimal(key: str, value: object, digits: int) -> None:
-    if value is not None and not re.fullmatch(rf"[0-9a-f]{{{digits}}}", str(value)):
+    if value is not None and not is_hexadecimal(value, digits):
         raise UserError(f"{key} is {digits} hexadecimal digits, or null.", given=value)
 
 
