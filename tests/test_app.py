@@ -33,7 +33,7 @@ def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> list[str]:
-    return ["paths.configs=[tests/conf]", "experiment=pretend", f"paths.outputs={tmp_path}/outputs"]
+    return ["paths.configs=[tests/conf]", "plugins=[tests]", "experiment=pretend", f"paths.outputs={tmp_path}/outputs"]
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> list[str]:
-    return ["paths.configs=[tests/conf]", "experiment=pretend_effects", f"paths.outputs={tmp_path}/outputs"]
+    shared = ["paths.configs=[tests/conf]", "plugins=[tests]"]
+    return [*shared, "experiment=pretend_effects", f"paths.outputs={tmp_path}/outputs"]
 
 
 class Tags(HTMLParser):
@@ -204,7 +205,8 @@ def test_each_classifier_brings_the_concepts_that_fit_it() -> None:
 
 
 def test_a_sweep_over_both_kinds_of_method_shows_what_each_found(settings: list[str], tmp_path: Path) -> None:
-    sweep = [settings[0], "-m", "experiment=pretend,pretend_effects", settings[2]]
+    shared = [text for text in settings if not text.startswith("experiment=")]
+    sweep = [*shared, "-m", "experiment=pretend,pretend_effects"]
     assert cli.run(sweep) == 0
     (page,) = tmp_path.glob("outputs/sweeps/*/report.html")
     text = page.read_text(encoding="utf-8")
