@@ -2,21 +2,18 @@
 
 Only classes and functions of this package that are parts of a run, and of packages that the user names under
 ``plugins``, are called; a configuration from elsewhere must not run anything else.
-
-A plugin is a package of the user's, or an installed one that makes networks, such as ``torchvision.models`` or
-``timm``. Python's own library and what a run itself is made with are none: in ``subprocess``, ``torch`` and ``hydra``
-lies all that opens files, fetches and executes, for every ``_target_`` and ``classifier.network`` in a file.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from diffexplain.errors import UserError
+from diffexplain.plugins import check as check_plugins
+from diffexplain.plugins import load as load_plugin
 
 TARGET = "_target_"
 PARTS = tuple(
@@ -34,23 +31,6 @@ PARTS = tuple(
 )
 """Where the parts of a run are. The rest of the package is not for a configuration to call: `build` itself would take
 other plugins, and a command writes files or reaches the network."""
-
-_OF_THE_RUN = (
-    "diffexplain",
-    "diffusers",
-    "huggingface_hub",
-    "hydra",
-    "lightning",
-    "numpy",
-    "omegaconf",
-    "safetensors",
-    "scipy",
-    "torch",
-    "transformers",
-    "wandb",
-    "yaml",
-)
-"""Installed packages that are no plugins. A network of transformers' is `classifier=huggingface`."""
 
 
 def build(
@@ -81,25 +61,6 @@ def build(
         options["plugins"] = tuple(plugins)
     _check_options(function, len(arguments), options, where)
     return function(*arguments, **options)
-
-
-def check_plugins(plugins: Any) -> None:
-    """Refuse what cannot be a plugin, whoever names it.
-
-    Raises:
-        UserError: no list of dotted names, or one of Python's own library or of what a run is made with.
-    """
-    if not isinstance(plugins, list | tuple):
-        raise UserError("plugins must be a list of packages.", given=plugins)
-    for name in plugins:
-        parts = name.split(".") if isinstance(name, str) else [""]
-        if not all(part.isidentifier() and not part.startswith("_") for part in parts):
-            raise UserError("A plugin is the dotted name of a package or module.", given=name)
-        if parts[0] in sys.stdlib_module_names:
-            raise UserError("Python's own library is no plugin: it opens and executes anything.", given=name)
-        if parts[0] in _OF_THE_RUN:
-            message = "This package is no plugin: a run is made with it, and it opens and executes anything."
-            raise UserError(message, given=name)
 
 
 def locate(name: str, plugins: Sequence[str] = (), where: str = "") -> Callable[..., Any]:
@@ -138,7 +99,7 @@ def find(name: str, plugins: Sequence[str] = (), where: str = "") -> Any:
     for count in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:count])
         try:
-            found = importlib.import_module(module)
+            found = importlib.import_module(module) if _belongs(name, PARTS) else load_plugin(module)
         except ModuleNotFoundError as error:
             # An import that fails inside the module is that module's fault, and must be seen.
             if error.name is None or not f"{module}.".startswith(f"{error.name}."):

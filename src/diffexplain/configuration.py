@@ -26,10 +26,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
-from diffexplain.building import check_plugins
 from diffexplain.compared import COMPARED
-from diffexplain.contents import CONTENTS, EDITOR_OF_NONE, EDITORS_OF_IMAGES, digests
+from diffexplain.contents import EDITOR_OF_NONE, EDITORS_OF_IMAGES, known
 from diffexplain.errors import UserError
+from diffexplain.plugins import check as check_plugins
 from diffexplain.taken_over import taken_over
 from diffexplain.torchvision_weights import torchvision_weights
 
@@ -94,8 +94,7 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
     check_plugins(config[PLUGINS])
     compared = _compared(config, groups)
     config |= {COMPARED: compared} if compared else {}
-    contents = digests(config)
-    return {**config, CONTENTS: contents} if contents else config
+    return known(config)
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
@@ -130,6 +129,20 @@ def parse(overrides: Sequence[str]) -> list[Override]:
             reason = str(error).splitlines()[0]
             raise UserError(f"This is not written as key=value: {reason}.", given=text, hint=HELP) from None
     return parsed
+
+
+def check_given_once(overrides: Sequence[str]) -> None:
+    """Refuse a key that is given twice on a command line: one of the two would be forgotten without a word.
+
+    Raises:
+        UserError: there is one; the message holds both.
+    """
+    given: dict[str, str] = {}
+    for override in parse(overrides):
+        key, text = str(override.key_or_group), str(override.input_line)
+        if key in given:
+            raise UserError(f"{key} is given twice; leave one out.", given=f"{given[key]} {text}")
+        given[key] = text
 
 
 def available(more: Sequence[Path] = ()) -> dict[str, list[str]]:

@@ -109,7 +109,7 @@ def test_it_brings_data_alone_says_what_comes_first_and_asks_nothing_the_second_
     config = configuration.compose(place.overrides)
     fetching.require(config)
     assert fetching.local(config["diffusion"]["weights"][0]) == place.folder()
-    assert fetching.recorded_weights(config)["owner/prior/unet/big.safetensors"] == digest
+    assert config["contents"]["diffusion.weights"]["owner/prior/unet/big.safetensors"] == digest
 
 
 def test_a_broken_download_is_resumed_by_the_same_command_and_by_the_next(place: Place) -> None:

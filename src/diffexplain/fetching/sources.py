@@ -118,6 +118,11 @@ def parse(node: Mapping[str, Any]) -> Source:
     return Repository(name, revision, tuple(node.get("files") or ()), licence, megabytes)
 
 
+def name_in(url: str) -> str:
+    """The name of the file at an address, without a query; empty if it has none."""
+    return unquote(PurePosixPath(urlsplit(url).path).name)
+
+
 def is_hexadecimal(value: object, digits: int) -> bool:
     """Whether ``value`` is text of so many lower-case hexadecimal digits."""
     return isinstance(value, str) and re.fullmatch(rf"[0-9a-f]{{{digits}}}", value) is not None
@@ -134,7 +139,7 @@ def _address(node: Mapping[str, Any], licence: str, megabytes: float) -> Address
     known = any(node.get(algorithm) for algorithm in LENGTHS)  # then it does not matter who stands in between
     if place.scheme != "https" and not (place.scheme == "http" and (known or place.hostname in _THIS_MACHINE)):
         raise UserError("A url under weights begins with https://, or has a checksum.", given=url)
-    name = str(node.get("name") or unquote(PurePosixPath(place.path).name))
+    name = str(node.get("name") or name_in(url))
     if not re.fullmatch(r"\w[\w.-]*", name) or not name.endswith((*DATA, *PICKLES)):
         message = f"A file under weights has one of the endings {', '.join((*DATA, *PICKLES))}."
         raise UserError(message, given=name)

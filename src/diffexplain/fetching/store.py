@@ -22,8 +22,8 @@ from diffexplain.fetching.sources import (
     Source,
     is_hexadecimal,
     is_revision,
+    name_in,
     parse,
-    sources,
 )
 from diffexplain.runs import atomic
 from diffexplain.weights_file import refusal
@@ -91,6 +91,20 @@ class Lock:
         """The recorded file of an address."""
         entry = self._content["files"].get(url)
         return None if entry is None else Recorded(**entry)
+
+    def recorded(self) -> dict[Path, str]:
+        """The recorded SHA-256 of every file that was brought, by its place.
+
+        Of an address, the name in the store may be another than its own; then the file is not among them.
+        """
+        found: dict[Path, str] = {}
+        for name, entry in self._content["repositories"].items():
+            folder = repository_folder(self.folder, name, entry["revision"])
+            found |= {inside(folder, path): file.sha256 for path, file in self.files(name).items()}
+        for url, entry in self._content["files"].items():
+            path = inside(self.folder / "files", name_in(url))
+            found |= {path: str(entry["sha256"])} if path.is_file() else {}
+        return found
 
     def record(self, name: str, revision: str, path: str, recorded: Recorded) -> None:
         """Write down a file of a repository, at once and atomically."""
@@ -225,20 +239,13 @@ def missing(what: str, where: str, command: str) -> UserError:
     return UserError(f"{what} of {where} is missing; this brings it: {command}")
 
 
-def recorded_weights(config: Mapping[str, Any]) -> dict[str, str]:
-    """For a run's manifest: the recorded SHA-256 of every fetched file that ``config`` asks for."""
-    wanted = sources(config)
-    if not wanted:
-        return {}
-    lock, found = Lock(store_folder()), dict[str, str]()
-    for source in wanted:
-        if isinstance(source, Address):
-            recorded = lock.file(source.url)
-            found |= {} if recorded is None else {source.url: recorded.sha256}
-        else:
-            files = lock.files(source.name)
-            found |= {f"{source.name}/{path}": file.sha256 for path, file in files.items() if source.wants(path)}
-    return found
+def recorded_files(source: Source, lock: Lock) -> dict[str, str]:
+    """The recorded SHA-256 of every fetched file of a source, by the repository and path, or the address."""
+    if isinstance(source, Address):
+        recorded = lock.file(source.url)
+        return {} if recorded is None else {source.url: recorded.sha256}
+    files = lock.files(source.name)
+    return {f"{source.name}/{path}": file.sha256 for path, file in files.items() if source.wants(path)}
 
 
 def _checked(content: Any) -> dict[str, Any]:
