@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from diffexplain import configuration, reproduction
 from diffexplain.configuration import available, compose, defaults, expand, leaves
+from diffexplain.contents import CONTENTS
 from diffexplain.errors import UserError
 
 READ_BY = {"concepts": ["explainer=diffex"], "editor": ["explainer=diffex"]}
@@ -339,4 +340,4 @@ def test_a_file_from_elsewhere_reads_no_environment(tmp_path: Path, text: str, m
 def test_config_yaml_is_the_only_place_of_top_level_keys() -> None:
     top = yaml.safe_load((configuration.FOLDER / "config.yaml").read_text(encoding="utf-8"))
     top.pop("defaults")
-    assert set(compose()) == {*top, *(set(defaults()) - {"experiment", *READ_BY})}
+    assert set(compose()) == {*top, CONTENTS, *(set(defaults()) - {"experiment", *READ_BY})}

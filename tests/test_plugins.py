@@ -87,7 +87,7 @@ def test_a_missing_package_is_named_with_the_places_looked_in_before_torch_is_im
         ("def build(:\n", 1, "SyntaxError: "),
         ("import nothing_of_that_name\n", 1, "ModuleNotFoundError: "),
         (
-            "from torch import nn\nclass Net(nn.Module):\n    def forward(self, x):\n        return x @ 3\nbuild = Net\n",
+            "from torch import nn\nclass build(nn.Module):\n    def forward(self, x):\n        return x @ 3\n",
             4,
             "TypeError: ",
         ),

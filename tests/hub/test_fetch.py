@@ -231,7 +231,7 @@ def test_a_lock_file_from_elsewhere_leads_nowhere_else(place: Place, entry: dict
 
 def assert_nothing_was_brought(place: Place) -> None:
     """Nothing beside the store, and in it only what guards it."""
-    assert {path.name for path in place.store.rglob("*")} <= {".fetching"}
+    assert {path.name for path in place.store.rglob("*")} <= {".fetching", "digests.json"}
     assert not (place.store.parent / "out.json").exists()
     assert [path for path, *_ in place.hub.requests if not path.startswith("/api")] == []
 
