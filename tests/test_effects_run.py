@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.overriding import changed
 from tests.pretend import ACCIDENT, explain_until_killed
 from tests.test_app import artefacts
 
@@ -176,7 +177,7 @@ def test_what_cannot_be_had_is_said_before_anything_is_loaded(
     override: str, told: str, settings: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.pretend.load_classifier", lambda: pytest.fail("weights were loaded"))
-    assert cli.run([*settings, override]) == 2
+    assert cli.run(changed(settings, override)) == 2
     assert told in capsys.readouterr().err
 
 

@@ -88,7 +88,8 @@ def guarded(action: Callable[[], int]) -> int:
         print(error)
         return error.exit_status
     except (UserError, RetryableError) as error:
-        theirs = plugins.shown(error.__cause__) if isinstance(error, RetryableError) else None
+        # A file that their code did not find is not the run's folder that cannot be written to.
+        theirs = plugins.shown(error.__cause__) if isinstance(error.__cause__, OSError) else None
         print(f"diffexplain: {error}" if theirs is None else theirs, file=sys.stderr)
         return error.exit_status if theirs is None else 1
     except KeyboardInterrupt:
