@@ -15,6 +15,7 @@ from typing import Any
 
 from diffexplain import app, configuration, listing, plugins
 from diffexplain.app import Outcome
+from diffexplain.contents import CONTENTS
 from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError
 from diffexplain.report.load import REPORT
 from diffexplain.report.sweep import rows_of, sweep_table
@@ -133,7 +134,8 @@ def _run(given: list[str]) -> int:
         return 0
     configuration.check_given_once(overrides)
     if "--cfg" in flags:
-        print(listing.as_yaml(configuration.compose(overrides)), end="")
+        config = configuration.compose(overrides)
+        print(listing.as_yaml({key: value for key, value in config.items() if key != CONTENTS}), end="")
         return 0
     _be_brief()
     if "-m" in flags or "--multirun" in flags:

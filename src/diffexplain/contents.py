@@ -127,7 +127,9 @@ def _of_weights(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         source = parse(node)
         repository = str(node.get("repository") or "")
         if repository and is_folder(repository):
-            found |= _of_folder(resolve_folder(repository), source)
+            part = f"{node['part']}/" if "part" in node else ""  # Two folders may have a file of one name.
+            files = _of_folder(resolve_folder(repository), source)
+            found |= {f"{part}{inside}": digest for inside, digest in files.items()}
         else:
             found |= recorded_files(source, Lock(store_folder()))
     return found
@@ -139,6 +141,8 @@ def _values(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             continue
         if isinstance(value, Mapping):
             yield from _values(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and key != "weights":
+            yield from ((f"{prefix}{key}.{index}", item) for index, item in enumerate(value))
         else:
             yield f"{prefix}{key}", value
 

@@ -27,7 +27,10 @@ def describe_classifier(node: Mapping[str, Any], classifier: Classifier, content
         contents: the configuration's digests.
     """
     facts: dict[str, Any] = {"classes": len(classifier.labels)}
-    files = [f"{name.rpartition('/')[2]} {sha[:_DIGITS]}" for name, sha in weights(contents, "classifier").items()]
+    files = [
+        f"{name.partition('?')[0].rpartition('/')[2]} {sha[:_DIGITS]}"
+        for name, sha in weights(contents, "classifier").items()
+    ]
     code = [f"{key.partition('.')[2]} {sha[:_DIGITS]}" for key, sha in contents.items() if key.startswith("plugins.")]
     facts |= {"weights": some(files)} if files else {}
     facts |= {"code": some(code)} if code else {}
