@@ -124,14 +124,14 @@ def _of_weights(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Digests of a list under ``weights``: of the user's folders as they are, of what was fetched as recorded."""
     found: dict[str, str] = {}
     for node in nodes:
-        source = parse(node)
         repository = str(node.get("repository") or "")
         if repository and is_folder(repository):
             part = f"{node['part']}/" if "part" in node else ""  # Two folders may have a file of one name.
-            files = _of_folder(resolve_folder(repository), source)
+            asked = parse({**node, "repository": "own/folder"})  # A path is no repository's name.
+            files = _of_folder(resolve_folder(repository), asked)
             found |= {f"{part}{inside}": digest for inside, digest in files.items()}
         else:
-            found |= recorded_files(source, Lock(store_folder()))
+            found |= recorded_files(parse(node), Lock(store_folder()))
     return found
 
 
