@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ os.environ |= {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DIFFEXPLAIN_CACHE": str(ATTEMPTS.parent / "store"),  # never the user's own
     "WANDB_MODE": "offline",
     "WANDB_ERROR_REPORTING": "false",
     "DIFFEXPLAIN_TEST_NETWORK_ATTEMPTS": str(ATTEMPTS),
@@ -47,5 +49,4 @@ def _stays_on_this_machine(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def pytest_unconfigure() -> None:
     """Leave nothing behind in the folder for temporary files."""
-    ATTEMPTS.unlink(missing_ok=True)
-    ATTEMPTS.parent.rmdir()
+    shutil.rmtree(ATTEMPTS.parent)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from tests import pretend
+from tests.overriding import changed
 from tests.pretend import ACCIDENT, explain_until_killed
 
 import diffexplain
@@ -33,12 +34,12 @@ def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> list[str]:
-    return ["paths.configs=[tests/conf]", "experiment=pretend", f"paths.outputs={tmp_path}/outputs"]
+    return ["paths.configs=[tests/conf]", "plugins=[tests]", "experiment=pretend", f"paths.outputs={tmp_path}/outputs"]
 
 
 @pytest.fixture
 def run(settings: list[str]) -> Run:
-    return lambda *more: cli.run([*settings, *more])
+    return lambda *more: cli.run(changed(settings, *more))
 
 
 def artefacts(root: Path) -> dict[str, bytes]:
@@ -165,9 +166,45 @@ def test_too_little_memory_to_look_at_images_is_one_line(
 
 
 def test_a_bug_is_not_hidden(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ACCIDENT, "bug")
-    with pytest.raises(ZeroDivisionError):
+    monkeypatch.setattr(app, "resolve_target", None)
+    with pytest.raises(TypeError):
         run()
+
+
+def test_a_bug_in_a_plugin_is_shown_from_its_line_on(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(ACCIDENT, "bug")
+    assert run() == 1
+    said = capsys.readouterr().err
+    assert "An error in your code (tests), not in diffexplain's:" in said
+    assert f'File "{ROOT}/tests/pretend.py"' in said
+    assert said.rstrip().endswith("ZeroDivisionError: a bug")
+
+
+def test_a_key_given_twice_is_refused(settings: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([*settings, "target=class:pole", "target=class:tree"]) == 2
+    said = capsys.readouterr().err
+    assert "target is given twice" in said
+    assert "target=class:pole target=class:tree" in said
+
+
+def test_a_run_says_what_it_was_made_of_and_stays_when_that_changes(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    phrases = tmp_path / "vocabulary.yaml"
+    phrases.write_text(Path("tests/conf/vocabulary.yaml").read_text())
+    directories = []
+    for added in ("", "# written anew\n"):
+        phrases.write_text(phrases.read_text() + added)
+        assert run(f"classifier.vocabulary={phrases}") == 0
+        directories.append(Path(capsys.readouterr().out.split("Report: ")[1].strip()).parent)
+    first, second = (Summary.load(directory) for directory in directories)
+    assert directories[0] != directories[1]
+    held = [summary.settings["contents"]["classifier.vocabulary"] for summary in (first, second)]
+    assert held[0] != held[1]
+    assert first.classifier.facts["code"] == f"tests {first.settings['contents']['plugins.tests'][:12]}"
+    assert f"code {first.classifier.facts['code']}" in (directories[0] / "report.html").read_text(encoding="utf-8")
 
 
 def test_what_cannot_be_had_ends_before_anything_is_written(

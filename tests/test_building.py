@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 import pytest
 
 from diffexplain.building import build, locate
+from diffexplain.configuration import compose
 from diffexplain.errors import UserError
 from diffexplain.segmentation import Segmenter
 
@@ -109,13 +110,40 @@ def test_other_plugins_cannot_be_smuggled_in_by_a_part() -> None:
 def test_a_part_that_looks_names_up_is_given_the_runs_plugins() -> None:
     node = {"_target_": "diffexplain.classifiers.load_checkpoint", "preprocessing": {"size": 8}}
     with pytest.raises(UserError, match=r"torch\.nn\.Module"):
-        build(node | {"network": "json.dumps", "arguments": {"obj": 1}}, plugins=["json"])
+        build(node | {"network": "packaging.version.Version", "arguments": {"version": "1"}}, plugins=["packaging"])
 
 
 def test_a_plugin_is_allowed_by_name() -> None:
     with pytest.raises(UserError, match="plugins"):
-        locate("json.dumps")
-    assert build({"_target_": "json.dumps"}, [1], plugins=["json"]) == "[1]"
+        locate("packaging.version.Version")
+    assert str(build({"_target_": "packaging.version.Version"}, "1.0", plugins=["packaging"])) == "1.0"
+    assert locate("torchvision.models.resnet18", plugins=["torchvision.models"]).__name__ == "resnet18"
+
+
+@pytest.mark.parametrize(
+    ("plugin", "told"),
+    [
+        ("os", "Python's own library"),
+        ("subprocess", "Python's own library"),
+        ("json", "Python's own library"),
+        ("os.path", "Python's own library"),
+        ("torch", "a run is made with it"),
+        ("torch.hub", "a run is made with it"),
+        ("hydra", "a run is made with it"),
+        ("diffexplain", "a run is made with it"),
+        ("_mine", "dotted name"),
+        ("mine.", "dotted name"),
+        ("", "dotted name"),
+        ("mine/other", "dotted name"),
+        (3, "dotted name"),
+    ],
+)
+def test_some_names_are_no_plugins_whoever_says_them(plugin: object, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        locate(f"{plugin}.run", plugins=[plugin])
+    if isinstance(plugin, str) and plugin.isidentifier():
+        with pytest.raises(UserError, match=told):
+            compose([f"plugins=[{plugin}]"])
 
 
 def test_a_missing_attribute_names_the_nearest() -> None:

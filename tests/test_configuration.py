@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from diffexplain import configuration, reproduction
 from diffexplain.configuration import available, compose, defaults, expand, leaves
+from diffexplain.contents import CONTENTS
 from diffexplain.errors import UserError
 
 READ_BY = {"concepts": ["explainer=diffex"], "editor": ["explainer=diffex"]}
@@ -389,13 +390,78 @@ def test_any_text_can_be_given_back_to_the_command_line(text: str) -> None:
 
 
 def test_a_configuration_from_elsewhere_is_repeated_with_its_folder() -> None:
-    config = compose([MORE, "experiment=pretend", "explainer.steps=9"])
+    config = compose([MORE, "plugins=[tests]", "experiment=pretend", "explainer.steps=9"])
     again = reproduction.overrides(config)
     assert again[0] == MORE
     assert compose(again)["explainer"] == config["explainer"]
 
 
+@pytest.mark.parametrize(
+    ("files", "overrides"),
+    [
+        ({"experiment/planted": "# @package _global_\nplugins: [subprocess]\n"}, ["experiment=planted"]),
+        ({"experiment/planted": "# @package _global_\nplugins: [my_package]\n"}, ["experiment=planted"]),
+        ({"experiment/planted": "# @package _global_\nplugins: my_package\n"}, ["experiment=planted"]),
+        ({"experiment/planted": "# @package _global_\nplugins: {my_package: 1}\n"}, ["experiment=planted"]),
+        ({"experiment/planted": "# @package _global_\nplugins: ['${oc.decode:my_package}']\n"}, ["experiment=planted"]),
+        ({"classifier/planted": "# @package _global_\nplugins: [my_package]\n"}, ["classifier=planted"]),
+        (
+            {
+                "classifier/planted": "defaults: [/more@_global_: planted, _self_]\nname: planted\n",
+                "more/planted": "plugins: [my_package]\n",
+            },
+            ["classifier=planted"],
+        ),
+        # It depends on another key, and names nothing until that is set.
+        (
+            {"experiment/planted": "# @package _global_\nplugins: ${compare}\n", "explainer/x": ""},
+            ["experiment=planted", "explainer=diffex", "compare=[world_fair_cnn]"],
+        ),
+    ],
+)
+def test_a_file_from_elsewhere_names_no_code(tmp_path: Path, files: dict[str, str], overrides: list[str]) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.yaml").write_text(text)
+    with contextlib.suppress(UserError):  # What stands before config.yaml gives way to it without a word.
+        assert compose([f"paths.configs=[{tmp_path}]", *overrides])["plugins"] == []
+
+
+def test_packages_that_a_file_from_elsewhere_names_are_named_again_on_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "planted.yaml").write_text("# @package _global_\nplugins: [subprocess]\n")
+    asked = [f"paths.configs=[{tmp_path}]", "experiment=planted"]
+    with pytest.raises(UserError, match=r"only the command line can: plugins=\[<package>\]"):
+        compose(asked)
+    assert compose([*asked, "plugins=[tests]"])["plugins"] == ["tests"]
+
+
+def test_a_file_from_elsewhere_leads_to_no_other_folder(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    file = tmp_path / "experiment" / "planted.yaml"
+    for text in ("hydra:\n  searchpath: [pkg://tests.conf]\n", "defaults:\n  - /hydra/launcher: basic\nhydra: {}\n"):
+        file.write_text(f"# @package _global_\n{text}")
+        with contextlib.suppress(UserError):
+            config = compose([f"paths.configs=[{tmp_path}]", "experiment=planted"])
+            assert "hydra" not in config
+    file.write_text("# @package _global_\nhydra:\n  searchpath: [pkg://tests.conf]\n")
+    with pytest.raises(UserError, match="searchpath"):
+        compose([f"paths.configs=[{tmp_path}]", "experiment=planted"])
+
+
+@pytest.mark.parametrize("text", ["${oc.env:SECRET}", "${oc.env:SECRET,none}", "${${prompt.planted}:SECRET}"])
+def test_a_file_from_elsewhere_reads_no_environment(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "sentinel")
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "planted.yaml").write_text(
+        f"# @package _global_\nprompt:\n  prefix: '{text}'\n  planted: oc.env\n"
+    )
+    with pytest.raises(UserError, match="environment"):
+        compose([f"paths.configs=[{tmp_path}]", "experiment=planted"])
+    assert compose(["prompt.prefix=${oc.env:SECRET}"])["prompt"]["prefix"] == "sentinel"
+
+
 def test_config_yaml_is_the_only_place_of_top_level_keys() -> None:
     top = yaml.safe_load((configuration.FOLDER / "config.yaml").read_text(encoding="utf-8"))
     top.pop("defaults")
-    assert set(compose()) == {*top, *(set(defaults()) - {"experiment", *READ_BY})}
+    assert set(compose()) == {*top, CONTENTS, *(set(defaults()) - {"experiment", *READ_BY})}

@@ -89,6 +89,14 @@ def test_classifier_target_and_prior_are_those_of_the_finished_run(tmp_path: Pat
         assert identity(configuration.compose(reproduction.overrides(made))) == identity(made)
 
 
+def test_a_finished_run_from_elsewhere_names_no_code(tmp_path: Path) -> None:
+    command = "python run.py plugins=[my_package] target=class:bee"
+    asked = ["experiment=confirm", f"from_run={finished(tmp_path, command)}"]
+    with pytest.raises(UserError, match=r"plugins=\[my_package\]"):
+        configuration.compose(asked)
+    assert configuration.compose([*asked, "plugins=[tests]"])["plugins"] == ["tests"]
+
+
 def test_a_run_that_is_not_finished_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="may not be finished"):
         configuration.compose(["experiment=confirm", f"from_run={tmp_path}"])

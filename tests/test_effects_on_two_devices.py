@@ -19,7 +19,8 @@ from diffexplain.errors import RetryableError
 from diffexplain.report import Summary
 
 ROOT = Path(__file__).parents[1]
-SHARED = ["paths.configs=[tests/conf]", "experiment=pretend_effects", "explainer.images=7", "explainer.chunk=3"]
+SHARED = ["paths.configs=[tests/conf]", "plugins=[tests]", "experiment=pretend_effects"]
+SHARED += ["explainer.images=7", "explainer.chunk=3"]
 """Of three images one device has two; the seventh belongs to the first device alone."""
 
 

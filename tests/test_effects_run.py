@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.overriding import changed
 from tests.pretend import ACCIDENT, explain_until_killed
 from tests.test_app import artefacts
 
@@ -28,7 +29,8 @@ def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> list[str]:
-    return ["paths.configs=[tests/conf]", "experiment=pretend_effects", f"paths.outputs={tmp_path}/outputs"]
+    shared = ["paths.configs=[tests/conf]", "plugins=[tests]"]
+    return [*shared, "experiment=pretend_effects", f"paths.outputs={tmp_path}/outputs"]
 
 
 class Tags(HTMLParser):
@@ -175,7 +177,7 @@ def test_what_cannot_be_had_is_said_before_anything_is_loaded(
     override: str, told: str, settings: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.pretend.load_classifier", lambda: pytest.fail("weights were loaded"))
-    assert cli.run([*settings, override]) == 2
+    assert cli.run(changed(settings, override)) == 2
     assert told in capsys.readouterr().err
 
 
@@ -204,7 +206,8 @@ def test_each_classifier_brings_the_concepts_that_fit_it() -> None:
 
 
 def test_a_sweep_over_both_kinds_of_method_shows_what_each_found(settings: list[str], tmp_path: Path) -> None:
-    sweep = [settings[0], "-m", "experiment=pretend,pretend_effects", settings[2]]
+    shared = [text for text in settings if not text.startswith("experiment=")]
+    sweep = [*shared, "-m", "experiment=pretend,pretend_effects"]
     assert cli.run(sweep) == 0
     (page,) = tmp_path.glob("outputs/sweeps/*/report.html")
     text = page.read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from tests.diffusion.editing.test_load_instruct import save_instruct
+from tests.overriding import changed
 from tests.test_app import artefacts
 
 from diffexplain import cli, photographs
@@ -108,5 +109,5 @@ def test_an_editor_that_does_not_go_with_the_images_is_refused_before_anything_i
 ) -> None:
     monkeypatch.setattr("diffexplain.diffusion.load_prior", lambda **_: pytest.fail("weights were loaded"))
     monkeypatch.setattr(photographs, "find", lambda *_: pytest.fail("photographs were read"))
-    assert cli.run([*settings, *overrides]) == 2
+    assert cli.run(changed(settings, *overrides)) == 2
     assert told in capsys.readouterr().err

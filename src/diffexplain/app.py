@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffexplain import configuration, descriptions, fetching, reproduction
+from diffexplain import configuration, descriptions, fetching, plugins, reproduction
 from diffexplain.building import TARGET, build, locate
 from diffexplain.compared import compared_targets
-from diffexplain.errors import UserError
+from diffexplain.contents import CONTENTS, digests, known
+from diffexplain.errors import RetryableError, UserError
 from diffexplain.labels import classifier_labels
 from diffexplain.report import wandb_mirror
 from diffexplain.report.load import REPORT
@@ -53,8 +54,9 @@ class Parts:
         self._built: dict[str, tuple[str, Any]] = {}
 
     def build(self, kind: str, node: Mapping[str, Any], plugins: Sequence[str], **options: Any) -> Any:
-        """`building.build`, or what it gave last time if nothing in ``node`` is different."""
-        key = json.dumps([node, list(plugins)], sort_keys=True)
+        """`building.build`, or what it gave last time if nothing in ``node`` and no file that it names is different."""
+        files = digests({kind: node, "plugins": list(plugins)})
+        key = json.dumps([node, list(plugins), files], sort_keys=True)
         if kind not in self._built or self._built[kind][0] != key:
             self._built.pop(kind, None)  # Before the next is loaded: both may not fit in memory.
             self._built[kind] = (key, build(node, plugins=plugins, where=kind, **options))
@@ -93,9 +95,11 @@ def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
     Raises:
         UserError, RetryableError, OwnedElsewhere: as `explain`.
     """
+    plugins.require(config["plugins"])
     target = resolve_target(config)
     compared_targets(config, target)
-    config = {**config, "target": target.text}
+    # Of the files as they are now: a sweep may have been composed long before.
+    config = known({**config, "target": target.text})
     with claim(config, config["paths"]["outputs"], target=target) as run:
         if run.is_finished:
             return Outcome(run.directory, Summary.load(run.directory), made=False)
@@ -122,24 +126,28 @@ def resolve_target(config: Mapping[str, Any]) -> ResolvedTarget:
 
 
 def _make(run: Run, target: ResolvedTarget, parts: Parts) -> Summary | None:
-    config, plugins = run.config, tuple(run.config["plugins"])
+    config, packages = run.config, tuple(run.config["plugins"])
     fetching.require(config)
     watch = Stopwatch(run)
     with watch("import"):
         from diffexplain.flows import flow_of
 
-        kind = flow_of(config["explainer"], plugins)
+        kind = flow_of(config["explainer"], packages)
         quiet_libraries()
 
     with watch("build"):
-        check_unit(target, config["classifier"], plugins)
-        trainer = build(config["trainer"], plugins=plugins, where="trainer")
+        check_unit(target, config["classifier"], packages)
+        trainer = build(config["trainer"], plugins=packages, where="trainer")
         flow = kind(run, target, trainer, parts)
-        classifier = parts.classifier(config["classifier"], plugins)
-        prior = parts.build("diffusion", config["diffusion"], plugins)
+        classifier = parts.classifier(config["classifier"], packages)
+        prior = parts.build("diffusion", config["diffusion"], packages)
+        if known(config) != config:
+            raise RetryableError(
+                "A file that the run is made of changed while it was read; give the same command again."
+            )
         run.record_device(device_kind(trainer.accelerator))
 
-    with mirror(run, plugins) as loggers, torch_session(int(config["threads"])):
+    with mirror(run, packages) as loggers, torch_session(int(config["threads"])):
         with watch("explain"):
             flow.explain(classifier, prior, loggers)
         if not run.is_writer:
@@ -150,7 +158,7 @@ def _make(run: Run, target: ResolvedTarget, parts: Parts) -> Summary | None:
 
         with watch("report"):
             summary = flow.report(
-                classifier=descriptions.describe_classifier(config["classifier"], classifier),
+                classifier=descriptions.describe_classifier(config["classifier"], classifier, config.get(CONTENTS, {})),
                 prior=descriptions.describe_prior(config["diffusion"], prior),
                 command=reproduction.command(config),
             )

@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from diffexplain.errors import UserError
+from diffexplain.plugins import check as check_plugins
+from diffexplain.plugins import load as load_plugin
 
 TARGET = "_target_"
 PARTS = tuple(
@@ -82,8 +84,9 @@ def find(name: str, plugins: Sequence[str] = (), where: str = "") -> Any:
     """What has the dotted ``name`` in an allowed package, of whatever kind; it is not called.
 
     Raises:
-        UserError: it is not there, or the name is of no allowed package.
+        UserError: it is not there, the name is of no allowed package, or a plugin cannot be one.
     """
+    check_plugins(plugins)
     allowed = (*PARTS, *plugins)
     key = _key(where)
     parts = name.split(".")
@@ -96,7 +99,7 @@ def find(name: str, plugins: Sequence[str] = (), where: str = "") -> Any:
     for count in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:count])
         try:
-            found = importlib.import_module(module)
+            found = importlib.import_module(module) if _belongs(name, PARTS) else load_plugin(module)
         except ModuleNotFoundError as error:
             # An import that fails inside the module is that module's fault, and must be seen.
             if error.name is None or not f"{module}.".startswith(f"{error.name}."):

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from diffexplain import app, configuration, listing
+from diffexplain import app, configuration, listing, plugins
 from diffexplain.app import Outcome
+from diffexplain.contents import CONTENTS
 from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError
 from diffexplain.report.load import REPORT
 from diffexplain.report.sweep import rows_of, sweep_table
@@ -30,10 +31,11 @@ USAGE = """\
 diffexplain run ...                                  explain; the same as `python run.py ...`
 diffexplain list classes|units|choices ...           what can be explained and chosen
 diffexplain list hierarchies|weights                 concepts that come with the package; weights to be fetched
-diffexplain convert <file> [<safetensors file>]      make safetensors of a pickle of weights, executing nothing
+diffexplain convert <file> [<safetensors file>]      make safetensors of a pickle of weights, executing nothing;
+                                                     --state=<name>: the one that is meant of several
 diffexplain fetch [overrides]                        bring the weights that a run needs, once
 diffexplain sync <run directory> ...                 log finished runs to W&B from their files
-diffexplain doctor                                   check this machine and environment
+diffexplain doctor [--verify]                        check this machine; --verify: every file of weights, read anew
 """
 
 RUN_HELP = """\
@@ -78,7 +80,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def guarded(action: Callable[[], int]) -> int:
     """Call ``action`` and turn what it raises into a message on stderr and an exit status.
 
-    Bugs are not caught: Python's traceback and its exit status 1 are right for them.
+    Bugs are not caught: Python's traceback and its exit status 1 are right for them. An error in the code of a plugin
+    has the same status, and a traceback that begins in that code.
     """
     try:
         return action()
@@ -86,8 +89,10 @@ def guarded(action: Callable[[], int]) -> int:
         print(error)
         return error.exit_status
     except (UserError, RetryableError) as error:
-        print(f"diffexplain: {error}", file=sys.stderr)
-        return error.exit_status
+        # A file that their code did not find is not the run's folder that cannot be written to.
+        theirs = plugins.shown(error.__cause__) if isinstance(error.__cause__, OSError) else None
+        print(f"diffexplain: {error}" if theirs is None else theirs, file=sys.stderr)
+        return error.exit_status if theirs is None else 1
     except KeyboardInterrupt:
         stop = Interrupted("SIGINT")
         print(f"diffexplain: {stop}", file=sys.stderr)
@@ -95,8 +100,12 @@ def guarded(action: Callable[[], int]) -> int:
     except MemoryError:
         print("diffexplain: out of memory; try smaller batches.", file=sys.stderr)
         return RETRYABLE
-    except OSError as error:
-        line = describe_storage_error(error) if error.filename else None
+    except Exception as error:
+        theirs = plugins.shown(error)
+        if theirs is not None:
+            print(theirs, end="", file=sys.stderr)
+            return 1
+        line = describe_storage_error(error) if isinstance(error, OSError) and error.filename else None
         if line is None:
             raise
         print(f"diffexplain: {line}", file=sys.stderr)
@@ -123,8 +132,10 @@ def _run(given: list[str]) -> int:
     if "-h" in flags or "--help" in flags:
         print(help_page(), end="")
         return 0
+    configuration.check_given_once(overrides)
     if "--cfg" in flags:
-        print(listing.as_yaml(configuration.compose(overrides)), end="")
+        config = configuration.compose(overrides)
+        print(listing.as_yaml({key: value for key, value in config.items() if key != CONTENTS}), end="")
         return 0
     _be_brief()
     if "-m" in flags or "--multirun" in flags:
@@ -166,6 +177,7 @@ def _announce(outcome: Outcome) -> None:
 
 def _other_command(command: str, rest: list[str]) -> int:
     if command == "list":
+        configuration.check_given_once(rest[1:])
         return listing.main(rest)
     if command == "convert":
         from diffexplain import convert
@@ -174,6 +186,7 @@ def _other_command(command: str, rest: list[str]) -> int:
     if command == "fetch":
         from diffexplain.fetching import command as fetch
 
+        configuration.check_given_once(rest)
         return fetch.main(rest)
     if command == "sync":
         return _sync(rest)

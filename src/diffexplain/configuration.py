@@ -14,7 +14,7 @@ import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,12 @@ from hydra.core.override_parser.types import Glob, Override, OverrideType, Quote
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from omegaconf.resolvers import oc
 
 from diffexplain.compared import COMPARED
-from diffexplain.contents import CONTENTS, EDITOR_OF_NONE, EDITORS_OF_IMAGES, digests
+from diffexplain.contents import EDITOR_OF_NONE, EDITORS_OF_IMAGES, known
 from diffexplain.errors import UserError
+from diffexplain.plugins import check as check_plugins
 from diffexplain.taken_over import taken_over
 from diffexplain.torchvision_weights import torchvision_weights
 
@@ -39,6 +41,9 @@ FOLDER = Path(__file__).parents[2] / "conf"
 
 OWN_FOLDERS = "paths.configs"
 """Key of the user's own configuration folders, in which choices are found beside those in ``conf/``."""
+
+PLUGINS = "plugins"
+"""Key of the packages whose code a run may call: said on the command line, in a Python call, or in ``conf/``."""
 
 TEXT_OR_LIST = ("classifier.labels",)
 """Keys whose value may be a list in place of text."""
@@ -85,7 +90,8 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
         _check_choice(override, groups)
     choices = tuple(str(override.input_line) for override in chosen)
     composed = _compose(choices, tuple(folders), _state([FOLDER, *folders]))
-    reference = _plain(composed)
+    with _no_environment() if folders else nullcontext():
+        reference = _plain(composed)
     assigned = [override for override in parsed if override not in chosen]
     if _needs_another_editor(reference, parsed):
         return compose([*overrides, f"editor={EDITORS_OF_IMAGES[0]}"])
@@ -94,10 +100,12 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
     config = _plain(_assign(composed, assigned)) if assigned else reference
     for override in assigned:
         _check_value(override, reference, config)
+    if folders and all(override.key_or_group != PLUGINS for override in assigned):
+        _check_nothing_is_named(config[PLUGINS], chosen)
+    check_plugins(config[PLUGINS])
     compared = _compared(config, groups)
     config |= {COMPARED: compared} if compared else {}
-    contents = digests(config)
-    return {**config, CONTENTS: contents} if contents else config
+    return known(config)
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
@@ -132,6 +140,20 @@ def parse(overrides: Sequence[str]) -> list[Override]:
         override.input_line = text  # Messages repeat what was typed.
         parsed.append(override)
     return parsed
+
+
+def check_given_once(overrides: Sequence[str]) -> None:
+    """Refuse a key that is given twice on a command line: one of the two would be forgotten without a word.
+
+    Raises:
+        UserError: there is one; the message holds both.
+    """
+    given: dict[str, str] = {}
+    for override in parse(overrides):
+        key, text = str(override.key_or_group), str(override.input_line)
+        if key in given:
+            raise UserError(f"{key} is given twice; leave one out.", given=f"{given[key]} {text}")
+        given[key] = text
 
 
 def available(more: Sequence[Path] = ()) -> dict[str, list[str]]:
@@ -347,6 +369,41 @@ def _cannot_compose(error: Exception) -> UserError:
         message = f"The method that is chosen reads no {unread[1]}; another one does."
         return UserError(message, given=unread[1], accepted=[f"explainer={name}" for name in available()["explainer"]])
     return UserError(f"The configuration cannot be composed: {reason}", hint=HELP)
+
+
+@contextmanager
+def _no_environment() -> Iterator[None]:
+    """Refuse the environment's variables to configurations from elsewhere: they hold keys, and runs are shown."""
+
+    def refuse(name: str, *_default: Any) -> None:
+        message = f"A file in a folder of {OWN_FOLDERS} cannot read the environment; set the key on the command line."
+        raise UserError(message, given=f"${{oc.env:{name}}}")
+
+    OmegaConf.register_new_resolver("oc.env", refuse, replace=True)
+    try:
+        yield
+    finally:
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+
+
+def _check_nothing_is_named(plugins: Any, chosen: Sequence[Override]) -> None:
+    """Refuse ``plugins`` that only a file in a folder of the user's can have named: code is not a file's to choose.
+
+    Raises:
+        UserError: they are not those of ``conf/``, or of an experiment in it.
+    """
+    experiments = [
+        str(override.input_line)
+        for override in chosen
+        if override.key_or_group == "experiment"
+        and (FOLDER / "experiment" / f"{override.get_value_string()}.yaml").is_file()
+    ]
+    if plugins != _plain(_compose(tuple(experiments), (), _state([FOLDER])))[PLUGINS]:
+        raise UserError(
+            f"A file in a folder of {OWN_FOLDERS} names packages whose code it would have called; only the command "
+            f"line can: {PLUGINS}=[<package>].",
+            given=plugins,
+        )
 
 
 def _state(folders: Sequence[Path]) -> tuple[Any, ...]:

@@ -16,20 +16,23 @@ from torch import Tensor
 
 from diffexplain.errors import UserError
 from diffexplain.runs import atomic
+from diffexplain.saved_states import states, without_wrappers
 from diffexplain.weights_file import read_pickle, refusal, some
 
-STATES = ("model", "state_dict", "model_state_dict")
-"""Under which names training scripts keep the network's tensors, beside the optimiser's and the like."""
+_STATE = "--state="
+"""Before the name of one of several states."""
 
 LAYOUTS: dict[str, dict[str, str | None]] = {
     # Each prefix and what takes its place; `None`: left out. The first layout that knows every name is taken.
     "robustness, DataParallel": {"module.model.": "", "module.attacker.": None, "module.normalizer.": None},
     "robustness": {"model.": "", "attacker.": None, "normalizer.": None},
     "DataParallel": {"module.": ""},
+    "net": {"net.": ""},
     "plain": {"": ""},
 }
 """How names are written by the libraries that wrap a network for training. The robustness library's attacker holds
-the same network again, and its normaliser the mean and deviation that a classifier's preprocessing has here."""
+the same network again, and its normaliser the mean and deviation that a classifier's preprocessing has here. They are
+taken off one after another; `torch.compile`'s ``_orig_mod.`` goes wherever it stands."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +51,24 @@ class Conversion:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``diffexplain convert <pickle> [<safetensors>]``: writes the file, says what is in it, returns the exit status.
+    """``diffexplain convert <pickle> [<safetensors>] [--state=<name>]``: writes the file, says what is in it.
+
+    Returns the exit status.
 
     Raises:
-        UserError: there is no such file, or something but tensors would have to be read.
+        UserError: there is no such file, or something but tensors would have to be read, or several networks are in it.
         RetryableError: the file cannot be written.
     """
-    if len(arguments) not in (1, 2):
+    chosen = [text.removeprefix(_STATE) for text in arguments if text.startswith(_STATE)]
+    files = [text for text in arguments if not text.startswith(_STATE)]
+    if len(files) not in (1, 2) or len(chosen) > 1:
         raise UserError("Name a file of weights, and the safetensors file to make of it.", hint="diffexplain --help")
-    source = Path(arguments[0]).expanduser()
-    target = Path(arguments[1]).expanduser() if len(arguments) == 2 else source.with_suffix(".safetensors")
+    source = Path(files[0]).expanduser()
+    plain = source.with_suffix("") if source.name.endswith(".pth.tar") else source
+    target = Path(files[1]).expanduser() if len(files) == 2 else plain.with_suffix(".safetensors")
     if target.suffix != ".safetensors":
         raise UserError("The file that is made ends in .safetensors.", given=target)
-    conversion = convert(source, target)
+    conversion = convert(source, target, chosen[0] if chosen else None)
     size = target.stat().st_size / 1e6
     print(f"kept:    {len(conversion.kept)} tensors, {size:.1f} MB: {some(list(conversion.kept))}")
     print(f"dropped: {some(conversion.dropped) if conversion.dropped else 'nothing'}")
@@ -69,39 +77,51 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def convert(source: Path, target: Path) -> Conversion:
+def convert(source: Path, target: Path, chosen: str | None = None) -> Conversion:
     """Write the tensors of the pickle ``source`` to the safetensors file ``target``.
 
+    Args:
+        source: as a training script wrote it.
+        target: takes its place when it is whole.
+        chosen: under which name the network is in it, if there are several.
+
     Raises:
-        UserError: ``source`` is missing or damaged, or has anything but tensors where the network should be.
+        UserError: ``source`` is missing or damaged, or has anything but tensors where the network should be; or holds
+            several networks, and none is chosen.
         RetryableError: ``target`` cannot be written.
     """
     if not source.is_file():
         raise UserError(f"There is no file at {source}.")
     content = read_pickle(source)
-    key, state = _state(source, content)
+    key, state = _state(source, content, chosen)
     if not state:
         raise refusal(source, "names, each with its tensor", "no names")
     strange = [f"{name} ({type(value).__name__})" for name, value in state.items() if not _is_dense(value)]
     if strange:
         raise refusal(source, "nothing but tensors in the network's place", some(strange))
-    state = {str(name): value for name, value in state.items()}
     layout, names = _renamed(state)
     # A copy of its own for each: safetensors keeps no views.
     kept = {new: state[old].detach().clone(memory_format=torch.contiguous_format) for old, new in names.items()}
-    beside = [str(name) for name in content if name != key] if key is not None else []
+    beside = [str(name) for name in content if name != key.partition(".")[0]] if key else []
     atomic.write_bytes(target, save(kept, {"format": "pt"}))
     return Conversion(kept, layout, (*beside, *(name for name in state if name not in names)))
 
 
-def _state(path: Path, content: Any) -> tuple[str | None, Mapping[Any, Any]]:
-    """The network's tensors, and the key under which they are, or ``None`` if they are the whole file."""
+def _state(path: Path, content: Any, chosen: str | None) -> tuple[str, Mapping[str, Any]]:
+    """The network's tensors, and under which name they are, empty if they are the whole file."""
     if not isinstance(content, Mapping):
         raise refusal(path, "names, each with its tensor", f"one {type(content).__name__}")
-    for key in STATES:
-        if isinstance(content.get(key), Mapping):
-            return key, content[key]
-    return None, content
+    containers = [name for name in states(content) if name]
+    if chosen is not None and chosen not in containers:
+        raise UserError(f"{path} holds no such state.", given=chosen, accepted=containers)
+    if chosen is None and len(containers) > 1:
+        accepted = [f"{_STATE}{name}" for name in containers]
+        raise UserError(f"{path} holds {len(containers)} states: say which is the network's.", accepted=accepted)
+    key = chosen or (containers[0] if containers else "")
+    state = content
+    for part in key.split(".") if key else ():
+        state = state[part]
+    return key, {str(name): value for name, value in state.items()}
 
 
 def _is_dense(value: Any) -> bool:
@@ -109,7 +129,19 @@ def _is_dense(value: Any) -> bool:
 
 
 def _renamed(names: Iterable[str]) -> tuple[str, dict[str, str]]:
-    """The layout of ``names``, and the new name of each that is kept."""
+    """The layouts of ``names``, and the new name of each that is kept."""
+    layouts: list[str] = []
+    kept = {name: plain for plain, name in without_wrappers({name: name for name in names}).items()}
+    while True:
+        layout, renamed = _without_prefix(kept.values())
+        if layout == "plain":
+            return ", ".join(layouts) or layout, kept
+        layouts.append(layout)
+        kept = {old: renamed[name] for old, name in kept.items() if name in renamed}
+
+
+def _without_prefix(names: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """The first layout that knows all ``names``, and the new name of each that is kept."""
     for layout, prefixes in LAYOUTS.items():
         kept = {}
         for name in names:

@@ -5,17 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from diffexplain.contents import weights
 from diffexplain.report.summary import Model, Optimisation
+from diffexplain.weights_file import some
 
 if TYPE_CHECKING:
     from diffexplain.classifiers import Classifier
     from diffexplain.diffusion import Prior
     from diffexplain.explainers import Explanation
 
+_DIGITS = 12
+"""Of a SHA-256, shown for a reader to tell two files apart; the whole is in the summary."""
 
-def describe_classifier(node: Mapping[str, Any], classifier: Classifier) -> Model:
-    """The classifier as the configuration names it, and how many classes it tells apart."""
-    return Model(node["name"], _source(node), {"classes": len(classifier.labels)})
+
+def describe_classifier(node: Mapping[str, Any], classifier: Classifier, contents: Mapping[str, Any]) -> Model:
+    """The classifier as the configuration names it, how many classes it tells apart, and which weights it has.
+
+    Args:
+        node: the classifier's part of the configuration.
+        classifier: as it was loaded.
+        contents: the configuration's digests.
+    """
+    facts: dict[str, Any] = {"classes": len(classifier.labels)}
+    files = [
+        f"{name.partition('?')[0].rpartition('/')[2]} {sha[:_DIGITS]}"
+        for name, sha in weights(contents, "classifier").items()
+    ]
+    code = [f"{key.partition('.')[2]} {sha[:_DIGITS]}" for key, sha in contents.items() if key.startswith("plugins.")]
+    facts |= {"weights": some(files)} if files else {}
+    facts |= {"code": some(code)} if code else {}
+    return Model(node["name"], _source(node), facts)
 
 
 def describe_prior(node: Mapping[str, Any], prior: Prior) -> Model:

@@ -163,6 +163,36 @@ def check_weights(root: Path = EMBEDDED_ROOT) -> Check:
     return Check("weights", "ok", f"{len(EMBEDDED_PARTS)} embedded parts, {len(files)} files, {size:.1f} MB")
 
 
+def check_contents() -> list[Check]:
+    """Every file whose checksum is known holds what it did: read anew, however old its times are.
+
+    Of fetched files the lock file has the checksum, of others that runs have read, embedded ones included, the store.
+    """
+    from diffexplain import digests
+    from diffexplain.errors import UserError
+    from diffexplain.fetching.store import Lock, store_folder
+
+    try:
+        recorded = Lock(store_folder()).recorded()
+    except UserError as error:
+        return [Check("contents", "problem", _first_line(error))]
+    faults = []
+    for path, checksum in recorded.items():
+        fault = _other_content(path, checksum)
+        if fault:
+            faults.append(Check("contents", "problem", f"{path} {fault}", "`diffexplain fetch` brings it again"))
+    known = {path: checksum for path, checksum in digests.kept().items() if path not in recorded}
+    for path, checksum in known.items():
+        fault = _other_content(path, checksum)
+        if fault:
+            digests.forget(path)
+            remedy = "a disk is failing, or its times were set back; runs from now on know it by what it holds now"
+            faults.append(Check("contents", "problem", f"{path} {fault}", remedy))
+    count = len(recorded) + len(known) - len(faults)
+    finding = f"{count} files read, as they were recorded" if count else "no file of weights was recorded yet"
+    return [Check("contents", "ok", finding), *faults]
+
+
 def check_outputs(outputs: Path) -> Check:
     """Runs can be written: `outputs`, or the folder that it will be made in, takes a mebibyte."""
     folder = outputs.absolute()
@@ -197,12 +227,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print what every check found; the exit status is 2 if one of them is a problem."""
     parser = argparse.ArgumentParser(prog="diffexplain doctor", description="Check this machine and environment.")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where runs go (default: %(default)s)")
-    checks = all_checks(parser.parse_args(arguments).outputs)
+    parser.add_argument("--verify", action="store_true", help="read every file of weights, and say which have changed")
+    given = parser.parse_args(arguments)
+    checks = [*all_checks(given.outputs), *(check_contents() if given.verify else [])]
     for check in checks:
         print(check)
     problems = sum(check.status == "problem" for check in checks)
     print(f"\n{problems} problem{'s' if problems > 1 else ''} found" if problems else "\nnothing stands in the way")
     return 2 if problems else 0
+
+
+def _other_content(path: Path, checksum: str) -> str | None:
+    """What is wrong with a file that should have a SHA-256; ``None`` if nothing is."""
+    from diffexplain.digests import read_sha256
+
+    try:
+        found = read_sha256(path)
+    except OSError as error:
+        return f"cannot be read ({error.strerror or _first_line(error)})"
+    return None if found == checksum else f"holds something else than was recorded (sha256 {found}, not {checksum})"
 
 
 def _why_not_a_pair(torch: ModuleType) -> str:

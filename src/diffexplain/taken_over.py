@@ -7,18 +7,21 @@ from collections.abc import Sequence
 
 from hydra.core.override_parser.types import Override
 
+from diffexplain.errors import UserError
 from diffexplain.paths import resolve_folder
 
 FROM_RUN = "from_run"
 """The configuration's key for the finished run."""
-_TAKEN = ("classifier", "diffusion", "paths.configs", "plugins", "segmenter", "target")
+_TAKEN = ("classifier", "diffusion", "paths.configs", "segmenter", "target")
+_PLUGINS = "plugins"
 
 
 def taken_over(given: Sequence[Override]) -> list[str]:
     """Overrides that choose what the run that ``given`` names was made with, but for what ``given`` chooses itself.
 
     Raises:
-        UserError: there is no such run, or it is not finished.
+        UserError: there is no such run, or it is not finished; or it called code of packages that ``given`` does not
+            name. A run's directory may come from elsewhere, and no file decides what code runs.
     """
     chosen = {str(override.key_or_group): override.value() for override in given}
     directory = chosen.get(FROM_RUN)
@@ -30,6 +33,9 @@ def taken_over(given: Sequence[Override]) -> list[str]:
     found = []
     for override in command:
         key = override.partition("=")[0].lstrip("+")
+        if key == _PLUGINS and _PLUGINS not in chosen:
+            message = f"The run in {FROM_RUN} called code of packages: if they are yours, name them again."
+            raise UserError(message, given=override)
         taken = any(key == part or key.startswith(f"{part}.") for part in _TAKEN)
         # A choice of the user's brings its own keys with it.
         if taken and key not in chosen and key.partition(".")[0] not in chosen:

@@ -6,8 +6,11 @@ every tensor. So all that can be wrong with a file is found without reading its 
 
 from __future__ import annotations
 
+import argparse
 import json
+import pathlib
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +26,7 @@ Shapes = Mapping[str, Sequence[int]]
 _LENGTH_BYTES = 8
 _HEADER_LIMIT = 100_000_000  # the format's own
 _NAMED_AT_MOST = 3
+_REMEDY = "save the tensors alone where it was made: torch.save(network.state_dict(), 'weights.pth')"
 _FOREIGN = {
     b"PK\x03\x04": "a zip archive or pickle, as torch.save writes it (`diffexplain convert` makes safetensors of it)",
     b"\x80": "a pickle (`diffexplain convert` makes safetensors of it)",
@@ -90,8 +94,12 @@ def read_pickle(path: Path) -> Any:
     """
     import torch
 
+    program = _program(path)
+    if program is not None:
+        raise refusal(path, "a file of tensors by torch.save", program)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_records()):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"The weights cannot be read from {path}: {error.strerror}.") from error
     except MemoryError:
@@ -100,7 +108,7 @@ def read_pickle(path: Path) -> Any:
         code = re.search(r"GLOBAL (\S+)", str(error))
         with path.open("rb") as file:
             start = describe_start(file.read(64))
-        found = f"code to be executed: {code[1]}" if code else f"a damaged file, or another kind: {start}"
+        found = f"code to be executed: {code[1]} ({_REMEDY})" if code else f"a damaged file, or another kind: {start}"
         raise refusal(path, "a file of tensors by torch.save", found) from None
 
 
@@ -190,6 +198,34 @@ def some(names: Sequence[str]) -> str:
     """The first of ``names``, and how many more there are."""
     rest = len(names) - _NAMED_AT_MOST
     return ", ".join(names[:_NAMED_AT_MOST]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _program(path: Path) -> str | None:
+    """What a file is that holds a program beside its tensors, and what can be done with it; ``None`` for any other."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return None
+    scripted = any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names)
+    exported = any(name.endswith("archive_format") for name in names)
+    if not scripted and not exported:
+        return None
+    kind, load = ("TorchScript", "torch.jit.load") if scripted else ("torch.export", "torch.export.load")
+    return (
+        f"a {kind} archive, which is a program: call {load} in a function of yours (plugins=[my_package] "
+        "classifier.network=my_package.build, without classifier.checkpoint), or export the network as ONNX"
+    )
+
+
+def _records() -> list[Any]:
+    """What trainers write down beside tensors, and what holds values and does nothing: their options and scores."""
+    import numpy as np
+
+    numbers = [getattr(np.dtypes, f"{kind}DType") for kind in ("Float64", "Float32", "Int64", "Int32", "Bool")]
+    paths = [pathlib.PosixPath, pathlib.PurePosixPath, pathlib.PureWindowsPath]
+    make_number = np.float64(0).__reduce__()[0]  # numpy's own, which has moved from module to module
+    return [argparse.Namespace, *paths, np.dtype, *numbers, make_number]
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -39,6 +39,7 @@ class Hub:
         plain: files at ``/plain/<name>``.
         break_after: for a file's name, bytes after which the connection breaks; each break happens once.
         corrupt: names of files of which one byte is sent wrongly.
+        described: for a file's path, what is said of it in place of the truth.
         requests: (path, range, authorisation) of every request.
     """
 
@@ -46,6 +47,7 @@ class Hub:
     plain: dict[str, bytes] = field(default_factory=dict)
     break_after: dict[str, list[int]] = field(default_factory=dict)
     corrupt: set[str] = field(default_factory=set)
+    described: dict[str, dict[str, object]] = field(default_factory=dict)
     requests: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     port: int = 0
 
@@ -104,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
             sibling = {"rfilename": path, "size": len(data), "blobId": git}
             if path.endswith(LARGE):
                 sibling["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 135}
-            siblings.append(sibling)
+            siblings.append(sibling | self.content.described.get(path, {}))
         answer = {"id": name, "modelId": name, "sha": repo.revision, "private": False, "tags": [], "downloads": 0}
         return self._answer(200, json.dumps(answer | {"siblings": siblings}).encode(), {})
 

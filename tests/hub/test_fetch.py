@@ -80,7 +80,7 @@ def served() -> Iterator[tuple[Hub, subprocess.Popen[str]]]:
 @pytest.fixture
 def place(served: tuple[Hub, subprocess.Popen[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     hub, worker = served
-    for content in (hub.repos, hub.plain, hub.break_after, hub.corrupt, hub.requests):
+    for content in (hub.repos, hub.plain, hub.break_after, hub.corrupt, hub.described, hub.requests):
         content.clear()
     found = Place(tmp_path, hub, worker)
     monkeypatch.setenv("DIFFEXPLAIN_CACHE", str(found.store))
@@ -109,7 +109,7 @@ def test_it_brings_data_alone_says_what_comes_first_and_asks_nothing_the_second_
     config = configuration.compose(place.overrides)
     fetching.require(config)
     assert fetching.local(config["diffusion"]["weights"][0]) == place.folder()
-    assert fetching.recorded_weights(config)["owner/prior/unet/big.safetensors"] == digest
+    assert config["contents"]["diffusion.weights"]["owner/prior/unet/big.safetensors"] == digest
 
 
 def test_a_broken_download_is_resumed_by_the_same_command_and_by_the_next(place: Place) -> None:
@@ -146,6 +146,94 @@ def test_what_is_not_there_is_named_with_what_is(place: Place) -> None:
     assert "no repository owner/nobody" in place.fetch(2)
     place.ask({"url": f"{place.hub.endpoint}/plain/nothing.txt"})
     assert "nothing.txt (status 404)" in place.fetch(2)
+
+
+@pytest.mark.parametrize(
+    "revision", ["../../..", "..", "main", "", "A" * 40, "a" * 39, "a" * 41, f"{'a' * 40}/..", f"{'a' * 40}\n", None]
+)
+def test_a_revision_that_is_none_is_refused_before_anything_is_brought(place: Place, revision: str) -> None:
+    place.hub.repos["owner/prior"].revision = revision
+    said = place.fetch(2)
+    assert "40 hexadecimal digits" in said
+    assert_nothing_was_brought(place)
+
+
+def test_a_moved_repository_cannot_name_a_path_either(place: Place) -> None:
+    place.ask({"repository": "owner/prior", "revision": NEWER, "files": ["config.json"]})
+    place.hub.repos["owner/prior"].revision = "../../.."
+    assert "40 hexadecimal digits" in place.fetch(2)
+    assert_nothing_was_brought(place)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../../../out.json",
+        "unet/../../out.json",
+        "/tmp/out.json",
+        "a\\..\\out.json",
+        "c:out.json",
+        "a//out.json",
+        "a/./out.json",
+        "\x1b[2Jout.json",
+    ],
+)
+def test_a_path_that_leaves_its_folder_is_refused_before_anything_is_brought(place: Place, path: str) -> None:
+    place.hub.repos["owner/prior"].files[path] = b"{}"
+    said = place.fetch(2)
+    assert "leaves" in said
+    assert "\x1b" not in said
+    assert_nothing_was_brought(place)
+
+
+@pytest.mark.parametrize(
+    ("described", "expected"),
+    [
+        ({"lfs": {"sha256": "../../x", "size": 5, "pointerSize": 1}}, "64 hexadecimal digits"),
+        ({"lfs": {"sha256": "a" * 64, "size": "5", "pointerSize": 1}}, "a number of bytes"),
+        ({"lfs": None, "blobId": "\x1b[2J"}, "40 hexadecimal digits"),
+        ({"lfs": None, "size": -1}, "a number of bytes"),
+    ],
+)
+def test_what_is_no_checksum_or_size_is_refused(place: Place, described: dict[str, object], expected: str) -> None:
+    place.hub.described["unet/big.safetensors"] = described
+    said = place.fetch(2)
+    assert expected in said
+    assert "\x1b" not in said
+    assert_nothing_was_brought(place)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"revision": "../../..", "patterns": ["*"], "files": {}}, "cannot be read"),
+        ({"revision": None, "patterns": ["*"], "files": {}}, "cannot be read"),
+        ({"patterns": [], "files": {}}, "cannot be read"),
+        ({"revision": PRIOR, "patterns": [], "files": {"config.json": {"sha256": "0" * 64}}}, "cannot be read"),
+        ({"revision": PRIOR, "patterns": [], "files": {"config.json": {"sha256": "x", "bytes": 2}}}, "cannot be read"),
+        (
+            {
+                "revision": PRIOR,
+                "patterns": ["*.json", "unet/big.safetensors"],
+                "files": {"../../../out.json": {"sha256": "0" * 64, "bytes": 2}},
+            },
+            "leaves",
+        ),
+    ],
+)
+def test_a_lock_file_from_elsewhere_leads_nowhere_else(place: Place, entry: dict[str, object], said: str) -> None:
+    place.store.mkdir()
+    (place.store / "lock.json").write_text(json.dumps({"repositories": {"owner/prior": entry}}))
+    with pytest.raises(UserError, match=said):
+        fetching.require(configuration.compose(place.overrides))
+    assert said in place.fetch(2)
+
+
+def assert_nothing_was_brought(place: Place) -> None:
+    """Nothing beside the store, and in it only what guards it."""
+    assert {path.name for path in place.store.rglob("*")} <= {".fetching", "digests.json"}
+    assert not (place.store.parent / "out.json").exists()
+    assert [path for path, *_ in place.hub.requests if not path.startswith("/api")] == []
 
 
 def test_a_gated_repository_asks_for_access_and_shows_the_token_to_the_hub_alone(place: Place) -> None:

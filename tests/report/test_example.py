@@ -13,7 +13,7 @@ def test_the_example_explains_and_reads_the_run_back(
 ) -> None:
     monkeypatch.chdir(ROOT)
     main = runpy.run_path(str(ROOT / "examples" / "explain_from_python.py"))["main"]
-    overrides = ("paths.configs=[tests/conf]", "experiment=pretend", "target=class:pole")
+    overrides = ("paths.configs=[tests/conf]", "plugins=[tests]", "experiment=pretend", "target=class:pole")
     main(*overrides, outputs=str(tmp_path))
     told = capsys.readouterr().out
     assert "pretend says pole in" in told

@@ -28,7 +28,13 @@ def holders(folder: Path) -> list[str]:
 
 
 def test_a_run_writes_no_key_anywhere_nor_does_its_mirror(tmp_path: Path) -> None:
-    settings = ["paths.configs=[tests/conf]", "experiment=pretend", "logger=wandb", f"paths.outputs={tmp_path}/outputs"]
+    settings = [
+        "paths.configs=[tests/conf]",
+        "plugins=[tests]",
+        "experiment=pretend",
+        "logger=wandb",
+        f"paths.outputs={tmp_path}/outputs",
+    ]
     said = with_keys(*settings, home=tmp_path)
     assert said.startswith("0\n"), said
     assert list((tmp_path / "outputs").rglob("summary.json"))

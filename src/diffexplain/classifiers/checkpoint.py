@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ def load_checkpoint(
     *,
     arguments: Mapping[str, Any] | None = None,
     checkpoint: str | None = None,
+    state: str | None = None,
     labels: str | Sequence[str] = IMAGENET,
     preprocessing: Mapping[str, Any],
     plugins: Sequence[str] = (),
@@ -36,7 +38,9 @@ def load_checkpoint(
         network: dotted name of a function or class that makes a `torch.nn.Module`, or of a module that is
             already made, in one of the packages that `plugins` names.
         arguments: of the function or class.
-        checkpoint: safetensors, or a pickle of tensors alone; `None` leaves the network as it is made.
+        checkpoint: safetensors, or a pickle of tensors alone as trainers write it; `None` leaves the network as it is
+            made.
+        state: which of several states of the network in the checkpoint, such as `state_dict_ema`.
         labels: as `diffexplain.labels` reads them.
         preprocessing: arguments of `Preprocessing`, beginning with `size`.
         plugins: the run's own.
@@ -51,8 +55,12 @@ def load_checkpoint(
     built = _network(network, dict(arguments or {}), plugins, meta)
     if not isinstance(built, nn.Module):
         raise UserError(f"{_WHERE} must be or make a torch.nn.Module.", given=f"{network}, {type(built).__name__}")
+    if getattr(built.forward, "__name__", "") == "_forward_unimplemented":
+        raise UserError(
+            "The network has no forward, so it answers to nothing.", given=f"{network}, {type(built).__name__}"
+        )
     if checkpoint is not None and not meta:
-        load_state(built, resolve_file(checkpoint))
+        load_state(built, resolve_file(checkpoint), state)
     with torch.device("meta" if meta else "cpu"):
         classes = find_labels(labels, command="")
         classifier = Classifier(built, classes, network, Preprocessing(**preprocessing))
@@ -69,5 +77,20 @@ def _network(name: str, arguments: Mapping[str, Any], plugins: Sequence[str], me
     if isinstance(made, nn.Module):
         return copy.deepcopy(made).to("meta" if meta else "cpu")
     function = locate(name, plugins, _WHERE)
+    _check_arguments(function, name, arguments)
     with torch.device("meta" if meta else "cpu"):
         return function(**arguments)
+
+
+def _check_arguments(function: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments that the user's function does not take, before it runs."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # written in another language
+        return
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        accepted = [key for key, one in signature.parameters.items() if one.kind is not one.VAR_KEYWORD]
+        message = f"classifier.arguments are not those of {name}: {error}."
+        raise UserError(message, given=", ".join(map(str, arguments)) or "none", accepted=accepted) from error

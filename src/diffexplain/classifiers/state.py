@@ -4,58 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from diffexplain import weights_file
 from diffexplain.errors import UserError
+from diffexplain.saved_states import network_state, states
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
-_NESTED = ("state_dict", "model", "model_state_dict")
-_PARALLEL = "module."
-"""What training on several devices puts in front of every name."""
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
+"""``.tar`` as in ``model.pth.tar``, which is what `torch.save` writes under another name."""
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file by name, on the CPU.
-
-    A pickle is read by `torch.load(weights_only=True)`, which executes nothing, and must be one state
-    dict, or hold one as `state_dict`, `model` or `model_state_dict`.
+    """The tensors of a weights file that holds one network's and nothing else, by name, on the CPU.
 
     Raises:
-        UserError: missing, truncated, of another kind, or with anything but tensors in it.
+        UserError: missing, truncated, of another kind, or with more than one state dict in it.
     """
+    found = list(states(_read(path)).values())
+    if len(found) != 1:
+        raise UserError(f"{path} holds {len(found)} state dicts, and should hold one: names, each with its tensor.")
+    return found[0]
+
+
+def load_state(network: nn.Module, path: Path, chosen: str | None = None) -> None:
+    """Read the weights in `path` into `network`.
+
+    A pickle is read by `torch.load(weights_only=True)`, which executes nothing. The network's tensors are found in it
+    wherever a trainer has put them.
+
+    Args:
+        network: gets the weights.
+        path: of a file as `SUFFIXES` says.
+        chosen: which of several states of the network in the file.
+
+    Raises:
+        UserError: missing, truncated, of another kind; or the names and shapes are not those of the network, or those
+            of several states.
+    """
+    fit_state(network, _read(path), path, chosen)
+
+
+def fit_state(network: nn.Module, content: Mapping[str, Any], path: Path, chosen: str | None = None) -> None:
+    """Copy the network's tensors in `content`, read from `path`, into `network`.
+
+    Raises:
+        UserError: the names and shapes are not those of the network, or those of several states.
+    """
+    expected = {name: value.shape for name, value in network.state_dict().items() if isinstance(value, Tensor)}
+    # Not strict, since counters may be missing; that everything else is there was seen.
+    network.load_state_dict(network_state(path, content, expected, chosen), strict=False)
+
+
+def _read(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"There are no weights at {path}.")
     if path.suffix not in SUFFIXES:
         raise UserError(f"Weights are read from files of these kinds: {path}", given=path.suffix, accepted=SUFFIXES)
     if path.suffix == ".safetensors":
         return weights_file.read_weights(path, weights_file.read_shapes(path))
-    content = weights_file.read_pickle(path)
-    for key in _NESTED:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise UserError(f"{path} holds no state dict: names, each with its tensor.")
-    return {str(name).removeprefix(_PARALLEL): tensor for name, tensor in content.items()}
-
-
-def load_state(network: nn.Module, path: Path) -> None:
-    """Read the weights in `path` into `network`.
-
-    Raises:
-        UserError: as `read_state`, or the names and shapes are not those of the network.
-    """
-    fit_state(network, read_state(path), path)
-
-
-def fit_state(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Copy the tensors `state`, read from `path`, into `network`.
-
-    Raises:
-        UserError: the names and shapes are not those of the network.
-    """
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise UserError(f"{path} does not fit the architecture: {error}") from error
+    return weights_file.read_pickle(path)

@@ -10,9 +10,9 @@ from typing import Any
 
 from diffexplain.errors import UserError
 from diffexplain.fetching.sources import sources
-from diffexplain.fetching.store import Lock, local, locate, recorded_weights, store_folder
+from diffexplain.fetching.store import Lock, local, locate, store_folder
 
-__all__ = ["fetch_command", "local", "recorded_weights", "require", "sources"]
+__all__ = ["fetch_command", "local", "require", "sources"]
 
 
 def require(config: Mapping[str, Any]) -> None:

@@ -19,8 +19,10 @@ from diffexplain.fetching.sources import Address, Repository, Source, sources
 from diffexplain.fetching.store import (
     VARIABLE,
     Lock,
+    address_file,
     agreed_file,
     agreed_revision,
+    inside,
     locate,
     repository_folder,
     store_folder,
@@ -106,7 +108,7 @@ def _is_complete(source: Source, lock: Lock) -> bool:
     except UserError:
         return False
     for name, file in files.items():
-        path = place if isinstance(source, Address) else place / name
+        path = place if isinstance(source, Address) else inside(place, name)
         if transfer.digest(path, "sha256") != file.sha256:
             print(f"{path} is damaged and is brought again.")
             return False
@@ -121,7 +123,7 @@ def _plan(source: Source, lock: Lock) -> _Plan:
         expected = Expected(source.algorithm, source.checksum)
         if source.checksum is None and recorded is not None:
             expected = Expected("sha256", recorded.sha256, recorded.bytes)
-        item = _Item(source.url, lock.folder / "files" / source.name, source.name, expected)
+        item = _Item(source.url, address_file(lock.folder, source), source.name, expected)
         return _Plan(source, "", (item,))
     listed = hub.listing(source, agreed_revision(source, lock))
     folder = repository_folder(lock.folder, source.name, listed.revision)
@@ -135,7 +137,7 @@ def _plan(source: Source, lock: Lock) -> _Plan:
         source,
         listed.revision,
         tuple(
-            _Item(hf_hub_url(source.name, path, revision=listed.revision), folder / path, path, expected)
+            _Item(hf_hub_url(source.name, path, revision=listed.revision), inside(folder, path), path, expected)
             for path, expected in sorted(listed.files.items())
         ),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx2
 from huggingface_hub import HfApi, constants
@@ -17,7 +18,8 @@ from huggingface_hub.errors import (
 )
 
 from diffexplain.errors import RetryableError, UserError
-from diffexplain.fetching.sources import Repository
+from diffexplain.fetching.sources import LENGTHS, REVISION, Repository, is_hexadecimal, is_revision
+from diffexplain.fetching.store import inside
 from diffexplain.fetching.transfer import GIT, Expected
 
 
@@ -32,8 +34,10 @@ class Listing:
 def listing(source: Repository, revision: str | None) -> Listing:
     """The files that ``source`` asks for, at ``revision`` or, if ``None``, at the newest commit.
 
+    What the hub answers decides neither where files go nor what is called a checksum.
+
     Raises:
-        UserError: no such repository, commit or file, or no access.
+        UserError: no such repository, commit or file, no access, or an answer that is none.
         RetryableError: the hub cannot be reached.
     """
     with explained(source.name):
@@ -41,16 +45,18 @@ def listing(source: Repository, revision: str | None) -> Listing:
             info = HfApi().model_info(source.name, revision=revision, files_metadata=True, timeout=30)
         except RevisionNotFoundError as error:
             now = HfApi().model_info(source.name, timeout=30).sha
-            raise _moved(source, str(revision), str(now)) from error
-    if revision is not None and info.sha != revision:
-        raise _moved(source, revision, str(info.sha))
+            raise _moved(source, str(revision), _revision(source, now)) from error
+    found = _revision(source, info.sha)
+    if revision is not None and found != revision:
+        raise _moved(source, revision, found)
     known: dict[str, Expected] = {}
     for sibling in info.siblings or ():
         if sibling.lfs is not None:
-            known[sibling.rfilename] = Expected("sha256", sibling.lfs.sha256, sibling.lfs.size)
+            expected = Expected("sha256", sibling.lfs.sha256, sibling.lfs.size)
         else:
-            known[sibling.rfilename] = Expected(GIT, sibling.blob_id, sibling.size)
-    return Listing(str(info.sha), _asked_for(source, known, str(info.sha)))
+            expected = Expected(GIT, sibling.blob_id, sibling.size)
+        known[str(sibling.rfilename)] = expected
+    return Listing(found, _asked_for(source, known, found))
 
 
 @contextmanager
@@ -95,10 +101,33 @@ def _asked_for(source: Repository, known: dict[str, Expected], revision: str) ->
             message = f"{source.name} at revision {revision[:12]} has no such file."
             raise UserError(message, given=pattern, accepted=sorted(known))
     wanted = {path: expected for path, expected in known.items() if source.wants(path)}
-    for path in wanted:
-        if path.startswith("/") or ".." in path.split("/") or "\\" in path:
-            raise UserError(f"{source.name} has a file whose path leaves its folder.", given=path)
+    for path, expected in wanted.items():
+        inside(Path(source.name), path)
+        _check(source, path, expected)
     return wanted
+
+
+def _revision(source: Repository, answer: object) -> str:
+    if not is_revision(answer):
+        raise _strange(source, f"{REVISION} hexadecimal digits for the revision", answer)
+    return str(answer)
+
+
+def _check(source: Repository, path: str, expected: Expected) -> None:
+    """Refuse what is no checksum or no size; that they are right is seen when the file is there."""
+    digits = LENGTHS["sha256" if expected.algorithm == "sha256" else "sha1"]
+    if expected.digest is not None and not is_hexadecimal(expected.digest, digits):
+        raise _strange(source, f"{digits} hexadecimal digits for the checksum of {path}", expected.digest)
+    if expected.bytes is not None and (type(expected.bytes) is not int or expected.bytes < 0):
+        raise _strange(source, f"a number of bytes for the size of {path}", expected.bytes)
+
+
+def _strange(source: Repository, expected: str, found: object) -> UserError:
+    # What the hub says is printed so that it cannot rewrite the terminal.
+    return UserError(
+        f"{constants.ENDPOINT} does not answer as a hub does about {source.name}; nothing was brought.\n"
+        f"  expected: {expected}\n  found:    {ascii(found)[:200]}"
+    )
 
 
 def _only(source: Repository, pattern: str) -> Repository:

@@ -18,6 +18,9 @@ PICKLES = (".pt", ".pth", ".bin")
 """Fetched only where a pattern names them, and opened by ``diffexplain convert`` alone."""
 
 LENGTHS = {"sha256": 64, "sha1": 40}
+"""Hexadecimal digits of a checksum."""
+REVISION = 40
+"""Hexadecimal digits of a commit."""
 _REPOSITORY = ("repository", "revision", "files")
 _ADDRESS = ("url", "name", *LENGTHS)
 _THIS_MACHINE = ("localhost", "127.0.0.1")
@@ -111,8 +114,23 @@ def parse(node: Mapping[str, Any]) -> Source:
     name, revision = str(node["repository"]), node.get("revision")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or ".." in name:
         raise UserError("A repository is written owner/name.", given=name)
-    _check_hexadecimal("revision", revision, 40)
+    _check_hexadecimal("revision", revision, REVISION)
     return Repository(name, revision, tuple(node.get("files") or ()), licence, megabytes)
+
+
+def name_in(url: str) -> str:
+    """The name of the file at an address, without a query; empty if it has none."""
+    return unquote(PurePosixPath(urlsplit(url).path).name)
+
+
+def is_hexadecimal(value: object, digits: int) -> bool:
+    """Whether ``value`` is text of so many lower-case hexadecimal digits."""
+    return isinstance(value, str) and re.fullmatch(rf"[0-9a-f]{{{digits}}}", value) is not None
+
+
+def is_revision(value: object) -> bool:
+    """Whether ``value`` names a commit, and nothing else: branches and paths move."""
+    return is_hexadecimal(value, REVISION)
 
 
 def _address(node: Mapping[str, Any], licence: str, megabytes: float) -> Address:
@@ -121,7 +139,7 @@ def _address(node: Mapping[str, Any], licence: str, megabytes: float) -> Address
     known = any(node.get(algorithm) for algorithm in LENGTHS)  # then it does not matter who stands in between
     if place.scheme != "https" and not (place.scheme == "http" and (known or place.hostname in _THIS_MACHINE)):
         raise UserError("A url under weights begins with https://, or has a checksum.", given=url)
-    name = str(node.get("name") or unquote(PurePosixPath(place.path).name))
+    name = str(node.get("name") or name_in(url))
     if not re.fullmatch(r"\w[\w.-]*", name) or not name.endswith((*DATA, *PICKLES)):
         message = f"A file under weights has one of the endings {', '.join((*DATA, *PICKLES))}."
         raise UserError(message, given=name)
@@ -131,7 +149,7 @@ def _address(node: Mapping[str, Any], licence: str, megabytes: float) -> Address
 
 
 def _check_hexadecimal(key: str, value: object, digits: int) -> None:
-    if value is not None and not re.fullmatch(rf"[0-9a-f]{{{digits}}}", str(value)):
+    if value is not None and not is_hexadecimal(value, digits):
         raise UserError(f"{key} is {digits} hexadecimal digits, or null.", given=value)
 
 

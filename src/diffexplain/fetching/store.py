@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from diffexplain.errors import UserError
-from diffexplain.fetching.sources import Address, Repository, Source, parse, sources
+from diffexplain.fetching.sources import (
+    LENGTHS,
+    Address,
+    Repository,
+    Source,
+    is_hexadecimal,
+    is_revision,
+    name_in,
+    parse,
+)
 from diffexplain.runs import atomic
 from diffexplain.weights_file import refusal
 
@@ -23,6 +33,8 @@ LOCK_FILE = "lock.json"
 COMMAND = "diffexplain fetch classifier=<classifier> diffusion=<diffusion>"
 ALL = "*"
 """Stands in the lock file for the patterns of a source that names none."""
+_UNFIT = re.compile(r"[\\:\x00-\x1f\x7f]")
+"""In a file's name: what some system takes for a separator or drive, and what would rewrite the terminal."""
 
 
 def store_folder() -> Path:
@@ -47,7 +59,7 @@ class Lock:
         folder: the store.
 
     Raises:
-        UserError: the lock file cannot be read.
+        UserError: the lock file cannot be read, or is not as it was written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,10 +67,10 @@ class Lock:
         self.path = folder / LOCK_FILE
         self._content: dict[str, Any] = {"schema_version": 1, "repositories": {}, "files": {}}
         try:
-            self._content |= json.loads(self.path.read_text(encoding="utf-8"))
+            self._content |= _checked(json.loads(self.path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(f"The lock file {self.path} cannot be read ({error}); mend it or move it away.") from error
 
     def revision(self, name: str) -> str | None:
@@ -79,6 +91,20 @@ class Lock:
         """The recorded file of an address."""
         entry = self._content["files"].get(url)
         return None if entry is None else Recorded(**entry)
+
+    def recorded(self) -> dict[Path, str]:
+        """The recorded SHA-256 of every file that was brought, by its place.
+
+        Of an address, the name in the store may be another than its own; then the file is not among them.
+        """
+        found: dict[Path, str] = {}
+        for name, entry in self._content["repositories"].items():
+            folder = repository_folder(self.folder, name, entry["revision"])
+            found |= {inside(folder, path): file.sha256 for path, file in self.files(name).items()}
+        for url, entry in self._content["files"].items():
+            path = inside(self.folder / "files", name_in(url))
+            found |= {path: str(entry["sha256"])} if path.is_file() else {}
+        return found
 
     def record(self, name: str, revision: str, path: str, recorded: Recorded) -> None:
         """Write down a file of a repository, at once and atomically."""
@@ -119,29 +145,62 @@ def local(source: Mapping[str, Any], *, command: str = COMMAND) -> Path:
 def locate(source: Source, lock: Lock, command: str = COMMAND) -> Path:
     """As `local`, of a source that was read."""
     if isinstance(source, Address):
-        path = lock.folder / "files" / source.name
+        path = address_file(lock.folder, source)
         recorded = agreed_file(source, lock)
         if recorded is None or not path.is_file():
             raise missing(source.name, source.url, command)
         _check_size(path, recorded)
         return path
     revision = agreed_revision(source, lock)
-    folder = repository_folder(lock.folder, source.name, revision or "")
     complete = lock.patterns(source.name)
     for pattern in source.patterns or (ALL,):
         if revision is None or pattern not in complete:
             raise missing(pattern if pattern != ALL else "Everything", source.name, command)
+    assert revision is not None  # Some pattern was asked for above.
+    folder = repository_folder(lock.folder, source.name, revision)
     for path_inside, recorded in lock.files(source.name).items():
         if source.wants(path_inside):
-            if not (folder / path_inside).is_file():
+            path = inside(folder, path_inside)
+            if not path.is_file():
                 raise missing(path_inside, source.name, command)
-            _check_size(folder / path_inside, recorded)
+            _check_size(path, recorded)
     return folder
 
 
 def repository_folder(store: Path, name: str, revision: str) -> Path:
-    """The folder of a repository's files at one commit."""
-    return store / "repositories" / name.replace("/", "--") / revision
+    """The folder of a repository's files at one commit.
+
+    Raises:
+        UserError: name and commit, which come from elsewhere, lead to another place.
+    """
+    return inside(store / "repositories", f"{name.replace('/', '--')}/{revision}")
+
+
+def address_file(store: Path, source: Address) -> Path:
+    """The file of an address.
+
+    Raises:
+        UserError: its name, which comes from elsewhere, leads to another place.
+    """
+    return inside(store / "files", source.name)
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The file or folder in ``folder`` that a hub, a lock file or a configuration calls ``name``.
+
+    Every path of the store to which something from elsewhere contributes is made here.
+
+    Args:
+        folder: of the store.
+        name: parts with ``/`` between them.
+
+    Raises:
+        UserError: it leaves ``folder``, or is no path that every file system takes alike.
+    """
+    parts = name.split("/") if isinstance(name, str) else [""]
+    if any(part in ("", ".", "..") or _UNFIT.search(part) for part in parts):
+        raise UserError(f"This path, which was not made on this machine, leaves {folder}.", given=ascii(name))
+    return folder.joinpath(*parts)
 
 
 def agreed_revision(source: Repository, lock: Lock) -> str | None:
@@ -180,20 +239,38 @@ def missing(what: str, where: str, command: str) -> UserError:
     return UserError(f"{what} of {where} is missing; this brings it: {command}")
 
 
-def recorded_weights(config: Mapping[str, Any]) -> dict[str, str]:
-    """For a run's manifest: the recorded SHA-256 of every fetched file that ``config`` asks for."""
-    wanted = sources(config)
-    if not wanted:
-        return {}
-    lock, found = Lock(store_folder()), dict[str, str]()
-    for source in wanted:
-        if isinstance(source, Address):
-            recorded = lock.file(source.url)
-            found |= {} if recorded is None else {source.url: recorded.sha256}
-        else:
-            files = lock.files(source.name)
-            found |= {f"{source.name}/{path}": file.sha256 for path, file in files.items() if source.wants(path)}
+def recorded_files(source: Source, lock: Lock) -> dict[str, str]:
+    """The recorded SHA-256 of every fetched file of a source, by the repository and path, or the address."""
+    if isinstance(source, Address):
+        recorded = lock.file(source.url)
+        return {} if recorded is None else {source.url: recorded.sha256}
+    files = lock.files(source.name)
+    return {f"{source.name}/{path}": file.sha256 for path, file in files.items() if source.wants(path)}
+
+
+def _checked(content: Any) -> dict[str, Any]:
+    """The content of a lock file, which may have been edited.
+
+    Raises:
+        ValueError, TypeError, KeyError, AttributeError: it is not as it was written.
+        UserError: a path in it leaves its folder.
+    """
+    found: dict[str, Any] = content
+    for name, entry in found.get("repositories", {}).items():
+        if not is_revision(entry["revision"]) or not isinstance(entry.get("patterns", []), list):
+            raise ValueError(f"{name} has no revision of 40 hexadecimal digits")
+        _check_recorded(entry.get("files", {}))
+        for path in entry.get("files", {}):
+            inside(Path(name), path)
+    _check_recorded(found.get("files", {}))
     return found
+
+
+def _check_recorded(files: Mapping[str, Any]) -> None:
+    for path, entry in files.items():
+        recorded = Recorded(**entry)
+        if not is_hexadecimal(recorded.sha256, LENGTHS["sha256"]) or type(recorded.bytes) is not int:
+            raise ValueError(f"{path} has no sha256 or no size")
 
 
 def _check_size(path: Path, recorded: Recorded) -> None:

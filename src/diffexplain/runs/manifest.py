@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterator, Mapping
-from hashlib import sha256
+from collections.abc import Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-from diffexplain import fetching, paths
-from diffexplain.errors import UserError
+from diffexplain import contents
 
 DISTRIBUTIONS = (
     "diffexplain",
@@ -24,9 +21,6 @@ DISTRIBUTIONS = (
     "torchvision",
     "transformers",
 )
-WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
-_BLOCK = 1 << 20
-_BLOCKS = 64
 
 
 def versions() -> dict[str, str]:
@@ -41,36 +35,8 @@ def versions() -> dict[str, str]:
 
 
 def weights(config: Mapping[str, Any]) -> dict[str, str]:
-    """Fingerprint of every weight file in the folders that ``config`` names.
-
-    A folder is named by a key that is ``folder`` or ends in ``_folder``. Names are relative to it. Of fetched
-    files it is the recorded SHA-256.
-    """
-    found = fetching.recorded_weights(config)
-    for text in sorted(set(_folders(config))):
-        try:
-            folder = paths.resolve_folder(text)
-        except UserError:
-            continue  # Building the part reports this; here it would hide a finished run.
-        for file in sorted(folder.rglob("*")):
-            if file.suffix in WEIGHT_SUFFIXES and file.is_file():
-                found[f"{text}/{file.relative_to(folder).as_posix()}"] = fingerprint(file)
-    return found
-
-
-def fingerprint(file: Path) -> str:
-    """SHA-256 of a file's size and content; of files above 64 MiB, of 64 blocks spread over them."""
-    size = file.stat().st_size
-    digest = sha256(f"{size}\n".encode())
-    with file.open("rb") as stream:
-        if size <= _BLOCK * _BLOCKS:
-            for block in iter(lambda: stream.read(_BLOCK), b""):
-                digest.update(block)
-        else:
-            for index in range(_BLOCKS):
-                stream.seek((size - _BLOCK) * index // (_BLOCKS - 1))
-                digest.update(stream.read(_BLOCK))
-    return digest.hexdigest()
+    """SHA-256 of every file of weights that ``config`` names: as its identity has them, else as they are now."""
+    return contents.weights(config.get(contents.CONTENTS) or contents.digests(config))
 
 
 def made_with(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -91,11 +57,3 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         for name in sorted({*new_weights, *old_weights})
         if new_weights.get(name) != old_weights.get(name)
     ]
-
-
-def _folders(config: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _folders(value)
-        elif isinstance(value, str) and (key == "folder" or str(key).endswith("_folder")):
-            yield value
