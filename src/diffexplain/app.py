@@ -127,6 +127,7 @@ def _make(run: Run, target: ResolvedTarget, parts: Parts) -> Summary | None:
     watch = Stopwatch(run)
     with watch("import"):
         from diffexplain.flows import flow_of
+        from diffexplain.flows.suitability import check_suitability
 
         kind = flow_of(config["explainer"], plugins)
         quiet_libraries()
@@ -136,6 +137,7 @@ def _make(run: Run, target: ResolvedTarget, parts: Parts) -> Summary | None:
         trainer = build(config["trainer"], plugins=plugins, where="trainer")
         flow = kind(run, target, trainer, parts)
         classifier = parts.classifier(config["classifier"], plugins)
+        check_suitability(config, target, classifier, plugins)
         prior = parts.build("diffusion", config["diffusion"], plugins)
         run.record_device(device_kind(trainer.accelerator))
 
@@ -189,6 +191,9 @@ def check_unit(target: ResolvedTarget, classifier: Mapping[str, Any], plugins: S
     if channels is None:
         return
     command = f"diffexplain list units classifier={classifier['name']}"
+    if not channels:
+        message = f"The modules of {classifier['name']} cannot be reached, so it has no hidden units; explain a class."
+        raise UserError(message, given=target.text, hint=f"diffexplain list classes classifier={classifier['name']}")
     if target.module not in channels:
         message = f"{classifier['name']} has no such module."
         raise UserError(message, given=target.module, accepted=list(channels), hint=command)

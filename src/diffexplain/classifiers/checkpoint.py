@@ -11,7 +11,7 @@ from torch import nn
 
 from diffexplain.building import find, locate
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.classifiers.preprocessing import Preprocessing
+from diffexplain.classifiers.preprocessing import preprocessing_from
 from diffexplain.classifiers.state import load_state
 from diffexplain.errors import UserError
 from diffexplain.labels import IMAGENET, find_labels
@@ -46,8 +46,8 @@ def load_checkpoint(
         UserError: nothing of that name, not allowed, no network, weights that do not fit it, or another number
             of logits than of names.
     """
-    if "size" not in preprocessing:
-        raise UserError("classifier.preprocessing needs a size.")
+    with torch.device("meta" if meta else "cpu"):
+        prepare = preprocessing_from(preprocessing)
     built = _network(network, dict(arguments or {}), plugins, meta)
     if not isinstance(built, nn.Module):
         raise UserError(f"{_WHERE} must be or make a torch.nn.Module.", given=f"{network}, {type(built).__name__}")
@@ -55,7 +55,7 @@ def load_checkpoint(
         load_state(built, resolve_file(checkpoint))
     with torch.device("meta" if meta else "cpu"):
         classes = find_labels(labels, command="")
-        classifier = Classifier(built, classes, network, Preprocessing(**preprocessing))
+        classifier = Classifier(built, classes, network, prepare)
         with torch.no_grad():
             logits = classifier(torch.zeros(1, 3, 64, 64))
     if logits.shape != (1, len(classes)):

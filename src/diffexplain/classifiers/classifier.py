@@ -33,7 +33,7 @@ class Classifier(nn.Module):
 
     def __init__(self, backbone: nn.Module, labels: Labels, name: str, preprocessing: Preprocessing) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone = backbone.float()  # Half, bfloat16 and double networks are shown pictures in float32, too.
         self.labels = labels
         self.name = name
         self.preprocess = preprocessing

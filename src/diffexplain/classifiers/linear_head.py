@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.classifiers.units import channel_means
+from diffexplain.classifiers.units import channel_means, device_of
 from diffexplain.errors import UserError
 
 _IMAGES = 2
@@ -65,10 +65,9 @@ def linear_head(classifier: Classifier) -> LinearHead:
         for path, module in classifier.backbone.named_modules()
         if path
     ]
-    parameter = next(classifier.backbone.parameters())
     noise = torch.rand(_IMAGES, 3, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
     try:
-        logits = classifier(noise.to(parameter.device, parameter.dtype))
+        logits = classifier(noise.to(device_of(classifier.backbone)))
     finally:
         for handle in handles:
             handle.remove()
@@ -87,7 +86,7 @@ def penultimate(classifier: Classifier, head: LinearHead, images: Tensor, batch_
 
     The images may lie on the CPU: each batch is moved to where the classifier is.
     """
-    device = next(classifier.backbone.parameters()).device
+    device = device_of(classifier.backbone)
     found: list[Tensor] = []
     predicted: list[Tensor] = []
     layer = classifier.backbone.get_submodule(head.path)

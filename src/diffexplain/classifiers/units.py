@@ -44,6 +44,8 @@ def unit_modules(classifier: "Classifier") -> dict[str, int]:
     on the meta device needs no weights for it.
     """
     backbone = classifier.backbone
+    if not any(path for path, _ in backbone.named_modules()):
+        return {}
     counts: dict[str, int] = {}
 
     def remember(path: str, module: nn.Module, output: Any) -> None:
@@ -56,14 +58,18 @@ def unit_modules(classifier: "Classifier") -> dict[str, int]:
         for path, module in backbone.named_modules()
         if path
     ]
-    parameter = next(backbone.parameters())
     try:
         with torch.no_grad():
-            classifier(torch.zeros(_SEVERAL, 3, _SIDE, _SIDE, device=parameter.device, dtype=parameter.dtype))
+            classifier(torch.zeros(_SEVERAL, 3, _SIDE, _SIDE, device=device_of(backbone)))
     finally:
         for handle in handles:
             handle.remove()
     return {path: counts[path] for path, _ in backbone.named_modules() if path in counts}
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where a network's weights lie; the CPU for one without any, which is moved nowhere."""
+    return next((tensor.device for tensor in (*network.parameters(), *network.buffers())), torch.device("cpu"))
 
 
 def _first_tensor(output: Any) -> Tensor | None:

@@ -65,6 +65,7 @@ class ActivationMaximisation(ABC):
     """
 
     finds: ClassVar[str] = "images"
+    needs_gradient: ClassVar[bool] = True
 
     images: int
     steps: int
