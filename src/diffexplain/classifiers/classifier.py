@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from diffexplain.classifiers.architectures import build_backbone
+from diffexplain.classifiers.output import Scoring, columns, scores, usual
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.state import load_state
 from diffexplain.classifiers.units import channel_means
@@ -21,22 +22,32 @@ LABELS_FILE = "labels.json"
 
 
 class Classifier(nn.Module):
-    """Images with values in [0, 1], of any size, to logits; frozen and in eval mode.
+    """Images with values in [0, 1], of any size, to a score for each class; frozen and in eval mode.
 
     Args:
-        backbone: maps what `preprocessing` makes of the images to logits `(B, K)`, or to an output of
-            transformers' that holds them as `logits`.
+        backbone: maps what `preprocessing` makes of the images to whatever `diffexplain.classifiers.output.columns`
+            finds `(B, K)` in, or one logit `(B, 1)`.
         labels: the names of the K classes.
         name: what reports call the classifier.
         preprocessing: the classifier's own, from RGB `(B, 3, H, W)` in [0, 1].
+        scoring: how what comes out becomes scores, where its source says so. `inspect_classifier` settles it; where
+            nobody inspects the classifier, its first images do, as logits usually are taken.
     """
 
-    def __init__(self, backbone: nn.Module, labels: Labels, name: str, preprocessing: Preprocessing) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        labels: Labels,
+        name: str,
+        preprocessing: Preprocessing,
+        scoring: Scoring | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.labels = labels
         self.name = name
         self.preprocess = preprocessing
+        self.scoring = scoring
         self.requires_grad_(False)
         self.eval()
 
@@ -45,11 +56,24 @@ class Classifier(nn.Module):
         super().train(False)
         return self
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether the classes exclude each other: how the scores are to be read."""
+        return (self.scoring or usual(len(self.labels))).exclusive
+
+    def outputs(self, images: Tensor) -> Tensor:
+        """`(B, 3, H, W)` in [0, 1] to what the network itself gives, `(B, C)`: C is K or 1.
+
+        Raises:
+            UserError: it gives something else.
+        """
+        return columns(self.backbone(self.preprocess(images)), len(images), len(self.labels), self.name)
+
     def forward(self, images: Tensor) -> Tensor:
-        """`(B, 3, H, W)` in [0, 1] to logits `(B, K)`."""
-        output = self.backbone(self.preprocess(images))
-        logits: Tensor = output if isinstance(output, Tensor) else output.logits
-        return logits
+        """`(B, 3, H, W)` in [0, 1] to scores `(B, K)`, read as `diffexplain.classifiers.output` does."""
+        table = self.outputs(images)
+        self.scoring = self.scoring or usual(table.shape[1])
+        return scores(table, self.scoring, len(self.labels))
 
     def activation(self, images: Tensor, module: str, channel: int) -> Tensor:
         """Mean activation of one unit: `(B, 3, H, W)` in [0, 1] to `(B,)`; gradients pass.
@@ -73,7 +97,7 @@ class Classifier(nn.Module):
             lambda _module, _inputs, output: found.append(channel_means(submodule, output, len(images)))
         )
         try:
-            self(images)
+            self.backbone(self.preprocess(images))
         finally:
             handle.remove()
         means = found[-1] if found else None

@@ -59,7 +59,8 @@ def unit_modules(classifier: "Classifier") -> dict[str, int]:
     parameter = next(backbone.parameters())
     try:
         with torch.no_grad():
-            classifier(torch.zeros(_SEVERAL, 3, _SIDE, _SIDE, device=parameter.device, dtype=parameter.dtype))
+            black = torch.zeros(_SEVERAL, 3, _SIDE, _SIDE, device=parameter.device, dtype=parameter.dtype)
+            backbone(classifier.preprocess(black))
     finally:
         for handle in handles:
             handle.remove()
