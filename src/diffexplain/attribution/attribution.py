@@ -25,7 +25,9 @@ class Attribution(Protocol):
 
 
 def response(classifier: Classifier, target: ResolvedTarget) -> Response:
-    """What is attributed to pixels: the class's logit, or the unit's mean activation."""
+    """What is attributed to pixels: the class's score, which is its logit where the network gives logits; or the unit's
+    mean activation.
+    """
     if target.kind == "unit":
         module, channel = target.module, target.channel
         assert module is not None

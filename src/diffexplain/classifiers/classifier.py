@@ -1,8 +1,10 @@
 """A frozen image classifier with its class names and its own, differentiable preprocessing."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,9 @@ from diffexplain.classifiers.units import channel_means
 from diffexplain.errors import UserError
 from diffexplain.paths import resolve_folder
 from diffexplain.target import Labels
+
+if TYPE_CHECKING:
+    from diffexplain.classifiers.inspection import Inspection
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -30,8 +35,9 @@ class Classifier(nn.Module):
         labels: the names of the K classes.
         name: what reports call the classifier.
         preprocessing: the classifier's own, from RGB `(B, 3, H, W)` in [0, 1].
-        scoring: how what comes out becomes scores, where its source says so. `inspect_classifier` settles it; where
-            nobody inspects the classifier, its first images do, as logits usually are taken.
+        stated: how what comes out becomes scores, where the classifier's source says so. `inspect_classifier` settles
+            it (``scoring``, ``inspection``); where nobody inspects the classifier, its first images do, as logits
+            usually are taken.
     """
 
     def __init__(
@@ -40,18 +46,20 @@ class Classifier(nn.Module):
         labels: Labels,
         name: str,
         preprocessing: Preprocessing,
-        scoring: Scoring | None = None,
+        stated: Scoring | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.labels = labels
         self.name = name
         self.preprocess = preprocessing
-        self.scoring = scoring
+        self.stated = stated
+        self.scoring: Scoring | None = None
+        self.inspection: Inspection | None = None
         self.requires_grad_(False)
         self.eval()
 
-    def train(self, mode: bool = True) -> "Classifier":
+    def train(self, mode: bool = True) -> Classifier:
         """Stays in eval mode: a trainer that trains its parts must not move batch statistics."""
         super().train(False)
         return self
@@ -59,7 +67,7 @@ class Classifier(nn.Module):
     @property
     def exclusive(self) -> bool:
         """Whether the classes exclude each other: how the scores are to be read."""
-        return (self.scoring or usual(len(self.labels))).exclusive
+        return (self.scoring or self.stated or usual(len(self.labels))).exclusive
 
     def outputs(self, images: Tensor) -> Tensor:
         """`(B, 3, H, W)` in [0, 1] to what the network itself gives, `(B, C)`: C is K or 1.
@@ -72,7 +80,7 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """`(B, 3, H, W)` in [0, 1] to scores `(B, K)`, read as `diffexplain.classifiers.output` does."""
         table = self.outputs(images)
-        self.scoring = self.scoring or usual(table.shape[1])
+        self.scoring = self.scoring or self.stated or usual(table.shape[1])
         return scores(table, self.scoring, len(self.labels))
 
     def activation(self, images: Tensor, module: str, channel: int) -> Tensor:

@@ -61,7 +61,7 @@ def inspect_classifier(classifier: Classifier, output: str = AUTO) -> Inspection
     """Look at a classifier, and settle how its output is read.
 
     Args:
-        classifier: on the device where it is; its ``scoring`` is set.
+        classifier: on the device where it is; its ``scoring`` and ``inspection`` are set.
         output: what the configuration says, one of `diffexplain.classifiers.output.CHOICES`.
 
     Raises:
@@ -75,10 +75,12 @@ def inspect_classifier(classifier: Classifier, output: str = AUTO) -> Inspection
         _check_finite(classifier, table)
         _check_alike(classifier, table, classifier.outputs(pictures), REPEATED, "twice")
         _check_alike(classifier, table[:_FEW], classifier.outputs(pictures[:_FEW]), BATCHED, "in another batch")
-    scoring, taken = settle(table, output, classifier.scoring, classifier.name)
+    scoring, taken = settle(table, output, classifier.stated, classifier.name)
     classifier.scoring = scoring
     passes = passes_gradient(classifier, pictures, table)
-    return Inspection(scoring.output, scoring.exclusive, taken, passes, _notes(table, scoring))
+    found = Inspection(scoring.output, scoring.exclusive, taken, passes, _notes(table, scoring))
+    classifier.inspection = found
+    return found
 
 
 def settle(table: Tensor, said: str, stated: Scoring | None, name: str) -> tuple[Scoring, Taken]:
