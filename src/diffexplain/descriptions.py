@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 
 def describe_classifier(node: Mapping[str, Any], classifier: Classifier) -> Model:
-    """The classifier as the configuration names it, and how many classes it tells apart."""
-    return Model(node["name"], _source(node), {"classes": len(classifier.labels)})
+    """The classifier as the configuration names it, how many classes it tells apart, and how its output is read."""
+    inspected = {} if classifier.inspection is None else classifier.inspection.facts()
+    return Model(node["name"], _source(node), {"classes": len(classifier.labels), **inspected})
 
 
 def describe_prior(node: Mapping[str, Any], prior: Prior) -> Model:

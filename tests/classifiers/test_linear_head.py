@@ -43,7 +43,7 @@ def test_features_and_predictions_in_batches() -> None:
     pictures[0, 0], pictures[1, 1], pictures[2, 1] = 1.0, 1.0, 0.5
     found = penultimate(network, head, pictures, batch_size=2)
     assert found.features == pytest.approx(pictures.mean(dim=(2, 3)).numpy(), abs=1e-6)
-    assert found.predicted.tolist() == [0, 1, 1, 2, 2]
+    assert found.assigned.argmax(axis=1).tolist() == [0, 1, 1, 2, 2]
 
 
 def test_a_feature_counts_by_mean_times_weight_over_images_of_the_class() -> None:

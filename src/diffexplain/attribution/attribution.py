@@ -26,12 +26,12 @@ class Attribution(Protocol):
 
 
 def response(classifier: Classifier, target: ResolvedTarget) -> Response:
-    """What is attributed to pixels: the class's logit, or the unit's mean activation.
+    """What is attributed to pixels: the class's score, which is its logit where the network gives logits; or the unit's
+    mean activation.
 
     Raises (when it is asked with a gradient wanted):
         UserError: the classifier passes none.
     """
-
     score = _score(classifier, target)
 
     def answer(images: Tensor) -> Tensor:

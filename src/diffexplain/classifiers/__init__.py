@@ -10,6 +10,7 @@ from diffexplain.classifiers.checkpoint import load_checkpoint
 from diffexplain.classifiers.classifier import Classifier, load_classifier
 from diffexplain.classifiers.clip import load_clip, load_open_clip
 from diffexplain.classifiers.huggingface import load_huggingface
+from diffexplain.classifiers.inspection import Inspection, inspect_classifier
 from diffexplain.classifiers.onnx_graph import load_onnx
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.robust_resnet50 import load_robust_resnet50
@@ -19,7 +20,9 @@ from diffexplain.classifiers.units import unit_modules
 
 __all__ = [
     "Classifier",
+    "Inspection",
     "Preprocessing",
+    "inspect_classifier",
     "load_caffenet",
     "load_checkpoint",
     "load_classifier",

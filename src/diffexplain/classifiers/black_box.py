@@ -72,7 +72,7 @@ def _tensors(answer: Any, device: torch.device) -> Any:
     if isinstance(answer, np.ndarray):
         answer = torch.from_numpy(np.ascontiguousarray(answer))
     if isinstance(answer, Tensor):
-        return answer.to(device, torch.float32)
+        return answer.to(device)
     if isinstance(answer, Mapping):
         return {name: _tensors(value, device) for name, value in answer.items()}
     if isinstance(answer, tuple | list):

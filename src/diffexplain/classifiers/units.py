@@ -60,7 +60,8 @@ def unit_modules(classifier: "Classifier") -> dict[str, int]:
     ]
     try:
         with torch.no_grad():
-            classifier(torch.zeros(_SEVERAL, 3, _SIDE, _SIDE, device=device_of(backbone)))
+            black = torch.zeros(_SEVERAL, 3, _SIDE, _SIDE, device=device_of(backbone))
+            backbone(classifier.preprocess(black))
     finally:
         for handle in handles:
             handle.remove()

@@ -89,7 +89,8 @@ def judge_control(
     for trial in trials:
         if trial.p is None:
             continue
-        null, without = (reader.read(images).probability for images in (trial.edits.null, trial.edits.without))
+        shown = f"an edit that takes out {trial.phrase.text!r}"
+        null, without = (reader.read(images, shown).probability for images in (trial.edits.null, trial.edits.without))
         assert null is not None, "verdicts need a class"
         assert without is not None, "verdicts need a class"
         drops[trial.phrase.text] = (null - without)[trial.edits.took]

@@ -29,6 +29,7 @@ from torchvision.transforms.v2 import functional
 from tqdm import tqdm
 
 from diffexplain.classifiers.classifier import Classifier
+from diffexplain.classifiers.output import probabilities
 from diffexplain.diffusion.prior import Prior
 from diffexplain.diffusion.sampling import StraightClamp
 from diffexplain.errors import UserError
@@ -46,11 +47,15 @@ PURPOSE = "maximise"
 
 
 class LogitObjective(ClassObjective):
-    """``max`` of the class's logit, as in all four papers; the score is the class's probability."""
+    """``max`` of the class's logit, as in all four papers; the score is the class's probability.
+
+    Of a network that gives probabilities the logit is not known: what it is instead, `output.scores` says.
+    """
 
     def __call__(self, images: Tensor) -> Outcome:
         logits = self.classifier(images).float()
-        return Outcome(-logits[:, self.class_index].mean(), logits.detach().softmax(dim=1)[:, self.class_index])
+        probability = probabilities(logits.detach(), self.classifier.exclusive)
+        return Outcome(-logits[:, self.class_index].mean(), probability[:, self.class_index])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from diffexplain.evaluation.results import Comparison, Element, Estimate, Verdict
+from diffexplain.evaluation.results import Comparison, Element, Estimate, SameAnswer, Verdict
 from diffexplain.report.summary import Summary
 
 MINUS = "\N{MINUS SIGN}"
@@ -99,6 +99,8 @@ def margin(summary: Summary) -> float:
 
 def headline(summary: Summary) -> list[tuple[str, str]]:
     """The first thing to know, as pieces of one sentence, each with its tone."""
+    if summary.same_answer is not None:
+        return [(same_answer(summary, summary.same_answer), "plain")]
     share, name, classifier = summary.found.share, target_name(summary), summary.classifier.name
     is_class = summary.target.kind == "class"
     if share.n == 0:
@@ -120,8 +122,25 @@ def headline(summary: Summary) -> list[tuple[str, str]]:
     return [(f"{first}; nothing spurious was found." if tested else f"{first}.", "plain")]
 
 
+def same_answer(summary: Summary, same: SameAnswer) -> str:
+    """That the classifier answered all pictures alike."""
+    return (
+        f"{summary.classifier.name} gives all {same.pictures} pictures the same answer, a {score_name(summary)} of "
+        f"{number(same.score, 3)}, so nothing can be told about {target_name(summary)}."
+    )
+
+
+NOTHING_TOLD = (
+    "Whatever the pictures show, the answer stays the same: no verdict and no effect follows from that. Are these the "
+    "trained weights, is the preprocessing the one of the training, and does classifier.output say what comes out?"
+)
+"""The finding where the classifier answers all pictures alike."""
+
+
 def findings(summary: Summary) -> list[tuple[str, str]]:
     """The sentences under the headline, each with its tone: spurious, core, absent or plain."""
+    if summary.same_answer is not None:
+        return [("plain", NOTHING_TOLD)]
     if summary.found.share.value == 0 or summary.found.share.n == 0:
         nothing = "The search found nothing that activates the target, so no element was tested: "
         return [
