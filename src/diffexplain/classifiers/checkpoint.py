@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from diffexplain.building import find, locate
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.preprocessing import preprocessing_from
 from diffexplain.classifiers.state import load_state
+from diffexplain.classifiers.units import device_of
 from diffexplain.errors import UserError
 from diffexplain.labels import IMAGENET, find_labels
 from diffexplain.paths import resolve_file
@@ -40,27 +41,34 @@ def load_checkpoint(
         labels: as `diffexplain.labels` reads them.
         preprocessing: arguments of `Preprocessing`, beginning with `size`.
         plugins: the run's own.
-        meta: modules and shapes alone, on the meta device; no weights are read.
+        meta: modules and shapes alone, on the meta device where the network can be made there; no file is read.
 
     Raises:
         UserError: nothing of that name, not allowed, no network, or weights that do not fit it.
     """
-    with torch.device("meta" if meta else "cpu"):
-        prepare = preprocessing_from(preprocessing)
+    prepare = preprocessing_from(preprocessing)
     built = _network(network, dict(arguments or {}), plugins, meta)
     if not isinstance(built, nn.Module):
         raise UserError(f"{_WHERE} must be or make a torch.nn.Module.", given=f"{network}, {type(built).__name__}")
     if checkpoint is not None and not meta:
         load_state(built, resolve_file(checkpoint))
-    with torch.device("meta" if meta else "cpu"):
-        classes = find_labels(labels, command="")
-        return Classifier(built, classes, network, prepare)
+    return Classifier(built, find_labels(labels, command=""), network, prepare.to(device_of(built)))
 
 
 def _network(name: str, arguments: Mapping[str, Any], plugins: Sequence[str], meta: bool) -> Any:
     made = find(name, plugins, _WHERE)
     if isinstance(made, nn.Module):
-        return copy.deepcopy(made).to("meta" if meta else "cpu")
+        return copy.deepcopy(made).to("cpu")
     function = locate(name, plugins, _WHERE)
-    with torch.device("meta" if meta else "cpu"):
-        return function(**arguments)
+    return (_without_weights(function, arguments) if meta else None) or function(**arguments)
+
+
+def _without_weights(function: Callable[..., Any], arguments: Mapping[str, Any]) -> nn.Module | None:
+    """The network on the meta device; None where it cannot be made there, as with weights that it reads itself."""
+    try:
+        with torch.device("meta"):
+            built = function(**arguments)
+    except Exception:  # What is the user's fault comes again when the network is made in earnest.
+        return None
+    tensors = [*built.parameters(), *built.buffers()] if isinstance(built, nn.Module) else []
+    return built if tensors and all(tensor.is_meta for tensor in tensors) else None

@@ -61,7 +61,11 @@ class Classifier(nn.Module):
 
     def train(self, mode: bool = True) -> Classifier:
         """Stays in eval mode: a trainer that trains its parts must not move batch statistics."""
-        super().train(False)
+        try:
+            super().train(False)
+        except NotImplementedError:  # An exported network keeps the mode in which it was exported.
+            for module in self.modules():
+                module.training = False
         return self
 
     @property

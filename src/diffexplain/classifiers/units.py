@@ -30,6 +30,8 @@ def channel_means(module: nn.Module, output: Any, batch: int) -> Tensor | None:
     tensor = _first_tensor(output)
     if tensor is None or tensor.ndim not in (2, 3, 4) or tensor.shape[0] != batch:
         return None
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
     if tensor.ndim == 2:
         return tensor
     if tensor.ndim == 3:
@@ -44,7 +46,8 @@ def unit_modules(classifier: "Classifier") -> dict[str, int]:
     on the meta device needs no weights for it.
     """
     backbone = classifier.backbone
-    if not any(path for path, _ in backbone.named_modules()):
+    reachable = [(path, module) for path, module in backbone.named_modules() if path and is_reachable(module)]
+    if not reachable:
         return {}
     counts: dict[str, int] = {}
 
@@ -55,8 +58,7 @@ def unit_modules(classifier: "Classifier") -> dict[str, int]:
 
     handles = [
         module.register_forward_hook(lambda module, _inputs, output, path=path: remember(path, module, output))
-        for path, module in backbone.named_modules()
-        if path
+        for path, module in reachable
     ]
     try:
         with torch.no_grad():
@@ -65,7 +67,12 @@ def unit_modules(classifier: "Classifier") -> dict[str, int]:
     finally:
         for handle in handles:
             handle.remove()
-    return {path: counts[path] for path, _ in backbone.named_modules() if path in counts}
+    return {path: counts[path] for path, _ in reachable if path in counts}
+
+
+def is_reachable(module: nn.Module) -> bool:
+    """Whether a module tells what it gives: one of TorchScript does not."""
+    return not isinstance(module, torch.jit.ScriptModule)
 
 
 def device_of(network: nn.Module) -> torch.device:
