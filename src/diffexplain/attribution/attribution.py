@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from diffexplain.classifiers.classifier import Classifier
+from diffexplain.errors import UserError
 from diffexplain.target import ResolvedTarget
 
 Response = Callable[[Tensor], Tensor]
@@ -39,8 +40,17 @@ def response(classifier: Classifier, target: ResolvedTarget) -> Response:
 
 
 def in_pieces(images: Tensor, size: int, attribute: Callable[[Tensor], Tensor]) -> Tensor:
-    """What ``attribute`` makes of all images, given at most ``size`` of them at once, at least one."""
-    return torch.cat([attribute(piece).detach() for piece in images.split(max(1, size))])
+    """What ``attribute`` makes of all images, given at most ``size`` of them at once, at least one.
+
+    Raises:
+        UserError: a map is not finite, so neither was the classifier's answer or its gradient.
+    """
+    maps = torch.cat([attribute(piece).detach() for piece in images.split(max(1, size))])
+    bad = int((~maps.flatten(1).isfinite().all(dim=1)).sum())
+    if bad:
+        message = f"{bad} of {len(maps)} pictures have no finite map: the classifier's answer or its gradient is not."
+        raise UserError(message, given="NaN or infinity")
+    return maps
 
 
 def to_pixels(classifier: Classifier, images: Tensor, grids: Tensor) -> Tensor:
