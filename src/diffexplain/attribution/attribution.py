@@ -56,8 +56,17 @@ def _score(classifier: Classifier, target: ResolvedTarget) -> Response:
 
 
 def in_pieces(images: Tensor, size: int, attribute: Callable[[Tensor], Tensor]) -> Tensor:
-    """What ``attribute`` makes of all images, given at most ``size`` of them at once, at least one."""
-    return torch.cat([attribute(piece).detach() for piece in images.split(max(1, size))])
+    """What ``attribute`` makes of all images, given at most ``size`` of them at once, at least one.
+
+    Raises:
+        UserError: a map is not finite, so neither was the classifier's answer or its gradient.
+    """
+    maps = torch.cat([attribute(piece).detach() for piece in images.split(max(1, size))])
+    bad = int((~maps.flatten(1).isfinite().all(dim=1)).sum())
+    if bad:
+        message = f"{bad} of {len(maps)} pictures have no finite map: the classifier's answer or its gradient is not."
+        raise UserError(message, given="NaN or infinity")
+    return maps
 
 
 def to_pixels(classifier: Classifier, images: Tensor, grids: Tensor) -> Tensor:

@@ -54,7 +54,8 @@ class Inspection:
 
     def facts(self) -> Mapping[str, Any]:
         """What the summary says of it."""
-        return {"output": self.output, "classes_exclude_each_other": self.exclusive, "output_taken_as": self.taken}
+        facts = {"output": self.output, "classes_exclude_each_other": self.exclusive, "output_taken_as": self.taken}
+        return facts | ({"output_note": " ".join(self.notes)} if self.notes else {})
 
 
 def inspect_classifier(classifier: Classifier, output: str = AUTO) -> Inspection:
@@ -198,10 +199,10 @@ def _check_alike(classifier: Classifier, first: Tensor, second: Tensor, share: f
 
 
 def _notes(table: Tensor, scoring: Scoring) -> tuple[str, ...]:
-    limited = int(at_limit(table, scoring).sum())
-    if not limited:
+    if scoring.output != "probabilities":
         return ()
-    return (
-        f"The classifier gives probabilities of exactly 0 or 1 to {limited} of {len(table)} built-in pictures: "
-        "log-odds end there, where float32 ends, and differences beyond are not seen.",
-    )
+    limited = int(at_limit(table, scoring).sum())
+    note = "Log-odds of probabilities end where float32 does: differences beyond are not seen."
+    if limited:
+        note += f" Exactly 0 or 1 was given to {limited} of {len(table)} built-in pictures."
+    return (note,)

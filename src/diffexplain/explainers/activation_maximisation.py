@@ -34,7 +34,7 @@ from diffexplain.diffusion.prior import Prior
 from diffexplain.diffusion.sampling import StraightClamp
 from diffexplain.errors import UserError
 from diffexplain.explainers.augmentation import Augmentation
-from diffexplain.explainers.divergence import Diverged
+from diffexplain.explainers.divergence import Diverged, unanswered
 from diffexplain.explainers.explanation import FoundImages
 from diffexplain.explainers.natural_pictures import Surroundings
 from diffexplain.explainers.objective import ClassObjective, Objective, Outcome, objective_for
@@ -144,7 +144,8 @@ class ActivationMaximisation(ABC):
             shown = objective if augmentation is None else augmentation.through(objective, around.draws, step)
             loss, scores = shown(self.picture(x, around, step))
             if not torch.isfinite(loss):
-                raise Diverged(step, f"the loss is {loss.item()}")
+                why = unanswered(int((~scores.isfinite()).sum()), len(scores))
+                raise Diverged(step, f"the loss is {loss.item()}{why}")
             optimizer.zero_grad()
             # Sums and not means: how far a picture moves does not depend on how many there are.
             (loss * len(indices) + self.penalty(x)).backward()

@@ -122,6 +122,47 @@ def headline(summary: Summary) -> list[tuple[str, str]]:
     return [(f"{first}; nothing spurious was found." if tested else f"{first}.", "plain")]
 
 
+_OUTPUTS = {
+    "softmax": "the logits of classes that exclude each other (softmax)",
+    "sigmoid": "the logits of classes of which each may be there or not (sigmoid)",
+    "probabilities": "probabilities",
+}
+_TAKEN = {
+    "asked for": "as classifier.output says",
+    "stated by its source": "as the model\N{RIGHT SINGLE QUOTATION MARK}s own files say",
+    "found": "as its values for the built-in pictures show",
+    "usual": "as is usual, since nothing says otherwise",
+}
+
+
+def output(summary: Summary) -> str:
+    """What the classifier's output was taken for, and why; empty in a summary of before that was said."""
+    facts = summary.classifier.facts
+    kind = str(facts.get("output"))
+    if kind not in _OUTPUTS:
+        return ""
+    text = f"What {summary.classifier.name} gives was taken for {_OUTPUTS[kind]}"
+    if kind == "probabilities":
+        alone = "that exclude each other" if _exclusive(summary) else "of which each may be there or not"
+        text += f" of classes {alone}"
+    text += f", {_TAKEN.get(str(facts.get('output_taken_as')), 'as the run says')}."
+    return f"{text} {facts['output_note']}" if "output_note" in facts else text
+
+
+def activates(summary: Summary) -> str:
+    """When a picture activates the target."""
+    if summary.target.kind == "class":
+        if _exclusive(summary):
+            return f"Of all classes, the classifier finds {target_name(summary)} the likeliest."
+        return f"The classifier gives {target_name(summary)} a probability above one half."
+    above = "" if summary.unit_threshold is None else f"{number(summary.unit_threshold)}, "
+    return f"The unit lies above {above}the 99th percentile of its activation on pictures of a neutral prompt."
+
+
+def _exclusive(summary: Summary) -> bool:
+    return bool(summary.classifier.facts.get("classes_exclude_each_other", True))
+
+
 def same_answer(summary: Summary, same: SameAnswer) -> str:
     """That the classifier answered all pictures alike."""
     return (
