@@ -280,6 +280,7 @@ def test_gradients_pass_to_every_colour_by_its_brightness() -> None:
         (("std=[0,1,1]",), "above 0"),
         (("scale=0",), "above 0"),
         (("scale=255",), "in the unit of scale"),
+        (("mean=[123.7,116.3,103.5]", "std=[58.4,57.1,57.4]"), "scale=255"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(settings: tuple[str, ...], message: str) -> None:

@@ -49,7 +49,11 @@ def load_checkpoint(
     prepare = preprocessing_from(preprocessing)
     built = _network(network, dict(arguments or {}), plugins, meta)
     if not isinstance(built, nn.Module):
-        raise UserError(f"{_WHERE} must be or make a torch.nn.Module.", given=f"{network}, {type(built).__name__}")
+        message = (
+            f"{_WHERE} must be or make a torch.nn.Module; a function of pictures is explained by classifier=function "
+            "classifier.function=<its name>."
+        )
+        raise UserError(message, given=f"{network}, {type(built).__name__}")
     if checkpoint is not None and not meta:
         load_state(built, resolve_file(checkpoint))
     return Classifier(built, find_labels(labels, command=""), network, prepare.to(device_of(built)))
@@ -60,7 +64,8 @@ def _network(name: str, arguments: Mapping[str, Any], plugins: Sequence[str], me
     if isinstance(made, nn.Module):
         return copy.deepcopy(made).to("cpu")
     function = locate(name, plugins, _WHERE)
-    return (_without_weights(function, arguments) if meta else None) or function(**arguments)
+    built = _without_weights(function, arguments) if meta else None
+    return function(**arguments) if built is None else built
 
 
 def _without_weights(function: Callable[..., Any], arguments: Mapping[str, Any]) -> nn.Module | None:

@@ -240,7 +240,7 @@ def _session(path: Path, provider: str) -> Any:
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     try:
-        return runtime.InferenceSession(str(path), options, providers=[provider])
+        return runtime.InferenceSession(str(path), options, providers=list(dict.fromkeys((provider, _CPU))))
     except MemoryError:
         raise
     except Exception as error:  # onnxruntime's errors have no class of their own in common.

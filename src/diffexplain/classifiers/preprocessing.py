@@ -210,7 +210,13 @@ def _per_channel(name: str, values: Sequence[float] | None, channels: str, count
 
 
 def _check_unit(mean: list[float], std: list[float], scale: float) -> None:
-    """ImageNet's values in 0 to 1, which a configuration may hold unasked, make nonsense of pictures in 0 to 255."""
+    """A mean in 0 to 255 makes nonsense of pictures in 0 to 1; and ImageNet's in 0 to 1, which a configuration may hold
+    unasked, of pictures in 0 to 255."""
+    if max(mean) > scale:
+        message = (
+            f"{_WHERE}: a mean is not above the brightest pixel, which scale says; pictures of bytes have scale=255."
+        )
+        raise UserError(message, given=f"scale={scale:g}, mean={mean}")
     if scale != 1 and (mean, std) == (list(IMAGENET_MEAN), list(IMAGENET_STD)):
         usual = [[round(scale * value, 3) for value in values] for values in (mean, std)]
         message = (
