@@ -52,6 +52,11 @@ def exclusive(logits: Tensor) -> Tensor:
     return torch.stack([logits[:, k] - logits[:, [j for j in columns if j != k]].logsumexp(1) for k in columns], 1)
 
 
+def apart(logits: Tensor) -> Tensor:
+    """Log-odds (N, K) of classes of which each may be there or not."""
+    return logits
+
+
 def flagpole(logits: Tensor) -> Tensor:
     """Log-odds (N, 1) of the flagpole."""
     return exclusive(logits)[:, [index()]]
@@ -84,9 +89,9 @@ OUTPUTS: Mapping[str, Callable[[Tensor], Any]] = {
     "double": lambda z: z.double(),
     "softmax": lambda z: z.softmax(1),
     "softmax_double": lambda z: z.double().softmax(1),
-    "many_logits": lambda z: exclusive(z),
-    "many_probabilities": lambda z: exclusive(z).sigmoid(),
-    "many_probabilities_double": lambda z: exclusive(z.double()).sigmoid(),
+    "log_odds": lambda z: exclusive(z),
+    "many_probabilities": lambda z: z.sigmoid(),
+    "many_probabilities_double": lambda z: z.double().sigmoid(),
     "one_logit": lambda z: flagpole(z),
     "one_logit_flat": lambda z: flagpole(z)[:, 0],
     "one_logit_map": lambda z: flagpole(z)[:, :, None, None],
@@ -203,9 +208,11 @@ OUTPUT_FORMS = (
     Form("softmax in the network", own("softmax")),
     Form("softmax in the network, said", own("softmax", "tensor", PROBABILITIES)),
     Form("softmax in the network, double", own("softmax_double")),
-    Form("multi-label logits", own("many_logits", "tensor", SIGMOID)),
-    Form("multi-label probabilities, said", own("many_probabilities", "tensor", PROBABILITIES), rounded(exclusive)),
-    Form("multi-label probabilities, double", own("many_probabilities_double", "tensor", PROBABILITIES)),
+    Form("log-odds, said to be sigmoid", own("log_odds", "tensor", SIGMOID)),
+    Form("multi-label logits, said to be sigmoid", own("logits", "tensor", SIGMOID), apart),
+    # Near 1 the last place of a float32 probability is this much.
+    Form("multi-label probabilities", own("many_probabilities", "tensor", PROBABILITIES), rounded(apart), None, 2e-3),
+    Form("multi-label probabilities, double", own("many_probabilities_double", "tensor", PROBABILITIES), apart),
     Form("one logit, one name", own("one_logit", labels=ONE), flagpole),
     Form("one logit, two names", own("one_logit", labels=TWO), both),
     Form("one logit (B,), one name", own("one_logit_flat", labels=ONE), flagpole),
@@ -222,8 +229,8 @@ OUTPUT_FORMS = (
     Form("two probabilities", own("two_probabilities", labels=TWO), both),
     Form("a head within [0, 1], said to be softmax", own("squashed", "tensor", SOFTMAX), squashed),
     # What must be refused.
-    Form("multi-label probabilities", own("many_probabilities"), refused=SAY_WHICH),
-    Form("one probability", own("one_probability", labels=ONE), refused=SAY_WHICH),
+    Form("multi-label probabilities, not said", own("many_probabilities"), refused=SAY_WHICH),
+    Form("one probability, not said", own("one_probability", labels=ONE), refused=SAY_WHICH),
     Form("a head within [0, 1]", own("squashed"), refused=SAY_WHICH),
     Form("another word", own("logits", "tensor", said("sofmax")), refused="no such kind of output"),
     Form("probabilities said to be softmax", own("softmax", "tensor", SOFTMAX), refused="probabilities already"),
@@ -235,7 +242,7 @@ OUTPUT_FORMS = (
     Form("more columns than names", own(labels=TWO), refused="2 names, and .* gives 12 columns"),
     Form("classes before pictures", own("transposed"), refused="one tensor of 8 rows"),
     Form("maps", own("maps"), refused="one tensor of 8 rows"),
-    Form("the class and no scores", own("decision"), refused="one tensor of 8 rows"),
+    Form("the class and no scores", own("decision"), refused="a score for each class"),
     Form("truth values", own("decisions"), refused="a score for each class"),
     Form("NaN", own("not_a_number"), refused="no finite answer to 8 of 8"),
     Form("infinity for some pictures", own("sometimes_infinite"), refused="no finite answer to [1-7] of 8"),
@@ -297,9 +304,9 @@ def answers(form: Form) -> Tensor:
 
 def refusal(form: Form, outputs: Path) -> str | None:
     """What a run of this form is refused with; None if it is not, or if anything was left behind."""
-    target = f"target=class:{FLAGPOLE}"
+    more = [f"target=class:{FLAGPOLE}", f"paths.outputs={outputs}", "evaluation=quick", "logger=local"]
     try:
-        app.make(configuration.compose([*form.overrides, target, f"paths.outputs={outputs}", "evaluation=quick"]))
+        app.make(configuration.compose([*form.overrides, *more]))
     except UserError as error:
         return None if outputs.exists() else str(error)
     return None
@@ -322,8 +329,8 @@ def judge(form: Form, outputs: Path) -> tuple[Verdict, str]:
     expected = form.change(plain())
     if read.shape != expected.shape:
         return "wrong", f"log-odds {tuple(read.shape)}, not {tuple(expected.shape)}"
-    apart = float((read - expected).abs().max())
-    return ("right" if apart <= form.tolerance else "wrong"), f"log-odds at most {apart:.1e} apart"
+    most = float((read - expected).abs().max())
+    return ("right" if most <= form.tolerance else "wrong"), f"log-odds at most {most:.1e} apart"
 
 
 def main() -> None:

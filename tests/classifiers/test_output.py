@@ -141,5 +141,5 @@ def test_what_is_no_score_for_each_class_is_refused_with_what_came(given: Any, m
 
 
 def test_what_came_is_said_by_types_and_shapes() -> None:
-    assert described((ANSWER, {"a": None})) == "tuple of (Tensor (4, 3), dict of (a: NoneType))"
+    assert described((ANSWER, {"a": None})) == "tuple of (Tensor (4, 3), dict of 1)"
     assert described([0] * 20).endswith("int, and 12 more)")
