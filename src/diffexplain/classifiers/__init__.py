@@ -1,7 +1,8 @@
 """Classifiers to be explained: one frozen wrapper, and a loader for every place that they come from.
 
-A loader is called with the keys of its configuration; of `labels`, `weights`, `model` and `plugins` with those that
-it has parameters for. If it takes `meta=True`, it gives modules and shapes on the meta device without reading weights.
+A loader is called with the keys of its configuration; of `labels`, `weights`, `model`, `output` and `plugins` with
+those that it has parameters for. If it takes `meta=True`, it gives modules and shapes on the meta device without
+reading weights.
 """
 
 from diffexplain.classifiers.black_box import load_function

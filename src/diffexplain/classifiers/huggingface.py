@@ -67,7 +67,7 @@ def stated_output(config: Any, said: str, model: str) -> Scoring | None:
     match config.problem_type:
         case "multi_label_classification":
             return Scoring("sigmoid", exclusive=False)
-        case "single_label_classification" if config.num_labels > 1:
+        case "single_label_classification":  # transformers has none with one label
             return Scoring("softmax", exclusive=True)
         case "regression" if said == AUTO:
             raise UserError(

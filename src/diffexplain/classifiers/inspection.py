@@ -28,7 +28,7 @@ SIDE = 224
 SUM_TOLERANCE = 1e-4
 """Rows whose sums are as near to 1 as this hold the probabilities of classes that exclude each other."""
 REPEATED = 1e-4
-"""Two answers to the same pictures may differ by this share of the largest: some kernels add in any order."""
+"""Two answers to the same pictures may differ by this share of their spread: some kernels add in any order."""
 BATCHED = 0.05
 """And those in another batch by this one: quantised networks scale by what else is in the batch."""
 _FEW = 2
@@ -75,7 +75,7 @@ def inspect_classifier(classifier: Classifier, output: str = AUTO) -> Inspection
         table = classifier.outputs(pictures)
         _check_finite(classifier, table)
         _check_alike(classifier, table, classifier.outputs(pictures), REPEATED, "twice")
-        _check_alike(classifier, table[:_FEW], classifier.outputs(pictures[:_FEW]), BATCHED, "in another batch")
+        _check_alike(classifier, table, classifier.outputs(pictures[:_FEW]), BATCHED, "in another batch")
     scoring, taken = settle(table, output, classifier.stated, classifier.name)
     classifier.scoring = scoring
     passes = passes_gradient(classifier, pictures, table)
@@ -187,14 +187,16 @@ def _check_finite(classifier: Classifier, table: Tensor) -> None:
         raise UserError(message, given="NaN" if table.isnan().any() else "infinity")
 
 
-def _check_alike(classifier: Classifier, first: Tensor, second: Tensor, share: float, how: str) -> None:
-    largest, apart = float(first.abs().max()), float((first - second).abs().max())
-    if apart <= share * largest + 1e-6:
+def _check_alike(classifier: Classifier, table: Tensor, again: Tensor, share: float, how: str) -> None:
+    """``again``: the answers to the first pictures once more."""
+    apart = float((table[: len(again)] - again).abs().max())
+    spread = float((table - table.mean(dim=0)).abs().max())
+    if apart <= share * spread + 1e-5 * float(table.abs().max()) + 1e-6:
         return
     raise UserError(
         f"{classifier.name} answers differently to the same picture {how}: dropout that stays on, or statistics of "
         "the batch that is being read. Its answer must depend on the picture alone.",
-        given=f"values up to {largest:.3g} in size that differ by up to {apart:.3g}",
+        given=f"answers with a spread of {spread:.3g} that differ by up to {apart:.3g}",
     )
 
 

@@ -71,8 +71,12 @@ def columns(given: Any, images: int, classes: int, name: str) -> Tensor:
     """
     found = given if isinstance(given, Tensor) else _contained(given, images, classes)
     table = None if found is None else _table(found, images)
+    if table is not None and not table.is_floating_point():
+        message = f"{name} must give a score for each class, not the class that it comes to: the answer before argmax."
+        raise UserError(message, given=described(given))
     if table is not None and table.ndim == 2 and len(table) == images and not _fits(table, images, classes):
-        message = f"classifier.labels has {counted(classes, 'name')}, and {name} gives {table.shape[1]} columns."
+        came = counted(table.shape[1], "column")
+        message = f"classifier.labels has {counted(classes, 'name')}, and {name} gives {came}."
         raise UserError(message, given=described(given))
     if table is None or not _fits(table, images, classes):
         raise UserError(
@@ -80,11 +84,6 @@ def columns(given: Any, images: int, classes: int, name: str) -> Tensor:
             f"class{', or one logit each' if classes == 2 else ''}: alone, as `logits`, or in a tuple, list or dict.",
             given=described(given),
         )
-    if not table.is_floating_point():
-        message = (
-            f"{name} gives whole numbers or truth values where each class needs a score: the answer before argmax."
-        )
-        raise UserError(message, given=described(given))
     return table if table.dtype == torch.float64 else table.float()
 
 
@@ -99,13 +98,19 @@ def described(given: Any) -> str:
         kind = "Tensor" if given.is_floating_point() else f"Tensor of {str(given.dtype).removeprefix('torch.')}"
         return f"{kind} {tuple(given.shape)}"
     if isinstance(given, Mapping):
-        items = [f"{key}: {described(item)}" for key, item in given.items()]
+        items = [f"{key}: {_briefly(item)}" for key, item in given.items()]
     elif isinstance(given, tuple | list):
-        items = [described(item) for item in given]
+        items = [_briefly(item) for item in given]
     else:
         return type(given).__name__
     more = [f"and {len(items) - MOST_DESCRIBED} more"] if len(items) > MOST_DESCRIBED else []
     return f"{type(given).__name__} of ({', '.join([*items[:MOST_DESCRIBED], *more])})"
+
+
+def _briefly(given: Any) -> str:
+    """As `described`, of what lies in a container: another container by its length alone."""
+    nested = isinstance(given, Mapping | tuple | list)
+    return f"{type(given).__name__} of {len(given)}" if nested else described(given)
 
 
 def scores(table: Tensor, scoring: Scoring, classes: int) -> Tensor:

@@ -58,7 +58,7 @@ class Scorer:
     def read(self, name: str, text: str | None, images: Tensor) -> Scored:
         """What images (N, 3, H, W) in [0, 1] of a prompt are taken for."""
         shown = f"the prompt {text!r}" if text is not None else f"the {name}"
-        control = None if self.control is None else self.control.read(images, shown)
+        control = None if self.control is None else self.control.read(images, f"{shown}, shown to the control")
         features = None
         if self.clip is not None:
             features = features_of(self.clip, images, self.settings, self.reader.device)
