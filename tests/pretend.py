@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from tests.evaluation import toy
-from torch import Tensor
+from torch import Tensor, nn
 
 import diffexplain
+from diffexplain.classifiers import Classifier, Preprocessing
 from diffexplain.diffusion.editing import Composition, Paired, Prepared, State
 from diffexplain.diffusion.memory import MicroBatches
 from diffexplain.errors import RetryableError, UserError
+from diffexplain.labels import find_labels
 from diffexplain.prompts.soft_prompt import Word
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
@@ -27,13 +30,22 @@ ACCIDENT = "DIFFEXPLAIN_TEST_ACCIDENT"
 """Environment variable: a kind of `accident` and, perhaps, the class that it happens to."""
 
 
-class Classifier(toy.Classifier):
-    """Answers to the flag alone."""
+class Boxes(nn.Module):
+    """The toy's answers; to the third class nothing speaks."""
 
-    labels = ("pole", "tree", "crane")
+    def __init__(self, weigh: toy.Weigh) -> None:
+        super().__init__()
+        self.toy = toy.Classifier(weigh)
 
-    def to(self, device: Any) -> Classifier:
-        return self
+    def forward(self, images: Tensor) -> Tensor:
+        answers = self.toy(images)
+        return torch.cat([answers, answers.amin(dim=1, keepdim=True) - 100], dim=1)
+
+
+def classifier(weigh: toy.Weigh) -> Classifier:
+    """A classifier of the boxes' classes, which sees the pixels as they are."""
+    pixels = Preprocessing((toy.SIZE, toy.SIZE), mean=[0.0] * 3, std=[1.0] * 3, bytes_between=False)
+    return Classifier(Boxes(weigh), find_labels("tests/conf/labels.json", command=""), "pretend", pixels)
 
 
 class Prior(toy.Prior):
@@ -66,11 +78,11 @@ class Segmenter(toy.Segmenter):
 
 
 def load_classifier() -> Classifier:
-    return Classifier(lambda share: 60 * share("a flag") - 4)
+    return classifier(lambda share: 60 * share("a flag") - 4)
 
 
 def load_other() -> Classifier:
-    return Classifier(lambda share: 60 * share("a tree") - 4)
+    return classifier(lambda share: 60 * share("a tree") - 4)
 
 
 def load_prior() -> Prior:

@@ -113,6 +113,8 @@ def tiny_prior(steps: int = 2, guidance: float = 1.0, micro_batch: int = 16) -> 
 class TinyClassifier(nn.Module):
     """Answers to mean colour: class 0 to red, 1 to green, 2 to blue; unit ``colours`` to the channels."""
 
+    exclusive = True
+
     def __init__(self, sharpness: float = 20.0) -> None:
         super().__init__()
         self.name = "tiny"

@@ -60,7 +60,7 @@ def unit_scores(
     scores: dict[Key, float] = {}
     for index, mine in pictures.items():
         read = penultimate(classifier, head, mine)
-        predicted = np.flatnonzero(read.predicted == index)
+        predicted = np.flatnonzero(read.assigned[:, index])
         wanted = [label for label in labels if label.class_index == index]
         if len(predicted) < 2 or not wanted:
             continue

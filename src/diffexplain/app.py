@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diffexplain import configuration, descriptions, fetching, plugins, reproduction
 from diffexplain.building import TARGET, build, locate
-from diffexplain.compared import compared_targets
+from diffexplain.compared import COMPARED, compared_targets
 from diffexplain.contents import CONTENTS, digests, known
 from diffexplain.errors import RetryableError, UserError
 from diffexplain.labels import classifier_labels
@@ -23,10 +23,13 @@ from diffexplain.report.sweep import write_sweep_report
 from diffexplain.runs import sweep
 from diffexplain.runs.identity import identifying
 from diffexplain.runs.machine import Stopwatch, device_kind, job_environment, quiet_libraries, torch_session
-from diffexplain.runs.run import Run, claim
+from diffexplain.runs.run import Run, planned
 from diffexplain.target import ResolvedTarget, Target
 
-READ_HERE = ("name", "labels", "vocabulary", "hierarchy", "more_phrases", "weights", "model")
+if TYPE_CHECKING:
+    from diffexplain.flows import Flow
+
+READ_HERE = ("name", "labels", "vocabulary", "hierarchy", "more_phrases", "weights", "model", "output")
 """Keys of a classifier that whatever loads it need not take as arguments."""
 
 
@@ -56,15 +59,38 @@ class Parts:
     def build(self, kind: str, node: Mapping[str, Any], plugins: Sequence[str], **options: Any) -> Any:
         """`building.build`, or what it gave last time if nothing in ``node`` and no file that it names is different."""
         files = digests({kind: node, "plugins": list(plugins)})
-        key = json.dumps([node, list(plugins), files], sort_keys=True)
-        if kind not in self._built or self._built[kind][0] != key:
-            self._built.pop(kind, None)  # Before the next is loaded: both may not fit in memory.
-            self._built[kind] = (key, build(node, plugins=plugins, where=kind, **options))
-        return self._built[kind][1]
+        made_of = [node, list(plugins), files]
+        return self._kept(kind, made_of, lambda: build(node, plugins=plugins, where=kind, **options))
 
     def classifier(self, node: Mapping[str, Any], plugins: Sequence[str], kind: str = "classifier") -> Any:
-        """As `build`, of a classifier's whole configuration."""
-        return self.build(kind, loading(node, plugins), plugins)
+        """As `build`, of a classifier's whole configuration; what comes is inspected.
+
+        Raises:
+            UserError: it cannot be had, or cannot be explained as it is; see `inspect_classifier`.
+        """
+        from diffexplain.classifiers import Classifier, inspect_classifier
+        from diffexplain.classifiers.output import AUTO, check_word
+
+        output, load = str(node.get("output", AUTO)), loading(node, plugins)
+        check_word(output)
+
+        def inspected() -> Any:
+            classifier = build(load, plugins=plugins, where=kind)
+            if not isinstance(classifier, Classifier):
+                message = "What loads a classifier must give a diffexplain.classifiers.Classifier."
+                raise UserError(message, given=f"{node[TARGET]}, which gives a {type(classifier).__name__}")
+            inspect_classifier(classifier, output)
+            return classifier
+
+        files = digests({kind: node, "plugins": list(plugins)})
+        return self._kept(kind, [load, output, list(plugins), files], inspected)
+
+    def _kept(self, kind: str, made_of: Any, make: Callable[[], Any]) -> Any:
+        key = json.dumps(made_of, sort_keys=True)
+        if kind not in self._built or self._built[kind][0] != key:
+            self._built.pop(kind, None)  # Before the next is loaded: both may not fit in memory.
+            self._built[kind] = (key, make())
+        return self._built[kind][1]
 
 
 def explain(*overrides: str | Mapping[str, Any]) -> Summary:
@@ -100,12 +126,21 @@ def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
     compared_targets(config, target)
     # Of the files as they are now: a sweep may have been composed long before.
     config = known({**config, "target": target.text})
-    with claim(config, config["paths"]["outputs"], target=target) as run:
-        if run.is_finished:
-            return Outcome(run.directory, Summary.load(run.directory), made=False)
-        with job_environment(run, int(config["threads"])) as takes_part:
-            summary = _make(run, target, parts or Parts()) if takes_part else None
-        return Outcome(run.directory, summary, made=True)
+    run = planned(config, config["paths"]["outputs"], target=target)
+    if run.is_writer and run.is_done():
+        return Outcome(run.directory, Summary.load(run.directory), made=False)
+    with job_environment(run, int(config["threads"])) as takes_part:
+        if not takes_part:
+            return Outcome(run.directory, None, made=True)
+        run.check_free()
+        parts, watch = parts or Parts(), Stopwatch()
+        # All that can be refused is, before anything is written.
+        flow = prepare(run, target, parts, watch)
+        with run.taken():
+            if run.is_finished:  # By another process, in the meantime.
+                return Outcome(run.directory, Summary.load(run.directory), made=False)
+            watch.belongs_to(run)
+            return Outcome(run.directory, _make(run, flow, parts, watch), made=True)
 
 
 def finish_sweep(jobs: Sequence[sweep.Job[Outcome]]) -> Path:
@@ -125,27 +160,39 @@ def resolve_target(config: Mapping[str, Any]) -> ResolvedTarget:
     return Target.parse(config["target"]).resolve(classifier_labels(config["classifier"]))
 
 
-def _make(run: Run, target: ResolvedTarget, parts: Parts) -> Summary | None:
+def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) -> Flow:
+    """The run's flow, after its classifiers were loaded and inspected; nothing is written.
+
+    Raises:
+        UserError: something that is asked for cannot be had, or a classifier cannot be explained as it is.
+    """
     config, packages = run.config, tuple(run.config["plugins"])
     fetching.require(config)
-    watch = Stopwatch(run)
     with watch("import"):
         from diffexplain.flows import flow_of
+        from diffexplain.flows.suitability import check_suitability
 
         kind = flow_of(config["explainer"], packages)
         quiet_libraries()
 
-    with watch("build"):
+    with watch("build"), torch_session(int(config["threads"])):
         check_unit(target, config["classifier"], packages)
-        trainer = build(config["trainer"], plugins=packages, where="trainer")
-        flow = kind(run, target, trainer, parts)
+        flow = kind(run, target, build(config["trainer"], plugins=packages, where="trainer"), parts)
+        check_suitability(config, target, parts.classifier(config["classifier"], packages), packages)
+        for name, node in config.get(COMPARED, {}).items():
+            parts.classifier(node, packages, f"compared {name}")
+    return flow
+
+
+def _make(run: Run, flow: Flow, parts: Parts, watch: Stopwatch) -> Summary | None:
+    config, packages = run.config, tuple(run.config["plugins"])
+    with watch("build"):
         classifier = parts.classifier(config["classifier"], packages)
         prior = parts.build("diffusion", config["diffusion"], packages)
         if known(config) != config:
-            raise RetryableError(
-                "A file that the run is made of changed while it was read; give the same command again."
-            )
-        run.record_device(device_kind(trainer.accelerator))
+            message = "A file that the run is made of changed while it was read; give the same command again."
+            raise RetryableError(message)
+        run.record_device(device_kind(str(config["trainer"].get("accelerator", "auto"))))
 
     with mirror(run, packages) as loggers, torch_session(int(config["threads"])):
         with watch("explain"):
@@ -197,6 +244,9 @@ def check_unit(target: ResolvedTarget, classifier: Mapping[str, Any], plugins: S
     if channels is None:
         return
     command = f"diffexplain list units classifier={classifier['name']}"
+    if not channels:
+        message = f"The modules of {classifier['name']} cannot be reached, so it has no hidden units; explain a class."
+        raise UserError(message, given=target.text, hint=f"diffexplain list classes classifier={classifier['name']}")
     if target.module not in channels:
         message = f"{classifier['name']} has no such module."
         raise UserError(message, given=target.module, accepted=list(channels), hint=command)

@@ -53,7 +53,7 @@ Choices (* is the default):
 
 Options: -m, --multirun   a run for every combination of values
          --cfg            show the configuration and stop
-         -h, --help       this page
+         -h, --help       this page; with choices, as in `classifier=checkpoint --help`, their keys explained
 The same command continues an unfinished run and finds a finished one; force=true makes it again.
 Classes of a classifier: diffexplain list classes classifier=<choice>
 """
@@ -130,7 +130,7 @@ def _run(given: list[str]) -> int:
         if flag not in known:
             raise UserError("There is no such option.", given=flag, accepted=known, hint=configuration.HELP)
     if "-h" in flags or "--help" in flags:
-        print(help_page(), end="")
+        print(listing.chosen(overrides) or help_page(), end="")
         return 0
     configuration.check_given_once(overrides)
     if "--cfg" in flags:

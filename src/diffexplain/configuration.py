@@ -45,8 +45,14 @@ OWN_FOLDERS = "paths.configs"
 PLUGINS = "plugins"
 """Key of the packages whose code a run may call: said on the command line, in a Python call, or in ``conf/``."""
 
-TEXT_OR_LIST = ("classifier.labels",)
-"""Keys whose value may be a list in place of text."""
+OR_LIST: Mapping[str, type] = {
+    "classifier.labels": str,
+    "classifier.preprocessing.size": int,
+    "classifier.preprocessing.crop": int,
+    "classifier.preprocessing.mean": str,
+    "classifier.preprocessing.std": str,
+}
+"""Keys whose value may be a list in place of one of this type."""
 
 HELP = "python run.py --help"
 _TARGET = "target"
@@ -165,6 +171,25 @@ def available(more: Sequence[Path] = ()) -> dict[str, list[str]]:
         for file in folder.glob("*/*.yaml"):
             groups.setdefault(file.parent.name, set()).add(file.stem)
     return {name: sorted(choices) for name, choices in sorted(groups.items())}
+
+
+def chosen_files(overrides: Sequence[str]) -> dict[str, Path]:
+    """The file of every choice among ``overrides``, by ``group=choice``; single keys are left aside.
+
+    Raises:
+        UserError: there is no such choice.
+    """
+    parsed = parse(overrides)
+    folders = [FOLDER, *(Path(text) for text in _own_folders(parsed))]
+    groups = available(folders[1:])
+    found = {}
+    for override in parsed:
+        if override.key_or_group in groups and override.value() is not None:
+            _check_choice(override, groups)
+            group, choice = override.key_or_group, override.get_value_string()
+            paths = [folder / group / f"{choice}.yaml" for folder in folders]
+            found[f"{group}={choice}"] = next(path for path in paths if path.is_file())
+    return found
 
 
 def defaults() -> dict[str, str | None]:
@@ -490,7 +515,7 @@ def _check_value(override: Override, reference: Mapping[str, Any], config: dict[
         _set(config, key, float(value))
     elif wanted is str and type(value) in (int, float, bool):
         _set(config, key, override.get_value_string())
-    elif type(value) is not wanted and not (key in TEXT_OR_LIST and isinstance(value, str | list)):
+    elif type(value) is not wanted and not (key in OR_LIST and isinstance(value, OR_LIST[key] | list)):
         raise UserError(f"{key} must be {_TYPES.get(wanted, 'text')}.", given=override.input_line)
 
 

@@ -19,7 +19,7 @@ _DIGITS = 12
 
 
 def describe_classifier(node: Mapping[str, Any], classifier: Classifier, contents: Mapping[str, Any]) -> Model:
-    """The classifier as the configuration names it, how many classes it tells apart, and which weights it has.
+    """The classifier as the configuration names it: its classes, how its output is read, which weights and code it has.
 
     Args:
         node: the classifier's part of the configuration.
@@ -33,6 +33,7 @@ def describe_classifier(node: Mapping[str, Any], classifier: Classifier, content
     ]
     code = [f"{key.partition('.')[2]} {sha[:_DIGITS]}" for key, sha in contents.items() if key.startswith("plugins.")]
     facts |= {"weights": some(files)} if files else {}
+    facts |= {} if classifier.inspection is None else classifier.inspection.facts()
     facts |= {"code": some(code)} if code else {}
     return Model(node["name"], _source(node), facts)
 

@@ -60,6 +60,8 @@ def units(overrides: Sequence[str]) -> list[str]:
     if channels is None:
         message = "This classifier's units are known only when it is loaded: what loads it takes no `meta`."
         raise UserError(message, given=config["classifier"]["name"])
+    if not channels:
+        raise UserError("The modules of this classifier cannot be reached.", given=config["classifier"]["name"])
     return table(
         ("module", "channels", "target"),
         [(module, str(count), f"unit:{module}:<0 to {count - 1}>") for module, count in channels.items()],
@@ -74,6 +76,16 @@ def choices() -> list[str]:
         for group, names in configuration.available().items()
         for name in names
     ]
+
+
+def chosen(overrides: Sequence[str]) -> str:
+    """The files of the choices among ``overrides``, whose comments explain their keys; empty where nothing is chosen.
+
+    Raises:
+        UserError: there is no such choice.
+    """
+    files = configuration.chosen_files(overrides)
+    return "\n".join(f"{choice}\n\n{path.read_text(encoding='utf-8')}" for choice, path in files.items())
 
 
 def hierarchies() -> list[str]:

@@ -43,13 +43,13 @@ def test_features_and_predictions_in_batches() -> None:
     pictures[0, 0], pictures[1, 1], pictures[2, 1] = 1.0, 1.0, 0.5
     found = penultimate(network, head, pictures, batch_size=2)
     assert found.features == pytest.approx(pictures.mean(dim=(2, 3)).numpy(), abs=1e-6)
-    assert found.predicted.tolist() == [0, 1, 1, 2, 2]
+    assert found.assigned.argmax(axis=1).tolist() == [0, 1, 1, 2, 2]
 
 
 def test_a_feature_counts_by_mean_times_weight_over_images_of_the_class() -> None:
     head = LinearHead("head", np.array([[1.0, 10.0, 2.0], [1.0, 0.0, 5.0], [1.0, 1.0, 1.0]], np.float32), "body")
     features = np.array([[4.0, 0.1, 1.0], [2.0, 0.1, 2.0], [9.0, 9.0, 1.0]], np.float32)
-    found = top_features(head, Penultimate(features, np.array([0, 0, 1])), count=2)
+    found = top_features(head, Penultimate(features, np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0]], bool)), count=2)
     # Class 0: means 3, 0.1, 1.5 make 3, 1, 3, of which the first of equals comes first; nothing is of class 2.
     assert found == {0: (0, 2), 1: (0, 2)}
 

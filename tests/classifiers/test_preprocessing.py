@@ -18,7 +18,9 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 from transformers import CLIPImageProcessor, ConvNextImageProcessor, ViTImageProcessor
 
+from diffexplain import configuration
 from diffexplain.classifiers import Preprocessing, load_efficientnet_lite0
+from diffexplain.classifiers.preprocessing import IMAGENET_MEAN, IMAGENET_STD, preprocessing_from
 from diffexplain.classifiers.timm_models import _preprocessing
 from diffexplain.classifiers.transformers_preprocessing import read_preprocessing
 from diffexplain.errors import UserError
@@ -163,19 +165,148 @@ def test_rounding_changes_pictures_by_less_than_a_byte_and_gradients_not_at_all(
     torch.testing.assert_close(found[True][1], found[False][1])
 
 
-def test_a_black_frame_is_added_to_pictures_smaller_than_the_crop() -> None:
-    resized = Preprocessing((4, 4), 6).resized(torch.ones(1, 3, 4, 4))
-    assert resized.shape == (1, 3, 6, 6)
-    assert resized.sum() == 3 * 16
+PICTURE = Image.fromarray(np.random.default_rng(3).integers(0, 256, (6, 9, 3), dtype=np.uint8)).resize((90, 70), 3)
+"""Wider than high; smooth, and coloured differently in every corner."""
+
+
+def by_pil(width: int, height: int, mode: str = "RGB", filter: int = Image.Resampling.BILINEAR) -> Tensor:
+    """`PICTURE` resized by PIL, in 0 to 1: (channels, height, width)."""
+    values = np.atleast_3d(np.asarray(PICTURE.resize((width, height), filter).convert(mode), dtype=np.float32))
+    return torch.from_numpy(values).permute(2, 0, 1) / 255
+
+
+def normalised(
+    values: Tensor, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD
+) -> Tensor:
+    return (values - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+
+
+def without_antialias(height: int, width: int) -> Tensor:
+    values = torch.from_numpy(np.array(PICTURE)).permute(2, 0, 1)[None] / 255
+    return nn.functional.interpolate(values, (height, width), mode="bilinear", align_corners=False)[0]
+
+
+NONE = ("mean=null", "std=null")
+FORMS: dict[str, tuple[tuple[str, ...], Callable[[], Tensor]]] = {
+    "nothing is said": ((), lambda: normalised(by_pil(288, 224)[:, :, 32:256])),
+    "a size, and the crop follows": (("size=48",), lambda: normalised(by_pil(61, 48)[:, :, 6:54])),
+    "height and width": (("size=[48,32]",), lambda: normalised(by_pil(32, 48))),
+    "all is kept": (("size=48", "crop=null"), lambda: normalised(by_pil(61, 48))),
+    "a smaller crop": (("size=48", "crop=40"), lambda: normalised(by_pil(61, 48)[:, 4:44, 10:50])),
+    "a crop of two sides": (("size=48", "crop=[32,40]"), lambda: normalised(by_pil(61, 48)[:, 8:40, 10:50])),
+    "an odd surplus": (("size=48", "odd_surplus=down"), lambda: normalised(by_pil(61, 48)[:, :, 6:54])),
+    "as large as it is": (("size=null",), lambda: normalised(by_pil(90, 70))),
+    "bicubic": (("size=[48,32]", "interpolation=bicubic"), lambda: normalised(by_pil(32, 48, filter=3))),
+    "no antialias": (
+        ("size=[48,32]", "antialias=false", "bytes_between=false"),
+        lambda: normalised(without_antialias(48, 32)),
+    ),
+    "no normalisation": (("size=[48,32]", *NONE), lambda: by_pil(32, 48)),
+    "a mean alone": (("size=[48,32]", "std=null"), lambda: normalised(by_pil(32, 48), std=(1.0, 1.0, 1.0))),
+    "0 to 255": (("size=[48,32]", "scale=255", *NONE), lambda: 255 * by_pil(32, 48)),
+    "0 to 255, normalised": (
+        ("size=[48,32]", "scale=255", "mean=[123.7,116.3,103.5]", "std=[58.4,57.1,57.4]"),
+        lambda: normalised(255 * by_pil(32, 48), (123.7, 116.3, 103.5), (58.4, 57.1, 57.4)),
+    ),
+    "-1 to 1": (
+        ("size=[48,32]", "mean=[0.5,0.5,0.5]", "std=[0.5,0.5,0.5]"),
+        lambda: 2 * by_pil(32, 48) - 1,
+    ),
+    "BGR": (
+        ("size=[48,32]", "channels=BGR", "scale=255", "mean=[104,117,123]", "std=null"),
+        lambda: 255 * by_pil(32, 48)[[2, 1, 0]] - torch.tensor([104.0, 117.0, 123.0])[:, None, None],
+    ),
+    "one channel": (
+        ("size=[48,32]", "mean=[0.5]", "std=[0.25]"),
+        lambda: (by_pil(32, 48, "L") - 0.5) / 0.25,
+    ),
+    "one channel, no normalisation": (("size=[48,32]", "channels=L", *NONE), lambda: by_pil(32, 48, "L")),
+    "one channel in 0 to 255": (
+        ("size=[48,32]", "scale=255", "mean=[33]", "std=[78]"),
+        lambda: (255 * by_pil(32, 48, "L") - 33) / 78,
+    ),
+}
+"""What is said on the command line, and the same change by PIL and torch."""
+
+
+def as_said(*settings: str) -> Preprocessing:
+    overrides = [f"classifier.preprocessing.{setting}" for setting in settings]
+    config = configuration.compose(["classifier=checkpoint", *overrides])
+    return preprocessing_from(config["classifier"]["preprocessing"])
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_what_is_said_on_the_command_line_is_what_the_network_is_given(name: str) -> None:
+    settings, expected = FORMS[name]
+    ours = as_said(*settings)
+    found = ours(photographs.tensor(PICTURE))[0]
+    wanted = expected()
+    assert found.shape == wanted.shape
+    # In brightness: two roundings to bytes, in another order for the weights of a resize.
+    difference = ((found - wanted) * ours.std[0]).abs() / ours.scale
+    assert float(difference.max()) <= 2.5 / 255 and float(difference.mean()) <= 0.5 / 255
+
+
+def test_brightness_is_pils_to_the_byte() -> None:
+    ours = as_said("size=null", "channels=L", "scale=255", *NONE)
+    found = ours(photographs.tensor(PICTURE))[0, 0]
+    difference = (found - torch.from_numpy(np.array(PICTURE.convert("L"), dtype=np.float32))).abs()
+    assert float(difference.max()) <= 1.001 and float((difference > 0.001).float().mean()) < 0.01
+
+
+def test_gradients_pass_to_every_colour_by_its_brightness() -> None:
+    images = torch.rand(1, 3, 8, 8, requires_grad=True)
+    as_said("size=null", "channels=L", *NONE)(images).sum().backward()
+    assert images.grad is not None
+    torch.testing.assert_close(images.grad[0, :, 0, 0], torch.tensor([0.299, 0.587, 0.114]))
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"interpolation": "lanczos"}, {"channels": "GBR"}, {"std": (0, 1, 1)}, {"mean": (0.5,)}, {"crop": (1, 2, 3)}],
+    ("settings", "message"),
+    [
+        (("size=64", "crop=224"), "black frame"),
+        (("size=[64,48]", "crop=64"), "black frame"),
+        (("size=null", "crop=64"), "needs a size"),
+        (("size=0",), "number of pixels"),
+        (("size=[64,64,3]",), "number of pixels"),
+        (("interpolation=lanczos",), "no such interpolation"),
+        (("channels=GBR",), "no such channels"),
+        (("odd_surplus=up",), "no such odd_surplus"),
+        (("mean=[0.5,0.5]",), "3 numbers"),
+        (("channels=L",), "one number"),
+        (("channels=RGB", "mean=[0.5]", "std=[0.5]"), "3 numbers"),
+        (("mean=[0.5]",), "one number"),
+        (("mean=[a,b,c]",), "3 numbers"),
+        (("std=[0,1,1]",), "above 0"),
+        (("scale=0",), "above 0"),
+        (("scale=255",), "in the unit of scale"),
+        (("mean=[123.7,116.3,103.5]", "std=[58.4,57.1,57.4]"), "scale=255"),
+    ],
 )
-def test_what_cannot_be_done_is_refused(wrong: dict[str, Any]) -> None:
+def test_what_cannot_be_meant_is_refused(settings: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        as_said(*settings)
+
+
+@pytest.mark.parametrize("wrong", ["size=large", "sizes=3", "mean=0.5", "crop=1.5"])
+def test_what_is_no_value_of_a_key_is_refused_as_anywhere(wrong: str) -> None:
     with pytest.raises(UserError):
-        Preprocessing(64, **wrong)
+        as_said(wrong)
+
+
+def test_an_unknown_key_names_those_that_there_are() -> None:
+    with pytest.raises(UserError) as caught:
+        preprocessing_from({"size": 64, "croop": 64})
+    assert caught.value.nearest[0] == "classifier.preprocessing.crop"
+
+
+def test_published_preprocessing_that_frames_with_black_is_refused_as_such(tmp_path: Path) -> None:
+    framing = timm.data.resolve_data_config({}, pretrained_cfg=timm.get_pretrained_cfg("volo_d4_448").to_dict())
+    with pytest.raises(UserError, match="timm's own preprocessing of this model frames pictures with black"):
+        _preprocessing(framing)
+    CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=48).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="frames pictures with black"):
+        read_preprocessing(tmp_path)
 
 
 def test_a_processor_with_habits_of_its_own_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from tests.evaluation import toy
 from tests.evaluation.toy import EVERYTHING, SETTINGS, answers_to_flag, answers_to_pole, element, run
 from torch import Tensor
 
+from diffexplain.errors import UserError
 from diffexplain.evaluation.results import Verdict
 from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.target import ResolvedTarget
@@ -242,3 +243,23 @@ def test_without_words_or_candidates_the_search_says_so() -> None:
 def test_quick_settings_go_through() -> None:
     found = run(answers_to_flag, EVERYTHING, settings=EvaluationSettings.quick())
     assert found.images_generated < 120
+
+
+def test_of_a_classifier_that_answers_everything_alike_nothing_is_told() -> None:
+    found = run(lambda there: 0 * there("a pole") + 3, EVERYTHING)
+    assert found.same_answer is not None
+    # Two logits, 3 and -3.
+    assert found.same_answer.score == pytest.approx(1 / (1 + 2.718281828**-6), abs=1e-5)
+    assert found.found.share.value == 1
+    assert {e.verdict for e in found.elements} == {Verdict.UNDECIDED}
+    assert found.words.best is None and found.object_absent is None
+    assert run(answers_to_flag, EVERYTHING).same_answer is None
+
+
+def test_an_answer_that_is_no_number_is_counted_and_its_prompt_named() -> None:
+    def weigh(there: Callable[[str], Tensor]) -> Tensor:
+        return torch.where(there("a tree") > 0, torch.nan, answers_to_flag(there))
+
+    with pytest.raises(UserError, match=r"no finite answer to \d+ of 40 pictures") as caught:
+        run(weigh, EVERYTHING)
+    assert caught.value.given is not None and "found prompt" in caught.value.given

@@ -129,7 +129,7 @@ def test_uses_are_the_strongest_units_with_the_images_in_which_they_add_most() -
     network = classifier()
     head = linear_head(network)
     read = penultimate(network, head, PICTURES)
-    assert read.predicted.tolist() == [0, 0, 0, 0, 1]
+    assert read.assigned.argmax(axis=1).tolist() == [0, 0, 0, 0, 1]
     green, red = list(unit_uses(network, head, read, [0], top=2, images=2))
     assert (green.target.text, green.rank, green.weight) == ("unit:body:1@pole", 1, 3.0)
     assert green.images == (0, 3)

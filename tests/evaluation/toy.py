@@ -137,6 +137,7 @@ class Classifier:
     """Two classes; the first one's logit is ``weigh`` of the presence of each word in the image."""
 
     weigh: Weigh
+    exclusive: bool = True
 
     def __call__(self, images: Tensor) -> Tensor:
         logit = self.weigh(lambda word: self._share(images, word))

@@ -110,6 +110,7 @@ class Classifier:
     """The class's logit is what ``weigh`` makes of the presence of each concept; the other class's is 0."""
 
     weigh: Callable[[Callable[[Path], Tensor]], Tensor]
+    exclusive: bool = True
 
     def __call__(self, images: Tensor) -> Tensor:
         logit = self.weigh(lambda path: images[:, 0].flatten(1)[:, PLACES[path]])

@@ -63,7 +63,7 @@ def test_effects_are_signed_and_those_known_by_hand(tmp_path: Path) -> None:
     assert found[SNOW] == pytest.approx(sigmoid(-1) - sigmoid(0))
     assert found[TREE] == found[DOG] == found[RED] == found[BLUE] == 0
     assert [concept.path for concept in ranking.ranked[:2]] == [FLAG, SNOW]
-    logits = {concept.path: concept.over_all.logit for concept in ranking.concepts}
+    logits = {concept.path: concept.over_all.log_odds for concept in ranking.concepts}
     assert logits[FLAG] is not None and logits[FLAG].value == pytest.approx(2)
     # Each other setting is better than the mean of its rivals, of which one is snow.
     assert found[GRASS] == found[SEA] == pytest.approx((sigmoid(0) - sigmoid(-1)) / 2)
@@ -203,7 +203,7 @@ def test_a_unit_has_no_logit_and_no_margin(tmp_path: Path) -> None:
         [Studied("one", FLAGS_AND_SNOW, unit)], Editor(), HIERARCHY, run_in(tmp_path)
     )
     tree = next(concept for concept in result.rankings[0].concepts if concept.path == TREE)
-    assert tree.over_all.score.value == 1 and tree.over_all.logit is None and tree.over_all.significant
+    assert tree.over_all.score.value == 1 and tree.over_all.log_odds is None and tree.over_all.significant
     assert tree.took is None and tree.over_took is None
 
 

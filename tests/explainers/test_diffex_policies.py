@@ -71,7 +71,7 @@ def test_effects_beyond_the_margin_and_within() -> None:
     assert [effect.significant for effect in found.values()] == [True, False, False]
     large = found["large",]
     assert large.score.value == pytest.approx(0.4) and large.n == 8
-    assert large.adjusted.low > 0.02 and large.logit is not None and large.logit.value == pytest.approx(2.0)
+    assert large.adjusted.low > 0.02 and large.log_odds is not None and large.log_odds.value == pytest.approx(2.0)
     # One of three chosen: each adjusted interval is as wide as a 98.3 % one.
     assert large.adjusted.high - large.adjusted.low > large.score.high - large.score.low
 

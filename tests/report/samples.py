@@ -48,7 +48,7 @@ def estimate(value: float, half: float = 0.05, n: int = 100) -> Estimate:
 def removal(drop: float, adjusted_p: float = 0.001) -> Removal:
     return Removal(
         drop=estimate(drop, n=24),
-        logit_drop=estimate(8 * drop, n=24),
+        log_odds_drop=estimate(8 * drop, n=24),
         raw_drop=estimate(drop, n=24),
         null_drop=estimate(0.0, n=24),
         blur_drop=None,

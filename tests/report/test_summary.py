@@ -86,13 +86,25 @@ def test_effects_from_before_photographs_were_told_apart_are_read(summary: Summa
     assert Summary.from_json(json.dumps(plain)) == made
 
 
+def test_a_summary_from_before_there_were_log_odds_is_read_without_the_raw_logits(summary: Summary) -> None:
+    plain = json.loads(summary.to_json()) | {"schema_version": "3"}
+    del plain["same_answer"]
+    for element in plain["elements"]:
+        if element["removal"] is not None:
+            element["removal"]["logit_drop"] = element["removal"].pop("log_odds_drop")
+    read = Summary.from_json(json.dumps(plain))
+    assert summary.elements[0].removal is not None and summary.elements[0].removal.log_odds_drop is not None
+    assert read.elements[0].removal == replace(summary.elements[0].removal, log_odds_drop=None)
+    assert read.same_answer is None and read.schema_version == "4"
+
+
 def test_pictures_stay_outside(summary: Summary) -> None:
     assert "examples" not in summary.to_json()
 
 
 def test_another_schema_version_is_refused_by_name(summary: Summary) -> None:
     plain = json.loads(summary.to_json()) | {"schema_version": "7"}
-    with pytest.raises(UserError, match=r"(?s)schema_version 7.*schema_version 3"):
+    with pytest.raises(UserError, match=r"(?s)schema_version 7.*schema_version 4"):
         Summary.from_json(json.dumps(plain))
 
 

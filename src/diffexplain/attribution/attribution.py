@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from diffexplain.classifiers.classifier import Classifier
+from diffexplain.errors import UserError
 from diffexplain.target import ResolvedTarget
 
 Response = Callable[[Tensor], Tensor]
@@ -25,7 +26,25 @@ class Attribution(Protocol):
 
 
 def response(classifier: Classifier, target: ResolvedTarget) -> Response:
-    """What is attributed to pixels: the class's logit, or the unit's mean activation."""
+    """What is attributed to pixels: the class's score, which is its logit where the network gives logits; or the unit's
+    mean activation.
+
+    Raises (when it is asked with a gradient wanted):
+        UserError: the classifier passes none.
+    """
+    score = _score(classifier, target)
+
+    def answer(images: Tensor) -> Tensor:
+        value = score(images)
+        if images.requires_grad and torch.is_grad_enabled() and not value.requires_grad:
+            message = f"No gradient passes through {classifier.name}, so its answer cannot be attributed to pixels."
+            raise UserError(message, given=target.text)
+        return value
+
+    return answer
+
+
+def _score(classifier: Classifier, target: ResolvedTarget) -> Response:
     if target.kind == "unit":
         module, channel = target.module, target.channel
         assert module is not None
@@ -37,8 +56,17 @@ def response(classifier: Classifier, target: ResolvedTarget) -> Response:
 
 
 def in_pieces(images: Tensor, size: int, attribute: Callable[[Tensor], Tensor]) -> Tensor:
-    """What ``attribute`` makes of all images, given at most ``size`` of them at once, at least one."""
-    return torch.cat([attribute(piece).detach() for piece in images.split(max(1, size))])
+    """What ``attribute`` makes of all images, given at most ``size`` of them at once, at least one.
+
+    Raises:
+        UserError: a map is not finite, so neither was the classifier's answer or its gradient.
+    """
+    maps = torch.cat([attribute(piece).detach() for piece in images.split(max(1, size))])
+    bad = int((~maps.flatten(1).isfinite().all(dim=1)).sum())
+    if bad:
+        message = f"{bad} of {len(maps)} pictures have no finite map: the classifier's answer or its gradient is not."
+        raise UserError(message, given="NaN or infinity")
+    return maps
 
 
 def to_pixels(classifier: Classifier, images: Tensor, grids: Tensor) -> Tensor:

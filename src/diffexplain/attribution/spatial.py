@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from diffexplain.attribution.attention import Attentions
 from diffexplain.attribution.attribution import Response
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.classifiers.units import channels_last
+from diffexplain.classifiers.units import channels_last, device_of
 from diffexplain.errors import UserError
 
 MOST_EXTRA_TOKENS = 8
@@ -114,7 +114,6 @@ def spatial_modules(classifier: Classifier, response: Response) -> list[str]:
         if layout is not None and output.requires_grad and (layout.kind != "tokens" or _normalises(module)):
             outputs.append(_Output(path, layout, output, len(attentions.attentions)))
 
-    parameter = next(backbone.parameters())
     noise = torch.rand(_IMAGES, 3, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
     handles = [
         module.register_forward_hook(lambda module, _inputs, output, path=path: remember(path, module, output))
@@ -123,7 +122,7 @@ def spatial_modules(classifier: Classifier, response: Response) -> list[str]:
     ]
     try:
         with torch.enable_grad(), attentions:
-            value = response(noise.to(parameter.device, parameter.dtype).requires_grad_()).sum()
+            value = response(noise.to(device_of(backbone)).requires_grad_()).sum()
     finally:
         for handle in handles:
             handle.remove()

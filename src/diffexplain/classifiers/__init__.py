@@ -1,14 +1,18 @@
 """Classifiers to be explained: one frozen wrapper, and a loader for every place that they come from.
 
-A loader is called with the keys of its configuration; of `labels`, `weights`, `model` and `plugins` with those that
-it has parameters for. If it takes `meta=True`, it gives modules and shapes on the meta device without reading weights.
+A loader is called with the keys of its configuration; of `labels`, `weights`, `model`, `output` and `plugins` with
+those that it has parameters for. If it takes `meta=True`, it gives modules and shapes on the meta device without
+reading weights.
 """
 
+from diffexplain.classifiers.black_box import load_function
 from diffexplain.classifiers.caffenet import load_caffenet
 from diffexplain.classifiers.checkpoint import load_checkpoint
 from diffexplain.classifiers.classifier import Classifier, load_classifier
 from diffexplain.classifiers.clip import load_clip, load_open_clip
 from diffexplain.classifiers.huggingface import load_huggingface
+from diffexplain.classifiers.inspection import Inspection, inspect_classifier
+from diffexplain.classifiers.onnx_graph import load_onnx
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.robust_resnet50 import load_robust_resnet50
 from diffexplain.classifiers.timm_models import load_efficientnet_lite0, load_timm
@@ -17,13 +21,17 @@ from diffexplain.classifiers.units import unit_modules
 
 __all__ = [
     "Classifier",
+    "Inspection",
     "Preprocessing",
+    "inspect_classifier",
     "load_caffenet",
     "load_checkpoint",
     "load_classifier",
     "load_clip",
     "load_efficientnet_lite0",
+    "load_function",
     "load_huggingface",
+    "load_onnx",
     "load_open_clip",
     "load_robust_resnet50",
     "load_timm",

@@ -12,8 +12,9 @@ from torch import nn
 
 from diffexplain.building import find, locate
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.classifiers.preprocessing import Preprocessing
+from diffexplain.classifiers.preprocessing import preprocessing_from
 from diffexplain.classifiers.state import load_state
+from diffexplain.classifiers.units import device_of
 from diffexplain.errors import UserError
 from diffexplain.labels import IMAGENET, find_labels
 from diffexplain.paths import resolve_file
@@ -44,42 +45,47 @@ def load_checkpoint(
         labels: as `diffexplain.labels` reads them.
         preprocessing: arguments of `Preprocessing`, beginning with `size`.
         plugins: the run's own.
-        meta: modules and shapes alone, on the meta device; no weights are read.
+        meta: modules and shapes alone, on the meta device where the network can be made there; no file is read.
 
     Raises:
-        UserError: nothing of that name, not allowed, no network, weights that do not fit it, or another number
-            of logits than of names.
+        UserError: nothing of that name, not allowed, no network, or weights that do not fit it.
     """
-    if "size" not in preprocessing:
-        raise UserError("classifier.preprocessing needs a size.")
+    prepare = preprocessing_from(preprocessing)
     built = _network(network, dict(arguments or {}), plugins, meta)
     if not isinstance(built, nn.Module):
-        raise UserError(f"{_WHERE} must be or make a torch.nn.Module.", given=f"{network}, {type(built).__name__}")
+        message = (
+            f"{_WHERE} must be or make a torch.nn.Module; a function of pictures is explained by classifier=function "
+            "classifier.function=<its name>."
+        )
+        raise UserError(message, given=f"{network}, {type(built).__name__}")
     if getattr(built.forward, "__name__", "") == "_forward_unimplemented":
         raise UserError(
             "The network has no forward, so it answers to nothing.", given=f"{network}, {type(built).__name__}"
         )
     if checkpoint is not None and not meta:
         load_state(built, resolve_file(checkpoint), state)
-    with torch.device("meta" if meta else "cpu"):
-        classes = find_labels(labels, command="")
-        classifier = Classifier(built, classes, network, Preprocessing(**preprocessing))
-        with torch.no_grad():
-            logits = classifier(torch.zeros(1, 3, 64, 64))
-    if logits.shape != (1, len(classes)):
-        found = f"logits {tuple(logits.shape)} of one picture"
-        raise UserError(f"classifier.labels has {len(classes)} names, and the network says otherwise.", given=found)
-    return classifier
+    return Classifier(built, find_labels(labels, command=""), network, prepare.to(device_of(built)))
 
 
 def _network(name: str, arguments: Mapping[str, Any], plugins: Sequence[str], meta: bool) -> Any:
     made = find(name, plugins, _WHERE)
     if isinstance(made, nn.Module):
-        return copy.deepcopy(made).to("meta" if meta else "cpu")
+        return copy.deepcopy(made).to("cpu")
     function = locate(name, plugins, _WHERE)
     _check_arguments(function, name, arguments)
-    with torch.device("meta" if meta else "cpu"):
-        return function(**arguments)
+    built = _without_weights(function, arguments) if meta else None
+    return function(**arguments) if built is None else built
+
+
+def _without_weights(function: Callable[..., Any], arguments: Mapping[str, Any]) -> nn.Module | None:
+    """The network on the meta device; None where it cannot be made there, as with weights that it reads itself."""
+    try:
+        with torch.device("meta"):
+            built = function(**arguments)
+    except Exception:  # What is the user's fault comes again when the network is made in earnest.
+        return None
+    tensors = [*built.parameters(), *built.buffers()] if isinstance(built, nn.Module) else []
+    return built if tensors and all(tensor.is_meta for tensor in tensors) else None
 
 
 def _check_arguments(function: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> None:

@@ -1,13 +1,16 @@
 """A frozen image classifier with its class names and its own, differentiable preprocessing."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from diffexplain.classifiers.architectures import build_backbone
+from diffexplain.classifiers.output import Scoring, columns, scores, usual
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.state import load_state
 from diffexplain.classifiers.units import channel_means
@@ -15,41 +18,74 @@ from diffexplain.errors import UserError
 from diffexplain.paths import resolve_folder
 from diffexplain.target import Labels
 
+if TYPE_CHECKING:
+    from diffexplain.classifiers.inspection import Inspection
+
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 LABELS_FILE = "labels.json"
 
 
 class Classifier(nn.Module):
-    """Images with values in [0, 1], of any size, to logits; frozen and in eval mode.
+    """Images with values in [0, 1], of any size, to a score for each class; frozen and in eval mode.
 
     Args:
-        backbone: maps what `preprocessing` makes of the images to logits `(B, K)`, or to an output of
-            transformers' that holds them as `logits`.
+        backbone: maps what `preprocessing` makes of the images to whatever `diffexplain.classifiers.output.columns`
+            finds `(B, K)` in, or one logit `(B, 1)`.
         labels: the names of the K classes.
         name: what reports call the classifier.
         preprocessing: the classifier's own, from RGB `(B, 3, H, W)` in [0, 1].
+        stated: how what comes out becomes scores, where the classifier's source says so. `inspect_classifier` settles
+            it (``scoring``, ``inspection``); where nobody inspects the classifier, its first images do, as logits
+            usually are taken.
     """
 
-    def __init__(self, backbone: nn.Module, labels: Labels, name: str, preprocessing: Preprocessing) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        labels: Labels,
+        name: str,
+        preprocessing: Preprocessing,
+        stated: Scoring | None = None,
+    ) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone = backbone.float()  # Half, bfloat16 and double networks are shown pictures in float32, too.
         self.labels = labels
         self.name = name
         self.preprocess = preprocessing
+        self.stated = stated
+        self.scoring: Scoring | None = None
+        self.inspection: Inspection | None = None
         self.requires_grad_(False)
         self.eval()
 
-    def train(self, mode: bool = True) -> "Classifier":
+    def train(self, mode: bool = True) -> Classifier:
         """Stays in eval mode: a trainer that trains its parts must not move batch statistics."""
-        super().train(False)
+        try:
+            super().train(False)
+        except NotImplementedError:  # An exported network keeps the mode in which it was exported.
+            for module in self.modules():
+                module.training = False
         return self
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether the classes exclude each other: how the scores are to be read."""
+        return (self.scoring or self.stated or usual(len(self.labels))).exclusive
+
+    def outputs(self, images: Tensor) -> Tensor:
+        """`(B, 3, H, W)` in [0, 1] to what the network itself gives, `(B, C)`: C is K or 1.
+
+        Raises:
+            UserError: it gives something else.
+        """
+        return columns(self.backbone(self.preprocess(images)), len(images), len(self.labels), self.name)
+
     def forward(self, images: Tensor) -> Tensor:
-        """`(B, 3, H, W)` in [0, 1] to logits `(B, K)`."""
-        output = self.backbone(self.preprocess(images))
-        logits: Tensor = output if isinstance(output, Tensor) else output.logits
-        return logits
+        """`(B, 3, H, W)` in [0, 1] to scores `(B, K)`, read as `diffexplain.classifiers.output` does."""
+        table = self.outputs(images)
+        self.scoring = self.scoring or self.stated or usual(table.shape[1])
+        return scores(table, self.scoring, len(self.labels))
 
     def activation(self, images: Tensor, module: str, channel: int) -> Tensor:
         """Mean activation of one unit: `(B, 3, H, W)` in [0, 1] to `(B,)`; gradients pass.
@@ -73,7 +109,7 @@ class Classifier(nn.Module):
             lambda _module, _inputs, output: found.append(channel_means(submodule, output, len(images)))
         )
         try:
-            self(images)
+            self.backbone(self.preprocess(images))
         finally:
             handle.remove()
         means = found[-1] if found else None

@@ -162,6 +162,9 @@ def _files_and_texts(
     command = f"diffexplain fetch classifier={choice} classifier.model={model}"
     folder = source_path(weights[0], command=command)
     classes = find_labels(labels, weights, command=command)
+    if len(classes) < 2:
+        message = "CLIP tells only which of several descriptions is nearest: classifier.labels needs two or more."
+        raise UserError(message, given=", ".join(classes.names))
     return folder, classes, _descriptions(classes, templates)
 
 

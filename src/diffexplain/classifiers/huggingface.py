@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from diffexplain.classifiers.classifier import Classifier
+from diffexplain.classifiers.output import AUTO, KEY, Scoring
 from diffexplain.classifiers.transformers_preprocessing import read_preprocessing
 from diffexplain.errors import UserError
 from diffexplain.labels import Source, find_labels, source_path
@@ -20,6 +21,7 @@ def load_huggingface(
     *,
     labels: str | Sequence[str] = "weights:config.json",
     weights: Sequence[Source] = (),
+    output: str = AUTO,
     meta: bool = False,
 ) -> Classifier:
     """What `AutoModelForImageClassification` makes of a repository's files; code in it is never run.
@@ -28,6 +30,7 @@ def load_huggingface(
         model: the repository, for messages.
         labels: as `diffexplain.labels` reads them; `id2label` by default.
         weights: one source, the repository, or a folder in its place.
+        output: what the configuration says of the kind of output; if nothing, ``problem_type`` does.
         meta: modules and shapes alone, on the meta device; no weights are read.
 
     Raises:
@@ -38,6 +41,7 @@ def load_huggingface(
     command = f"diffexplain fetch classifier=huggingface classifier.model={model}"
     folder = source_path(weights[0], command=command)
     config = read_config(folder)
+    stated = stated_output(config, output, model)
     preprocessing = read_preprocessing(folder)
     if meta:
         with torch.device("meta"):
@@ -47,7 +51,31 @@ def load_huggingface(
         network = load_whole(
             AutoModelForImageClassification, folder, config=config, dtype=torch.float32, trust_remote_code=False
         )
-    return Classifier(network, find_labels(labels, weights, command=command), model, preprocessing)
+    return Classifier(network, find_labels(labels, weights, command=command), model, preprocessing, stated)
+
+
+def stated_output(config: Any, said: str, model: str) -> Scoring | None:
+    """How a configuration of transformers' says that the logits are to be read; None where it says nothing.
+
+    Args:
+        said: by ours.
+        model: for messages.
+
+    Raises:
+        UserError: it is a regression, and ours does not say otherwise.
+    """
+    match config.problem_type:
+        case "multi_label_classification":
+            return Scoring("sigmoid", exclusive=False)
+        case "single_label_classification":  # transformers has none with one label
+            return Scoring("softmax", exclusive=True)
+        case "regression" if said == AUTO:
+            raise UserError(
+                f"{model} is a regression, as problem_type in its config.json says: it tells no classes apart. If its "
+                f"values are logits all the same, say {KEY}=sigmoid.",
+                given="problem_type: regression",
+            )
+    return None
 
 
 def read_config(folder: Path) -> Any:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.classifiers.units import channel_means
+from diffexplain.classifiers.output import assigned
+from diffexplain.classifiers.units import channel_means, device_of
 from diffexplain.errors import UserError
 
 _IMAGES = 2
@@ -37,10 +38,12 @@ class LinearHead:
 
 @dataclass(frozen=True)
 class Penultimate:
-    """The features of N images, (N, F), and the class that each is given, (N,)."""
+    """The features of N images, (N, F), and which of the K classes each is given, (N, K): where classes exclude each
+    other, one.
+    """
 
     features: NDArray[np.float32]
-    predicted: NDArray[np.int64]
+    assigned: NDArray[np.bool_]
 
 
 @torch.no_grad()
@@ -65,16 +68,17 @@ def linear_head(classifier: Classifier) -> LinearHead:
         for path, module in classifier.backbone.named_modules()
         if path
     ]
-    parameter = next(classifier.backbone.parameters())
     noise = torch.rand(_IMAGES, 3, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
     try:
-        logits = classifier(noise.to(parameter.device, parameter.dtype))
+        logits = classifier.outputs(noise.to(device_of(classifier.backbone)))
     finally:
         for handle in handles:
             handle.remove()
     for path, module, features, output in reversed(heads):
         if _alike(output, logits):
             weight = module.weight.detach().float().cpu().numpy()
+            if len(weight) == 1 and len(classifier.labels) == 2:  # The first class is what the second is not.
+                weight = np.concatenate([-weight, weight])
             order = [name for name, _ in classifier.backbone.named_modules() if name in means]
             units = next((name for name in order if _alike(means[name], features)), None)
             return LinearHead(path, weight, units)
@@ -87,25 +91,25 @@ def penultimate(classifier: Classifier, head: LinearHead, images: Tensor, batch_
 
     The images may lie on the CPU: each batch is moved to where the classifier is.
     """
-    device = next(classifier.backbone.parameters()).device
+    device = device_of(classifier.backbone)
     found: list[Tensor] = []
-    predicted: list[Tensor] = []
+    given: list[Tensor] = []
     layer = classifier.backbone.get_submodule(head.path)
     handle = layer.register_forward_pre_hook(lambda _module, inputs: found.append(inputs[0].float().cpu()))
     try:
-        predicted.extend(classifier(piece.to(device)).argmax(dim=1).cpu() for piece in images.split(batch_size))
+        given.extend(assigned(classifier(piece.to(device)), classifier.exclusive) for piece in images.split(batch_size))
     finally:
         handle.remove()
-    return Penultimate(torch.cat(found).numpy(), torch.cat(predicted).numpy())
+    return Penultimate(torch.cat(found).numpy(), torch.cat(given).cpu().numpy())
 
 
 def top_features(head: LinearHead, images: Penultimate, count: int = 5) -> dict[int, tuple[int, ...]]:
-    """For each class that some image is predicted as, the features with the largest mean x weight over those images,
-    largest first (Singla & Feizi 2022, arXiv 2110.04301). Classes that no image is predicted as are left out.
+    """For each class that some image is given, the features with the largest mean x weight over those images, largest
+    first (Singla & Feizi 2022, arXiv 2110.04301). Classes that no image is given are left out.
     """
     found = {}
     for index in range(len(head.weight)):
-        mine = images.features[images.predicted == index]
+        mine = images.features[images.assigned[:, index]]
         if len(mine):
             order = np.argsort(-(mine.mean(axis=0) * head.weight[index]), kind="stable")
             found[index] = tuple(int(feature) for feature in order[:count])

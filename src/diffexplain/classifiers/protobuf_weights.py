@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from google.protobuf import descriptor_pool, message_factory
-from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.message import DecodeError
 from torch import Tensor
 
+from diffexplain.protobuf_messages import Fields, message_classes
 from diffexplain.weights_file import describe_start, refusal
 
-FIELDS: dict[str, dict[str, tuple[int, str]]] = {
+FIELDS: Fields = {
     # Caffe: `layers` are those of 2014 (the published files), `layer` those since.
     "NetParameter": {"layers": (2, "V1LayerParameter"), "layer": (100, "LayerParameter")},
     "V1LayerParameter": {"name": (4, "string"), "blobs": (6, "BlobProto")},
@@ -47,9 +46,7 @@ FIELDS: dict[str, dict[str, tuple[int, str]]] = {
         "raw_data": (9, "bytes"),
     },
 }
-"""For each message its fields, with number and type.
-
-All are declared repeated, so a single value is a list of one. Packed floats are declared as bytes, which they are in
+"""What is read of each message. Packed floats are declared as bytes, which they are in
 the file: that reads sixty million of them at once instead of one by one.
 """
 
@@ -107,20 +104,7 @@ def read_onnx(path: Path, layers: Sequence[str]) -> dict[str, Tensor]:
 
 @lru_cache(maxsize=1)
 def _messages() -> dict[str, type[Any]]:
-    description = FileDescriptorProto(name="diffexplain_weights.proto", package="diffexplain.weights")
-    for message_name, fields in FIELDS.items():
-        message = description.message_type.add(name=message_name)
-        for name, (number, kind) in fields.items():
-            field = message.field.add(name=name, number=number, label=FieldDescriptorProto.LABEL_REPEATED)
-            if kind in FIELDS:
-                field.type = FieldDescriptorProto.TYPE_MESSAGE
-                field.type_name = f".{description.package}.{kind}"
-            else:
-                field.type = FieldDescriptorProto.Type.Value(f"TYPE_{kind.upper()}")
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(description)
-    found = (pool.FindMessageTypeByName(f"{description.package}.{name}") for name in FIELDS)
-    return {descriptor.name: message_factory.GetMessageClass(descriptor) for descriptor in found}
+    return message_classes("weights", FIELDS)
 
 
 def _parse(path: Path, message_name: str, what: str) -> Any:

@@ -87,6 +87,9 @@ def _preprocessing(data: Mapping[str, Any]) -> Preprocessing:
         UserError: it asks for something that is not done here.
     """
     _, height, width = data["input_size"]
+    if data["crop_pct"] > 1:
+        message = "timm's own preprocessing of this model frames pictures with black, which is not done here."
+        raise UserError(message, given=f"crop_pct={data['crop_pct']}")
     if data["crop_mode"] not in ("center", "squash"):
         raise UserError("This crop_mode of timm's is not supported.", given=data["crop_mode"])
     scaled = [math.floor(side / data["crop_pct"]) for side in (height, width)]

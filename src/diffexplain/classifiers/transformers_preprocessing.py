@@ -57,6 +57,9 @@ def _preprocessing(processor: Any) -> Preprocessing:
         raise UserError(f"The size in {FILE} has neither shortest_edge nor height and width.", given=size)
     if settings.get("do_center_crop"):
         crop = settings["crop_size"]["height"], settings["crop_size"]["width"]
+        if crop[0] > resized[0] or crop[1] > resized[-1]:
+            message = f"The processor in {FILE} frames pictures with black, which is not done here."
+            raise UserError(message, given=f"size={resized}, crop_size={list(crop)}")
     elif "crop_pct" in settings and len(resized) == 1:
         # ConvNeXt's processor: large pictures are squeezed into the square, small ones cropped.
         side = resized[0]
@@ -71,8 +74,8 @@ def _preprocessing(processor: Any) -> Preprocessing:
         resized,
         crop,
         interpolation="bicubic" if number == 3 else "bilinear",
-        mean=settings["image_mean"] if normalises else (0.0,) * 3,
-        std=settings["image_std"] if normalises else (1.0,) * 3,
+        mean=settings["image_mean"] if normalises else None,
+        std=settings["image_std"] if normalises else None,
         # In one step as in two: 255 * factor is 1 to the last bit but one.
         scale=1.0 if abs(scale - 1) < 1e-6 else scale,
         channels="BGR" if settings.get("do_flip_channel_order") else "RGB",

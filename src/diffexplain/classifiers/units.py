@@ -30,6 +30,8 @@ def channel_means(module: nn.Module, output: Any, batch: int) -> Tensor | None:
     tensor = _first_tensor(output)
     if tensor is None or tensor.ndim not in (2, 3, 4) or tensor.shape[0] != batch:
         return None
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
     if tensor.ndim == 2:
         return tensor
     if tensor.ndim == 3:
@@ -44,6 +46,9 @@ def unit_modules(classifier: "Classifier") -> dict[str, int]:
     on the meta device needs no weights for it.
     """
     backbone = classifier.backbone
+    reachable = [(path, module) for path, module in backbone.named_modules() if path and is_reachable(module)]
+    if not reachable:
+        return {}
     counts: dict[str, int] = {}
 
     def remember(path: str, module: nn.Module, output: Any) -> None:
@@ -53,17 +58,26 @@ def unit_modules(classifier: "Classifier") -> dict[str, int]:
 
     handles = [
         module.register_forward_hook(lambda module, _inputs, output, path=path: remember(path, module, output))
-        for path, module in backbone.named_modules()
-        if path
+        for path, module in reachable
     ]
-    parameter = next(backbone.parameters())
     try:
         with torch.no_grad():
-            classifier(torch.zeros(_SEVERAL, 3, _SIDE, _SIDE, device=parameter.device, dtype=parameter.dtype))
+            black = torch.zeros(_SEVERAL, 3, _SIDE, _SIDE, device=device_of(backbone))
+            backbone(classifier.preprocess(black))
     finally:
         for handle in handles:
             handle.remove()
-    return {path: counts[path] for path, _ in backbone.named_modules() if path in counts}
+    return {path: counts[path] for path, _ in reachable if path in counts}
+
+
+def is_reachable(module: nn.Module) -> bool:
+    """Whether a module tells what it gives: one of TorchScript does not."""
+    return not isinstance(module, torch.jit.ScriptModule)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where a network's weights lie; the CPU for one without any, which is moved nowhere."""
+    return next((tensor.device for tensor in (*network.parameters(), *network.buffers())), torch.device("cpu"))
 
 
 def _first_tensor(output: Any) -> Tensor | None:

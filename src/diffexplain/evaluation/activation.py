@@ -11,15 +11,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from diffexplain.classifiers.output import assigned, log_odds, probabilities
+from diffexplain.errors import UserError
 from diffexplain.evaluation.parts import ClassifierLike, PriorLike
-from diffexplain.evaluation.results import Activation
+from diffexplain.evaluation.results import Activation, SameAnswer
 from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.evaluation.statistics import bootstrap_mean, wilson
 from diffexplain.runs.draws import Draws
-from diffexplain.target import ResolvedTarget
+from diffexplain.target import Kind, ResolvedTarget
 
 PURPOSE = "evaluate"
 UNIT_QUANTILE = 0.99
+SAME_LOG_ODDS = 1e-3
+"""Answers whose log-odds lie within so many nats of each other are the same: probabilities 0.00025 apart at most."""
+SAME_ACTIVATION = 1e-6
+"""And a unit's, if they lie within this share of the largest."""
 
 
 class Seeds(IntEnum):
@@ -42,14 +48,15 @@ class Seeds(IntEnum):
 class Reading:
     """The classifier's answer to N images, each array (N,).
 
-    ``score``: class probability, or the unit's activation. ``activates``: classified as the class, or above
-    the unit's threshold. ``probability`` and ``logit`` of the class; None for a unit without a class.
+    ``score``: class probability, or the unit's activation. ``activates``: classified as the class (where classes
+    exclude each other the likeliest, else above one half), or above the unit's threshold. ``probability`` and
+    ``log_odds`` of the class, log(p / (1 - p)); None for a unit without a class.
     """
 
     score: NDArray[np.float64]
     activates: NDArray[np.bool_]
     probability: NDArray[np.float64] | None
-    logit: NDArray[np.float64] | None
+    log_odds: NDArray[np.float64] | None
 
 
 def both(first: Reading, second: Reading) -> Reading:
@@ -62,7 +69,7 @@ def both(first: Reading, second: Reading) -> Reading:
         np.concatenate([first.score, second.score]),
         np.concatenate([first.activates, second.activates]),
         join(first.probability, second.probability),
-        join(first.logit, second.logit),
+        join(first.log_odds, second.log_odds),
     )
 
 
@@ -91,36 +98,73 @@ class Reader:
         """For a unit, the reader whose threshold is the 99th percentile of its activation on these images."""
         if self.target.kind == "class":
             return self
-        threshold = float(np.quantile(self.read(neutral_images).score, UNIT_QUANTILE))
+        threshold = float(np.quantile(self.read(neutral_images, "neutral pictures").score, UNIT_QUANTILE))
         return Reader(self.classifier, self.target, self.batch_size, self.device, threshold)
 
     @torch.no_grad()
-    def read(self, images: Tensor) -> Reading:
-        """What the classifier answers to images (N, 3, H, W) in [0, 1]."""
+    def read(self, images: Tensor, shown: str | Sequence[str] = "a picture") -> Reading:
+        """What the classifier answers to images (N, 3, H, W) in [0, 1].
+
+        Args:
+            images: they may lie on the CPU.
+            shown: what they are, all of them or each, for the message.
+
+        Raises:
+            UserError: an answer is NaN or infinite; the message says to how many images, and what the first is.
+        """
         parts = [self._read(part.to(self.device)) for part in images.split(self.batch_size)]
-        score, activates, probability, logit = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+        score, activates, probability, odds = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
         named = self.target.class_index is not None
+        self._check_finite(np.isfinite(score) & (np.isfinite(odds) | (not named)), shown)
         return Reading(
             score.astype(np.float64),
             activates.astype(np.bool_),
             probability.astype(np.float64) if named else None,
-            logit.astype(np.float64) if named else None,
+            odds.astype(np.float64) if named else None,
+        )
+
+    def _check_finite(self, finite: NDArray[np.bool_], shown: str | Sequence[str]) -> None:
+        bad = np.flatnonzero(~finite)
+        if not len(bad):
+            return
+        name = getattr(self.classifier, "name", "The classifier")
+        first = shown if isinstance(shown, str) else shown[bad[0]]
+        raise UserError(
+            f"{name} gave no finite answer to {len(bad)} of {len(finite)} pictures. What was made before is kept, and "
+            "the same command goes on from there once the classifier answers every picture.",
+            given=f"NaN or infinity, for {first}",
         )
 
     def _read(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        logits = self.classifier(images)
-        index = self.target.class_index
-        absent = torch.full_like(logits[:, 0], torch.nan)
-        probability = absent if index is None else logits.softmax(dim=1)[:, index]
-        logit = absent if index is None else logits[:, index]
+        scores, index = self.classifier(images).float(), self.target.class_index
+        exclusive = self.classifier.exclusive
+        absent = torch.full_like(scores[:, 0], torch.nan)
+        probability = absent if index is None else probabilities(scores, exclusive)[:, index]
+        odds = absent if index is None else log_odds(scores, index, exclusive)
         if self.target.kind == "class":
             assert index is not None
-            return probability, logits.argmax(dim=1).eq(index), probability, logit
+            return probability, assigned(scores, exclusive)[:, index], probability, odds
         assert self.target.module is not None
         assert self.target.channel is not None
         score = self.classifier.activation(images, self.target.module, self.target.channel)
         threshold = torch.inf if self.threshold is None else self.threshold
-        return score, score > threshold, probability, logit
+        return score, score > threshold, probability, odds
+
+
+def same_answer(readings: Sequence[Reading], kind: Kind) -> SameAnswer | None:
+    """What the target answers to all of these images alike; None where answers differ, or there are fewer than two.
+
+    Args:
+        readings: of the images.
+        kind: of the target. A unit with a class needs answers of both.
+    """
+    scores = np.concatenate([reading.score for reading in readings])
+    if len(scores) < 2:
+        return None
+    same = kind == "unit" and float(np.ptp(scores)) <= SAME_ACTIVATION * float(np.abs(scores).max())
+    odds = [reading.log_odds for reading in readings if reading.log_odds is not None]
+    same = same or (bool(odds) and float(np.ptp(np.concatenate(odds))) <= SAME_LOG_ODDS)
+    return SameAnswer(float(scores.mean()), len(scores)) if same else None
 
 
 class Studio:

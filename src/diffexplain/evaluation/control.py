@@ -35,11 +35,7 @@ def random_weights(classifier: _Module, draws: Draws) -> _Module:
     Raises:
         UserError: the classifier has no weights that could be drawn.
     """
-    if not isinstance(classifier, nn.Module):
-        message = (
-            "Only a torch module has weights that can be drawn anew: evaluation.control=null leaves the control out."
-        )
-        raise UserError(message, given=type(classifier).__name__)
+    check_weights(classifier)
     control = copy.deepcopy(classifier)
     seed = int(draws.generator("control").integers(2**31))
     device = next((parameter.device for parameter in control.parameters()), torch.device("cpu"))
@@ -56,6 +52,19 @@ def random_weights(classifier: _Module, draws: Draws) -> _Module:
                 restart()
     control.to(device).requires_grad_(False).eval()
     return control
+
+
+def check_weights(classifier: object) -> None:
+    """Refuse a classifier of which no control can be made.
+
+    Raises:
+        UserError: it has no weights that could be drawn.
+    """
+    if not isinstance(classifier, nn.Module) or not any(True for _ in classifier.parameters()):
+        message = (
+            "Only a torch module has weights that can be drawn anew: evaluation.control=null leaves the control out."
+        )
+        raise UserError(message, given=getattr(classifier, "name", type(classifier).__name__))
 
 
 def judge_control(
@@ -80,7 +89,8 @@ def judge_control(
     for trial in trials:
         if trial.p is None:
             continue
-        null, without = (reader.read(images).probability for images in (trial.edits.null, trial.edits.without))
+        shown = f"an edit that takes out {trial.phrase.text!r}"
+        null, without = (reader.read(images, shown).probability for images in (trial.edits.null, trial.edits.without))
         assert null is not None, "verdicts need a class"
         assert without is not None, "verdicts need a class"
         drops[trial.phrase.text] = (null - without)[trial.edits.took]

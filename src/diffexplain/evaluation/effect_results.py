@@ -22,7 +22,7 @@ class Effect:
 
     Attributes:
         score: of the class probability, or of a unit's activation, with the 95 % bootstrap interval.
-        logit: of the class's logit; None for a unit without a class.
+        log_odds: of log(p / (1 - p)) of the class, in nats; None for a unit without a class.
         adjusted: the mean of the score with the interval adjusted for all concepts of the tree.
         p: of H0: the mean lies within the margin.
         adjusted_p: Benjamini-Hochberg over the tree.
@@ -30,7 +30,7 @@ class Effect:
     """
 
     score: Estimate
-    logit: Estimate | None
+    log_odds: Estimate | None
     adjusted: Estimate
     p: float
     adjusted_p: float

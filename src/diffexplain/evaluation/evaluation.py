@@ -9,7 +9,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from diffexplain.evaluation import pictures
-from diffexplain.evaluation.activation import Reader, Seeds, Studio
+from diffexplain.evaluation.activation import Reader, Seeds, Studio, same_answer
 from diffexplain.evaluation.captions import Captioner
 from diffexplain.evaluation.control import judge_control
 from diffexplain.evaluation.described import said, similarities, with_descriptions
@@ -23,7 +23,7 @@ from diffexplain.evaluation.elements import (
 from diffexplain.evaluation.parts import ClassifierLike, ExplanationLike, PriorLike, SeeingSegmenter
 from diffexplain.evaluation.quality import FeaturesLike, features_of, quality
 from diffexplain.evaluation.removal import Remover
-from diffexplain.evaluation.results import Caption, Element, Estimate, Evaluation, Quality
+from diffexplain.evaluation.results import Caption, Element, Estimate, Evaluation, Quality, Words
 from diffexplain.evaluation.scored import FOUND, RANDOM_WORDS, Scored, Scorer, comparisons
 from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.evaluation.sight import look_for
@@ -33,6 +33,8 @@ from diffexplain.evaluation.vocabulary import Phrase, Vocabulary, class_phrase
 from diffexplain.evaluation.words import best_phrase
 from diffexplain.runs.draws import Draws
 from diffexplain.target import ResolvedTarget
+
+SAME_ANSWER = "the classifier gives the same answer to every picture, so nothing that they show can be told to matter"
 
 
 def evaluate(
@@ -84,11 +86,17 @@ def evaluate(
     if captions:
         scored.append(scorer.captioned(captions, captioned))
     activations = [row.activation(draws, settings) for row in scored]
-    looked = _look(activating, images, neutral_images, vocabulary, main, segmenter, reader, settings)
+    same = same_answer([row.reading for row in scored], target.kind)
+    looked = None
+    if same is None:
+        looked = _look(activating, images, neutral_images, vocabulary, main, segmenter, reader, settings)
     notes: list[str] = []
     trials: tuple[Trial, ...] = ()
     elements: tuple[Element, ...]
-    if looked is None:
+    if same is not None:
+        elements = unseen_elements(vocabulary, SAME_ANSWER)
+        notes.append(f"{SAME_ANSWER.capitalize()}.")
+    elif looked is None:
         few = f"{len(activating)} of {settings.images} images of the found prompt activate the target"
         reason = f"{few}, fewer than the {settings.minimum_activating} needed"
         elements = unseen_elements(vocabulary, reason)
@@ -109,7 +117,10 @@ def evaluate(
 
     seen = [] if looked is None else by_lift(vocabulary, looked, settings)
     nearest = [[word.text for word in words] for words in explanation.words]
-    words = best_phrase(nearest, seen, vocabulary, studio, reader, settings)
+    if same is None:
+        words = best_phrase(nearest, seen, vocabulary, studio, reader, settings)
+    else:
+        words = Words(tuple(tuple(token) for token in nearest), (), None, SAME_ANSWER)
     counted = tuple(Caption(text, count) for text, count in Counter(captions).most_common())
     return Evaluation(
         found=activations[0],
@@ -134,6 +145,7 @@ def evaluate(
         comparisons=comparisons(scored),
         control=controlled,
         quality=() if clip is None else _quality(scored, clip, reference, target_phrase, scorer),
+        same_answer=same,
     )
 
 

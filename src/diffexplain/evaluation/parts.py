@@ -26,7 +26,10 @@ class PriorLike(Protocol):
 
 
 class ClassifierLike(Protocol):
-    """A frozen classifier; see `diffexplain.classifiers`."""
+    """A frozen classifier, from images to scores; see `diffexplain.classifiers`."""
+
+    @property
+    def exclusive(self) -> bool: ...
 
     def __call__(self, images: Tensor, /) -> Tensor: ...
 

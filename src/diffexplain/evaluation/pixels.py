@@ -78,6 +78,7 @@ class Downwards(Classifier):
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__(classifier.backbone, classifier.labels, classifier.name, classifier.preprocess)
+        self.stated, self.scoring = classifier.stated, classifier.scoring
 
     def activation(self, images: Tensor, module: str, channel: int) -> Tensor:
         """Minus the mean activation of one unit; see `Classifier.activation`."""
@@ -134,7 +135,7 @@ def unit_uses(
     for index, features in top_features(head, read, top).items():
         if classes is not None and index not in classes:
             continue
-        mine = np.flatnonzero(read.predicted == index)
+        mine = np.flatnonzero(read.assigned[:, index])
         for rank, feature in enumerate(features, 1):
             weight = float(head.weight[index, feature])
             order = np.argsort(-weight * read.features[mine, feature], kind="stable")

@@ -121,7 +121,8 @@ class Remover:
         else:
             took = self._removed(element, sight, indices, mask, null, without)
         whole = element.kind in ("setting", "description")
-        blurred = None if whole else self.reader.read(blur_fill(before, mask))
+        shown = f"an edit that takes out {element.text!r}"
+        blurred = None if whole else self.reader.read(blur_fill(before, mask), shown)
         return Edits(
             indices=tuple(indices),
             masks=mask,
@@ -129,9 +130,9 @@ class Remover:
             without=without,
             null=null,
             took=took,
-            read_before=self.reader.read(before),
-            read_without=self.reader.read(without),
-            read_null=self.reader.read(null),
+            read_before=self.reader.read(before, shown),
+            read_without=self.reader.read(without, shown),
+            read_null=self.reader.read(null, shown),
             read_blurred=blurred,
         )
 

@@ -54,6 +54,17 @@ class Activation:
 
 
 @dataclass(frozen=True)
+class SameAnswer:
+    """The classifier answered all pictures alike, whatever they show, so that nothing can be told of what it looks for.
+
+    ``score``: the probability of the class (for a unit: its activation) in each of so many ``pictures``.
+    """
+
+    score: float
+    pictures: int
+
+
+@dataclass(frozen=True)
 class PhraseScore:
     """One candidate of the phrase search, scored on the seeds that choose."""
 
@@ -95,7 +106,7 @@ class Removal:
     it, by the same operation on the same pixels with the same noise.
 
     ``drop``: probability with minus probability without, the number that the verdict rests on.
-    ``logit_drop``: the same on the logit.
+    ``log_odds_drop``: the same on log(p / (1 - p)), in nats; None in a summary of before it was measured.
     ``raw_drop``: probability of the untouched image minus that of the image without the element.
     ``null_drop``: probability of the untouched image minus that of the image with the element drawn again,
         what editing alone costs.
@@ -107,7 +118,7 @@ class Removal:
     """
 
     drop: Estimate
-    logit_drop: Estimate
+    log_odds_drop: Estimate | None
     raw_drop: Estimate
     null_drop: Estimate
     blur_drop: Estimate | None
@@ -246,6 +257,7 @@ class Evaluation:
     ``notes``: sentences for the reader: what was not measured, and why.
     ``comparisons``: of the found prompt and the baselines with the class name (a unit without a class: neutral).
     ``control``: None where none was asked for. ``quality``: of the same prompts; empty where it was not asked for.
+    ``same_answer``: what the classifier answered to all pictures alike; None where answers differ.
     ``examples`` and ``edits`` are pictures; they belong to the page, not to ``summary.json``.
     """
 
@@ -264,6 +276,7 @@ class Evaluation:
     comparisons: tuple[Comparison, ...] = ()
     control: Control | None = None
     quality: tuple[Quality, ...] = ()
+    same_answer: SameAnswer | None = None
 
     def having(self, verdict: Verdict) -> tuple[Element, ...]:
         """The elements with this verdict, strongest first."""

@@ -57,11 +57,12 @@ class Scorer:
 
     def read(self, name: str, text: str | None, images: Tensor) -> Scored:
         """What images (N, 3, H, W) in [0, 1] of a prompt are taken for."""
-        control = None if self.control is None else self.control.read(images)
+        shown = f"the prompt {text!r}" if text is not None else f"the {name}"
+        control = None if self.control is None else self.control.read(images, f"{shown}, shown to the control")
         features = None
         if self.clip is not None:
             features = features_of(self.clip, images, self.settings, self.reader.device)
-        return Scored(name, text, self.reader.read(images), control, features)
+        return Scored(name, text, self.reader.read(images, shown), control, features)
 
     def score(self, name: str, text: str) -> Scored:
         """As `read`, of images made of ``text``."""

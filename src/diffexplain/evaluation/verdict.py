@@ -80,12 +80,12 @@ def removal(
     before = _probability(edits.read_before)
     without, null = _probability(edits.read_without), _probability(edits.read_null)
     blurred = None if edits.read_blurred is None else mean((before - _probability(edits.read_blurred))[took])
-    logit_null, logit_without = edits.read_null.logit, edits.read_without.logit
-    assert logit_null is not None
-    assert logit_without is not None
+    odds_null, odds_without = edits.read_null.log_odds, edits.read_without.log_odds
+    assert odds_null is not None
+    assert odds_without is not None
     return Removal(
         drop=mean((null - without)[took]),
-        logit_drop=mean((logit_null - logit_without)[took]),
+        log_odds_drop=mean((odds_null - odds_without)[took]),
         raw_drop=mean((before - without)[took]),
         null_drop=mean((before - null)[took]),
         blur_drop=blurred,

@@ -57,13 +57,13 @@ def best_phrase(
         scores.append(_score(text, count, studio, reader, settings))
     scores.sort(key=_rank)
     winner = scores[0].text
-    again = reader.read(studio.photograph([winner], Seeds.RESCORE, settings.rescoring_images))
+    again = reader.read(studio.photograph([winner], Seeds.RESCORE, settings.rescoring_images), f"the prompt {winner!r}")
     return Words(tokens, tuple(scores), summarise("best phrase", winner, again, studio.draws, settings))
 
 
 def _score(text: str, count: int, studio: Studio, reader: Reader, settings: EvaluationSettings) -> PhraseScore:
     images: Tensor = studio.photograph([text], Seeds.CHOOSE, count)
-    reading: Reading = reader.read(images)
+    reading: Reading = reader.read(images, f"the prompt {text!r}")
     share = wilson(int(reading.activates.sum()), count)
     generator = studio.draws.generator(PURPOSE, Seeds.BOOTSTRAP)
     return PhraseScore(text, share, bootstrap_mean(reading.score, generator, settings.resamples))

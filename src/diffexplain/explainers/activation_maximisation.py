@@ -29,11 +29,12 @@ from torchvision.transforms.v2 import functional
 from tqdm import tqdm
 
 from diffexplain.classifiers.classifier import Classifier
+from diffexplain.classifiers.output import probabilities
 from diffexplain.diffusion.prior import Prior
 from diffexplain.diffusion.sampling import StraightClamp
 from diffexplain.errors import UserError
 from diffexplain.explainers.augmentation import Augmentation
-from diffexplain.explainers.divergence import Diverged
+from diffexplain.explainers.divergence import Diverged, unanswered
 from diffexplain.explainers.explanation import FoundImages
 from diffexplain.explainers.natural_pictures import Surroundings
 from diffexplain.explainers.objective import ClassObjective, Objective, Outcome, objective_for
@@ -46,11 +47,15 @@ PURPOSE = "maximise"
 
 
 class LogitObjective(ClassObjective):
-    """``max`` of the class's logit, as in all four papers; the score is the class's probability."""
+    """``max`` of the class's logit, as in all four papers; the score is the class's probability.
+
+    Of a network that gives probabilities the logit is not known: what it is instead, `output.scores` says.
+    """
 
     def __call__(self, images: Tensor) -> Outcome:
         logits = self.classifier(images).float()
-        return Outcome(-logits[:, self.class_index].mean(), logits.detach().softmax(dim=1)[:, self.class_index])
+        probability = probabilities(logits.detach(), self.classifier.exclusive)
+        return Outcome(-logits[:, self.class_index].mean(), probability[:, self.class_index])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +70,7 @@ class ActivationMaximisation(ABC):
     """
 
     finds: ClassVar[str] = "images"
+    needs_gradient: ClassVar[bool] = True
 
     images: int
     steps: int
@@ -138,7 +144,8 @@ class ActivationMaximisation(ABC):
             shown = objective if augmentation is None else augmentation.through(objective, around.draws, step)
             loss, scores = shown(self.picture(x, around, step))
             if not torch.isfinite(loss):
-                raise Diverged(step, f"the loss is {loss.item()}")
+                why = unanswered(int((~scores.isfinite()).sum()), len(scores))
+                raise Diverged(step, f"the loss is {loss.item()}{why}")
             optimizer.zero_grad()
             # Sums and not means: how far a picture moves does not depend on how many there are.
             (loss * len(indices) + self.penalty(x)).backward()

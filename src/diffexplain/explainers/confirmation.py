@@ -33,7 +33,7 @@ def confirm(method: DiffEx, edited: Edited, counts: Mapping[Path, int]) -> Confi
     if edited.images is None:
         return None
     reader = edited.readers[0]
-    own = reader.read(edited.images[: edited.count]).activates
+    own = reader.read(edited.images[: edited.count], "a photograph").activates
     others = ~own
     if reader.target.kind != "class":  # A unit has no photographs of its own.
         own = others = np.ones_like(own)
@@ -58,4 +58,4 @@ def _those(pairs: Differences, which: NDArray[np.bool_]) -> Differences:
     def some(values: Values | None) -> Values | None:
         return None if values is None else values[which]
 
-    return Differences(pairs.score[which], some(pairs.logit), None if pairs.took is None else pairs.took[which])
+    return Differences(pairs.score[which], some(pairs.log_odds), None if pairs.took is None else pairs.took[which])

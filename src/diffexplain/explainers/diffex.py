@@ -40,7 +40,7 @@ from diffexplain.explainers.effects import Differences, bootstrapped, estimate_e
 from diffexplain.explainers.making import ChecksLike
 from diffexplain.explainers.policies import policy_named
 from diffexplain.explainers.predicting import Devices
-from diffexplain.explainers.records import logit_differences, scores, took
+from diffexplain.explainers.records import log_odds_differences, scores, took
 from diffexplain.target import ResolvedTarget
 
 
@@ -209,11 +209,11 @@ class DiffEx:
             took(edited.composition, path, one, other, self.strayed) for one, other in zip(present, absent, strict=True)
         ]
         score = np.mean([scores(present, who) - scores(records, who) for records in instead], axis=0)
-        logits = [logit_differences(present, records, who) for records in instead]
-        known = [values for values in logits if values is not None]
+        odds = [log_odds_differences(present, records, who) for records in instead]
+        known = [values for values in odds if values is not None]
         return Differences(
             score,
-            np.mean(known, axis=0) if len(known) == len(logits) else None,
+            np.mean(known, axis=0) if len(known) == len(odds) else None,
             None if None in passed else np.asarray(passed, dtype=np.bool_),
         )
 

@@ -34,7 +34,7 @@ from diffexplain.explainers.callbacks import (
     callback_state,
 )
 from diffexplain.explainers.checkpoint import read_checkpoint
-from diffexplain.explainers.divergence import Diverged
+from diffexplain.explainers.divergence import Diverged, unanswered
 from diffexplain.explainers.explanation import Explanation
 from diffexplain.explainers.objective import Objective, Outcome, objective_for
 from diffexplain.explainers.screening import screen
@@ -302,9 +302,12 @@ class PromptOptimisation(LightningModule):
         Raises:
             Diverged: one of them is not finite; on all devices alike.
         """
-        means = self.gathered(torch.stack([loss.detach(), scores.mean()]).unsqueeze(0)).mean(dim=0)
-        for name, value in zip(("loss", "score"), means, strict=True):
+        bad = (~scores.isfinite()).sum().to(loss)
+        of_all = self.gathered(torch.stack([loss.detach(), scores.mean(), bad]).unsqueeze(0))
+        means, bad = of_all.mean(dim=0), of_all[:, 2].sum()
+        for name, value in zip(("loss", "score"), means[:2], strict=True):
             if not torch.isfinite(value):
-                raise Diverged(self.global_step, f"the {name} is {value.item()}")
+                why = unanswered(int(bad), self.settings.batch)
+                raise Diverged(self.global_step, f"the {name} is {value.item()}{why}")
         self.log_dict({"loss": means[0], "score": means[1]}, prog_bar=True, batch_size=self.settings.batch)
         return {"mean_loss": means[0], "score": means[1]}

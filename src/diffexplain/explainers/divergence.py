@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from diffexplain.explainers.explanation import Explanation
 
 
+def unanswered(bad: int, pictures: int) -> str:
+    """What a loss that is no number most often comes from; empty where all pictures were answered."""
+    return f", since the classifier gave no finite answer to {bad} of {pictures} pictures" if bad else ""
+
+
 class Diverged(DivergedError):
     """``cause`` was not finite at ``step``; that step was not applied.
 
@@ -22,7 +27,8 @@ class Diverged(DivergedError):
         self.explanation: Explanation | None = None
         super().__init__(
             f"Stopped at step {step}: {cause}. The step was not applied; the best prompt before it is "
-            "kept. Try a lower prompt.learning_rate, another seed, or diffusion.dtype=float32."
+            "kept. If the classifier answers every picture, try a lower prompt.learning_rate, another seed, or "
+            "diffusion.dtype=float32."
         )
 
     def __reduce__(self) -> tuple[type[Exception], tuple[int, str]]:

@@ -9,10 +9,12 @@ from itertools import groupby
 from pathlib import Path as FilePath
 from typing import Any, Protocol
 
+import numpy as np
 from torch import Tensor
 
 from diffexplain.diffusion.editing import Change, Composition, Editor, State, changed_states
-from diffexplain.evaluation.activation import Reader
+from diffexplain.evaluation.activation import Reader, Reading, same_answer
+from diffexplain.evaluation.results import SameAnswer
 from diffexplain.explainers.making import ChecksLike, Made, Maker, Pair
 from diffexplain.explainers.predicting import Devices, OneDevice
 from diffexplain.explainers.records import SEPARATOR, Record, key_of, path_of
@@ -115,6 +117,18 @@ class Edited:
     def null(self, indices: Sequence[int]) -> list[Record]:
         """The null edits."""
         return self.records((), indices)
+
+    def same_answer(self, who: int) -> SameAnswer | None:
+        """What one classifier answered to all images that it was given, edited or not; None where answers differ."""
+        known = [*self._records.values(), *self._original.values()]
+        odds = [record.log_odds[who] for record in known]
+        reading = Reading(
+            score=np.asarray([record.scores[who] for record in known]),
+            activates=np.zeros(len(known), dtype=np.bool_),
+            probability=None,
+            log_odds=None if None in odds else np.asarray(odds, dtype=np.float64),
+        )
+        return same_answer([reading], self.readers[who].target.kind)
 
     def originals(self, indices: Sequence[int]) -> list[Record] | None:
         """The given images as they are; None where the editor made its own."""

@@ -32,20 +32,20 @@ class Differences:
     """
 
     score: Values
-    logit: Values | None
+    log_odds: Values | None
     took: NDArray[np.bool_] | None
 
     def those_that_took(self) -> Differences | None:
         """The pairs whose edit passed; None where nothing was checked or fewer than two passed."""
         if self.took is None or int(self.took.sum()) < 2:
             return None
-        logit = None if self.logit is None else self.logit[self.took]
-        return Differences(self.score[self.took], logit, self.took[self.took])
+        odds = None if self.log_odds is None else self.log_odds[self.took]
+        return Differences(self.score[self.took], odds, self.took[self.took])
 
     def minus(self, other: Differences) -> Differences:
         """How much larger these are than another classifier's on the same pairs."""
-        logit = None if self.logit is None or other.logit is None else self.logit - other.logit
-        return Differences(self.score - other.score, logit, self.took)
+        odds = None if self.log_odds is None or other.log_odds is None else self.log_odds - other.log_odds
+        return Differences(self.score - other.score, odds, self.took)
 
 
 def bootstrapped(draws: Draws, resamples: int) -> Mean:
@@ -74,7 +74,7 @@ def estimate_effects(
     for (path, pair), p, adjusted_p in zip(pairs.items(), p_values, adjusted, strict=True):
         found[path] = Effect(
             score=mean(pair.score),
-            logit=None if pair.logit is None else mean(pair.logit),
+            log_odds=None if pair.log_odds is None else mean(pair.log_odds),
             adjusted=mean_interval(pair.score, confidence),
             p=p,
             adjusted_p=adjusted_p,

@@ -70,9 +70,10 @@ class Maker:
         evaluations = self.editor.evaluations - before
         # Of null edits all is looked for, so that "not seen without" can be said of any concept.
         paths = list(self.composition.concepts)
-        records = self._look(prepared.null, None, [paths] * len(indices))
+        sentences = [self.composition.sentence(state) for state in prepared.states]
+        records = self._look(prepared.null, None, [paths] * len(indices), sentences)
         given = None if self.images is None else self.images[list(indices)]
-        originals = [None] * len(indices) if given is None else self._look(given, None, [[]] * len(indices))
+        originals = [None] * len(indices) if given is None else self._photographs(given)
         made = [
             {
                 "state": sorted(SEPARATOR.join(path) for path in state),
@@ -91,7 +92,8 @@ class Maker:
         images = self.editor.edit(prepared, places, [state for _, state in pairs])
         evaluations = self.editor.evaluations - before
         looked = [self._looked_for(prepared.states[k], state) for k, (_, state) in zip(places, pairs, strict=True)]
-        records = self._look(images, prepared.null[places], looked)
+        sentences = [self.composition.sentence(state) for _, state in pairs]
+        records = self._look(images, prepared.null[places], looked, sentences)
         return [record.to_json() for record in records], evaluations
 
     def prepared(self, indices: tuple[int, ...]) -> Prepared:
@@ -120,8 +122,14 @@ class Maker:
                 changed |= {known, *self.composition.rivals(known), *below}
         return self.composition.ordered(frozenset(changed))
 
-    def _look(self, images: Tensor, null: Tensor | None, looked: Sequence[Sequence[Path]]) -> list[Record]:
-        readings = [reader.read(images) for reader in self.readers]
+    def _photographs(self, images: Tensor) -> list[Record]:
+        """Of given images as they are, what the classifiers answer."""
+        return self._look(images, None, [[]] * len(images), ["a photograph"] * len(images))
+
+    def _look(
+        self, images: Tensor, null: Tensor | None, looked: Sequence[Sequence[Path]], shown: Sequence[str]
+    ) -> list[Record]:
+        readings = [reader.read(images, [repr(text) for text in shown]) for reader in self.readers]
         seen: list[dict[Path, bool]] = [{} for _ in images]
         fits: list[dict[Path, float]] = [{} for _ in images]
         strayed: list[float | None] = [None for _ in images]
@@ -143,7 +151,7 @@ class Maker:
         return [
             Record(
                 scores=tuple(float(reading.score[place]) for reading in readings),
-                logits=tuple(None if r.logit is None else float(r.logit[place]) for r in readings),
+                log_odds=tuple(None if r.log_odds is None else float(r.log_odds[place]) for r in readings),
                 seen=seen[place],
                 fits=fits[place],
                 strayed=strayed[place],

@@ -1,14 +1,14 @@
-"""What is minimised: cross entropy of a class, or the negative activation of a hidden unit."""
+"""What is minimised: the negative log probability of a class, or the negative activation of a hidden unit."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor
 
 from diffexplain.classifiers.classifier import Classifier
+from diffexplain.classifiers.output import log_probability
 from diffexplain.target import ResolvedTarget
 
 
@@ -34,16 +34,16 @@ class Objective(Protocol):
 
 
 class ClassObjective:
-    """``min CE(classifier(images), class)``; the score is the class's probability."""
+    """``min -log p(class | images)``, the cross entropy; the score is the class's probability."""
 
     def __init__(self, classifier: Classifier, class_index: int) -> None:
         self.classifier = classifier
         self.class_index = class_index
 
     def __call__(self, images: Tensor) -> Outcome:
-        log_probability = functional.log_softmax(self.classifier(images).float(), dim=1)
-        log_probability = log_probability[:, self.class_index]
-        return Outcome(-log_probability.mean(), log_probability.detach().exp())
+        scores = self.classifier(images).float()
+        merits = log_probability(scores, self.class_index, self.classifier.exclusive)
+        return Outcome(-merits.mean(), merits.detach().exp())
 
     def log_weights(self, merits: Tensor) -> Tensor:
         return merits

@@ -22,14 +22,14 @@ class Record:
 
     Attributes:
         scores: class probability or activation, one for each classifier.
-        logits: of the class; None for a unit without a class.
+        log_odds: of the class; None for a unit without a class.
         seen: whether it shows each object and sub-type that was looked for.
         fits: how similar it is to the subject with each attribute or setting that was asked about, and without any.
         strayed: how far the rest of the image moved from the null edit, a mean in [0, 1]; None if unchecked.
     """
 
     scores: tuple[float, ...]
-    logits: tuple[float | None, ...]
+    log_odds: tuple[float | None, ...]
     seen: Mapping[Path, bool]
     fits: Mapping[Path, float]
     strayed: float | None
@@ -38,7 +38,7 @@ class Record:
         """Plain values."""
         return {
             "scores": list(self.scores),
-            "logits": list(self.logits),
+            "log_odds": list(self.log_odds),
             "seen": {SEPARATOR.join(path): there for path, there in self.seen.items()},
             "fits": {SEPARATOR.join(path): fit for path, fit in self.fits.items()},
             "strayed": self.strayed,
@@ -49,7 +49,7 @@ class Record:
         """What `to_json` wrote."""
         return Record(
             tuple(content["scores"]),
-            tuple(content["logits"]),
+            tuple(content["log_odds"]),
             {path_of(text): there for text, there in content["seen"].items()},
             {path_of(text): fit for text, fit in content["fits"].items()},
             content["strayed"],
@@ -71,9 +71,9 @@ def scores(records: Sequence[Record], who: int) -> Values:
     return np.asarray([record.scores[who] for record in records], dtype=np.float64)
 
 
-def logit_differences(present: Sequence[Record], absent: Sequence[Record], who: int) -> Values | None:
-    """Differences of one classifier's logits, (n,); None where there are none."""
-    values = [(one.logits[who], other.logits[who]) for one, other in zip(present, absent, strict=True)]
+def log_odds_differences(present: Sequence[Record], absent: Sequence[Record], who: int) -> Values | None:
+    """Differences of one classifier's log-odds, (n,); None where there are none."""
+    values = [(one.log_odds[who], other.log_odds[who]) for one, other in zip(present, absent, strict=True)]
     known = [one - other for one, other in values if one is not None and other is not None]
     return np.asarray(known) if len(known) == len(values) else None
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from diffexplain.diffusion.prior import Prior
-from diffexplain.explainers.divergence import Diverged
+from diffexplain.explainers.divergence import Diverged, unanswered
 from diffexplain.explainers.objective import Objective
 from diffexplain.prompts.soft_prompt import SoftPrompt
 from diffexplain.runs.draws import Draws
@@ -42,7 +42,7 @@ def screen(prompt: SoftPrompt, prior: Prior, objective: Objective, draws: Draws,
         if not len(places):
             continue
         latents = draws.normals("screen", number, images, prior.latent_shape).to(prior.device)
-        merits = []
+        merits: list[Tensor] = []
         for some in words.split(max(1, IMAGES_AT_ONCE // images)):
             conditions = []
             for word in some:
@@ -50,10 +50,14 @@ def screen(prompt: SoftPrompt, prior: Prior, objective: Objective, draws: Draws,
                 conditions.append(prior.encode_embeddings(tokens, prompt.prefix))
             condition = torch.cat(conditions).repeat_interleave(images, dim=0)
             shown = prior.generate(condition, latents.repeat(len(some), 1, 1, 1))
-            merits += [-objective(of_word).loss for of_word in shown.split(images)]
+            for of_word in shown.split(images):
+                loss, scores = objective(of_word)
+                if not torch.isfinite(loss):
+                    why = unanswered(int((~scores.isfinite()).sum()), images)
+                    word = prompt.words[len(merits)]
+                    raise Diverged(0, f"the loss is {loss.item()} where the words are screened, at {word!r}{why}")
+                merits.append(-loss)
         merit = torch.stack(merits).to(words.device)
-        if not torch.isfinite(merit).all():
-            raise Diverged(0, "the loss is not finite where the words are screened")
         log_weights[places] = images * objective.log_weights(merit)
         tokens[places] = words[log_weights[places[0]].argmax()]
     return log_weights

@@ -93,10 +93,20 @@ class EffectsFlow:
             classifier=classifier,
             prior=prior,
             command=command,
-            notes=() if self.photographs is None else tuple(self.photographs.notes()),
+            notes=self._notes(),
+            same_answer=self.edited.same_answer(0),
         )
         write_effects_report(self.run, summary, self.examples)
         return summary
+
+    def _notes(self) -> tuple[str, ...]:
+        """What is to be known of photographs, and of compared classifiers."""
+        notes = [] if self.photographs is None else list(self.photographs.notes())
+        for who, name in enumerate(self.compared, 1):
+            same = self.edited.same_answer(who)
+            if same is not None:
+                notes.append(f"{name} gives all {same.pictures} pictures the same answer: its effects tell nothing.")
+        return tuple(notes)
 
     def _images(self, prior: Any) -> Tensor | None:
         """The photographs that are given, (N, 3, H, W) in [0, 1]; None where the editor makes its own images."""
@@ -162,5 +172,5 @@ def examples(edited: Edited, path: Path, count: int) -> list[EffectExample]:
     indices = range(min(count, edited.count, edited.chunk))
     images = [edited.pictures([Change(path, reverse)], indices) for reverse in (True, False)]
     without, present = ([as_bytes(image) for image in part] for part in images)
-    scores = [edited.readers[0].read(part).score for part in images]
+    scores = [edited.readers[0].read(part, f"an edit of {path[-1]!r}").score for part in images]
     return [EffectExample(path, k, without[k], present[k], float(scores[0][k]), float(scores[1][k])) for k in indices]

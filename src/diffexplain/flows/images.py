@@ -11,7 +11,7 @@ import torch
 from diffexplain.building import TARGET, build
 from diffexplain.errors import RetryableError, UserError
 from diffexplain.evaluation import EvaluationSettings
-from diffexplain.evaluation.activation import Reader, Seeds, Studio, summarise
+from diffexplain.evaluation.activation import Reader, Seeds, Studio, same_answer, summarise
 from diffexplain.evaluation.pictures import examples
 from diffexplain.evaluation.results import Activation, Evaluation, Words
 from diffexplain.evaluation.vocabulary import class_phrase
@@ -75,14 +75,16 @@ class ImagesFlow:
         studio = Studio(self.prior, self.run.draws)
         neutral = studio.photograph([settings.neutral_text], Seeds.SCORE, count)
         reader = Reader(self.classifier, self.target, settings.batch_size, self.device).calibrated(neutral)
-        reading = reader.read(self.found.images)
+        reading = reader.read(self.found.images, "an optimised picture")
         activating = [index for index in range(count) if reading.activates[index]]
-        baselines: list[Activation] = []
+        readings, baselines = [reading], list[Activation]()
         if self.target.class_name is not None:
             text = f"a photo of {class_phrase(self.target.class_name)}"
-            named = reader.read(studio.photograph([text], Seeds.SCORE, count))
+            named = reader.read(studio.photograph([text], Seeds.SCORE, count), f"the prompt {text!r}")
+            readings.append(named)
             baselines.append(summarise("class name", text, named, studio.draws, settings))
-        plain = reader.read(neutral)
+        plain = reader.read(neutral, f"the prompt {settings.neutral_text!r}")
+        readings.append(plain)
         baselines.append(summarise("neutral", settings.neutral_text, plain, studio.draws, settings))
         self.evaluation = Evaluation(
             found=summarise(FOUND, None, reading, studio.draws, settings),
@@ -97,6 +99,7 @@ class ImagesFlow:
             notes=() if self.photographs is None else tuple(self.photographs.notes()),
             examples=examples(self.found.images, reading, activating, None, (), count),
             edits=(),
+            same_answer=same_answer(readings, self.target.kind),
         )
 
     def report(self, *, classifier: Model, prior: Model, command: str) -> Summary:

@@ -84,8 +84,8 @@ def _node(name: str, concept: ConceptEffect | None, children: tuple[Node, ...], 
 def _small_print(concept: ConceptEffect) -> str:
     effect = concept.over_all
     parts = [f"{effect.n} pairs", f"adjusted p {wording.p_value(effect.adjusted_p)}"]
-    if effect.logit is not None:
-        parts.append(f"logit {wording.signed(effect.logit.value)}")
+    if effect.log_odds is not None:
+        parts.append(f"log-odds {wording.signed(effect.log_odds.value)}")
     if concept.took is None:
         parts.append("edits not checked")
     else:

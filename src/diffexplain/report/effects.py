@@ -78,7 +78,7 @@ def render_effects(run: LoadedRun, effects: DiffExResult) -> str:
         title=f"{summary.target.class_name or summary.target.text} \N{MIDDLE DOT} {summary.classifier.name}",
         headline=_headline(summary, ranking),
         findings=_findings(summary, effects),
-        facts=_facts(ranking),
+        facts=_facts(ranking) if summary.same_answer is None else [],
         effects=effects,
         ranking=ranking,
         tree=tree_of(ranking, axis),
@@ -126,6 +126,8 @@ def _together(combination: Combination, axis: plots.Axis) -> Together:
 
 
 def _headline(summary: Summary, ranking: Ranking) -> list[tuple[str, str]]:
+    if summary.same_answer is not None:
+        return [(wording.same_answer(summary, summary.same_answer), "plain")]
     score, first = score_noun(summary), ranking.ranked[0]
     if not first.over_all.significant:
         return [(f"No concept moves the {score} of {summary.classifier.name} beyond doubt.", "plain")]
@@ -138,6 +140,8 @@ def _headline(summary: Summary, ranking: Ranking) -> list[tuple[str, str]]:
 
 
 def _findings(summary: Summary, effects: DiffExResult) -> list[tuple[str, str]]:
+    if summary.same_answer is not None:
+        return [("plain", wording.NOTHING_TOLD)]
     ranking = effects.rankings[0]
     significant = [concept for concept in ranking.ranked if concept.over_all.significant]
     sentences = [

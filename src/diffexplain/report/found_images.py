@@ -37,7 +37,7 @@ def render_images(run: LoadedRun) -> str:
         words=wording,
         title=f"{summary.target.class_name or summary.target.text} \N{MIDDLE DOT} {summary.classifier.name}",
         headline=wording.headline(summary),
-        finding=_finding(summary),
+        finding=_finding(summary) if summary.same_answer is None else wording.NOTHING_TOLD,
         facts=_facts(summary),
         pictures=pictures,
         activates=any(shown.activates for shown in pictures),

@@ -62,8 +62,11 @@ def stated(summary: Summary, respondent: Respondent | None = None) -> Summary:
 def template(summary: Summary) -> str:
     """What was found, how sure that is, what could not be told, and what the prior and the control show."""
     sentences = ["".join(text for text, _ in wording.headline(summary))]
-    sentences += [_compared(summary), _written_out(summary)]
+    if summary.same_answer is None:
+        sentences += [_compared(summary), _written_out(summary)]
     sentences += [text for _, text in wording.findings(summary)]
+    if summary.same_answer is not None:
+        return " ".join(sentences).replace("\N{NO-BREAK SPACE}", " ")
     sentences += [_untold(summary), prior.prior_sentence(summary) or ""]
     if summary.control is None:
         sentences.append("No control classifier was asked.")

@@ -22,6 +22,7 @@ from diffexplain.evaluation.results import (
     Estimate,
     Evaluation,
     Quality,
+    SameAnswer,
     Verdict,
     Words,
 )
@@ -32,11 +33,14 @@ from diffexplain.runs.identity import identifying
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
 
-SCHEMA_VERSION = "3"
+SCHEMA_VERSION = "4"
 BEFORE_EFFECTS = "1"
 """The version that knew no methods but those that find a prompt; it is read as one of the present."""
 BEFORE_CONTROL = "2"
 """The version that knew no comparisons and no control; it is read as one of the present."""
+BEFORE_LOG_ODDS = "3"
+"""The version that gave effects on the raw logit, which is no log-odds; it is read without them."""
+READ = (BEFORE_EFFECTS, BEFORE_CONTROL, BEFORE_LOG_ODDS, SCHEMA_VERSION)
 SUMMARY = "summary.json"
 
 
@@ -91,7 +95,8 @@ class Summary:
     what a classifier that has learned nothing makes of the same images, if the run asked for one. ``quality``: of the
     prompts' images, if it asked for that. ``statement``: all of this in a paragraph. ``elements`` come in verdict order
     (spurious, core, undecided, not relevant, not seen), within each the largest effect first.
-    ``images_generated``: by the prior for the evaluation, or read by the classifier for the effects.
+    ``same_answer``: what the classifier answered to all pictures alike, so that nothing else can be told; None where
+    answers differ. ``images_generated``: by the prior for the evaluation, or read by the classifier for the effects.
     ``command`` repeats the run. ``settings`` is the configuration that the identity is the hash of.
     """
 
@@ -120,6 +125,7 @@ class Summary:
     control: Control | None = None
     quality: tuple[Quality, ...] = ()
     statement: Statement | None = None
+    same_answer: SameAnswer | None = None
 
     @property
     def found(self) -> Activation:
@@ -145,7 +151,7 @@ class Summary:
 
     @staticmethod
     def from_json(text: str) -> Summary:
-        """The summary that `to_json` wrote, now or when the schema was `BEFORE_EFFECTS` or `BEFORE_CONTROL`.
+        """The summary that `to_json` wrote, now or when the schema was another one of `READ`.
 
         Raises:
             UserError: not a summary, or one of another schema version.
@@ -158,18 +164,20 @@ class Summary:
         if version == BEFORE_EFFECTS:
             plain |= {"effects": None}
         if version in (BEFORE_EFFECTS, BEFORE_CONTROL):
-            plain |= {"schema_version": SCHEMA_VERSION, "comparisons": [], "control": None}
+            plain |= {"comparisons": [], "control": None}
             plain |= {"quality": [], "statement": None}
             if isinstance(plain.get("words"), dict):
                 plain["words"].setdefault("captions", [])
             if isinstance(plain.get("effects"), dict):
                 plain["effects"].setdefault("confirmation", None)
-        elif version != SCHEMA_VERSION:
+        elif version not in READ:
             raise UserError(
                 "This summary has a schema that this version of diffexplain does not read.",
                 given=f"schema_version {version}",
-                accepted=[f"schema_version {known}" for known in (BEFORE_EFFECTS, BEFORE_CONTROL, SCHEMA_VERSION)],
+                accepted=[f"schema_version {known}" for known in READ],
             )
+        if version != SCHEMA_VERSION:
+            plain = _without_logits(plain) | {"schema_version": SCHEMA_VERSION, "same_answer": None}
         try:
             summary: Summary = from_plain(Summary, plain)
         except Malformed as error:
@@ -230,6 +238,7 @@ def summarise(
         comparisons=evaluation.comparisons,
         control=evaluation.control,
         quality=evaluation.quality,
+        same_answer=evaluation.same_answer,
         **_made(run, target, classifier, prior, command),
     )
 
@@ -243,6 +252,7 @@ def summarise_effects(
     prior: Model,
     command: str,
     notes: tuple[str, ...] = (),
+    same_answer: SameAnswer | None = None,
 ) -> Summary:
     """As `summarise`, of a method that ranks effects; ``notes`` come before those on what was not measured."""
     return Summary(
@@ -256,6 +266,7 @@ def summarise_effects(
         object_absence=None,
         effects=effects,
         notes=(*_nameless(target), *notes, *_notes(effects)),
+        same_answer=same_answer,
         **_made(run, target, classifier, prior, command),
     )
 
@@ -263,6 +274,16 @@ def summarise_effects(
 def _nameless(target: ResolvedTarget) -> tuple[str, ...]:
     """What cannot be said of a class whose name is no word."""
     return (f"{target.no_object}.",) if target.class_index is not None and target.class_name is None else ()
+
+
+def _without_logits(plain: Any) -> Any:
+    """The same with nothing in the place of an effect on a raw logit, which says less than one on the log-odds."""
+    if isinstance(plain, list):
+        return [_without_logits(item) for item in plain]
+    if not isinstance(plain, dict):
+        return plain
+    old = {"logit": "log_odds", "logit_drop": "log_odds_drop"}
+    return {old.get(key, key): None if key in old else _without_logits(item) for key, item in plain.items()}
 
 
 def _notes(effects: DiffExResult) -> tuple[str, ...]:

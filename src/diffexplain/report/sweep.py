@@ -20,6 +20,8 @@ from diffexplain.report.templating import template
 from diffexplain.runs import atomic
 from diffexplain.runs.sweep import Job
 
+SAME_ANSWER = "same answer to every picture"
+"""In the place of what can be told of a classifier."""
 _NOTHING = "\N{EN DASH}"
 _WIDEST_CELL = 46
 
@@ -47,7 +49,8 @@ class SweepRow:
     """One job of a sweep and what came of it.
 
     ``directory`` is relative to the sweep's own; with ``error`` set there are no numbers. ``tested``: whether any
-    element was, so that "none" can be said of spurious and core ones.
+    element was, so that "none" can be said of spurious and core ones. ``same_answer``: the classifier answers all
+    pictures alike, so that nothing can be said.
     """
 
     name: str
@@ -64,6 +67,7 @@ class SweepRow:
     core: Lead | None
     object_absent: Estimate | None
     concept: Lead | None
+    same_answer: bool
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ def render(rows: Sequence[SweepRow]) -> str:
             unfinished=unfinished,
             scale=plots.scale(axis),
             nothing=_NOTHING,
+            same_answer=SAME_ANSWER,
         )
     )
 
@@ -139,6 +144,7 @@ def _row(folder: Path, job: Job[Finished]) -> SweepRow:
         core=_lead(summary, Verdict.CORE),
         object_absent=None if summary is None or summary.object_absence is None else summary.object_absence.share,
         concept=_concept(summary),
+        same_answer=summary is not None and summary.same_answer is not None,
     )
 
 
@@ -151,7 +157,7 @@ def _lead(summary: Summary | None, verdict: Verdict) -> Lead | None:
 
 
 def _concept(summary: Summary | None) -> Lead | None:
-    if summary is None or summary.effects is None:
+    if summary is None or summary.effects is None or summary.same_answer is not None:
         return None
     first = summary.effects.rankings[0].ranked[0]
     return Lead(first.text, first.over_all.score)
@@ -160,11 +166,12 @@ def _concept(summary: Summary | None) -> Lead | None:
 def _cells(row: SweepRow) -> tuple[str, ...]:
     effect = row.spurious.effect if row.spurious else None
     none = "none" if row.tested else _NOTHING
+    told = SAME_ANSWER if row.same_answer else none
     cells = (
         row.name,
         row.status,
         wording.count(row.activation) if row.activation else _NOTHING,
-        row.spurious.phrase if row.spurious else none,
+        row.spurious.phrase if row.spurious else told,
         f"{wording.number(effect.value)} ({wording.interval(effect)})" if effect else _NOTHING,
         row.core.phrase if row.core else none,
         wording.count(row.object_absent) if row.object_absent else _NOTHING,

@@ -251,6 +251,7 @@ def headline_numbers(summary: Summary) -> Mapping[str, Any]:
     numbers: dict[str, Any] = {
         f"activation/{summary.found.name}": summary.found.share.value,
         "object_absent": None if absent is None else absent.value,
+        "same_answer": summary.same_answer is not None,
     }
     for baseline in summary.baselines:
         numbers[f"activation/{baseline.name}"] = baseline.share.value

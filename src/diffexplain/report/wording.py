@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from diffexplain.evaluation.results import Comparison, Element, Estimate, Verdict
+from diffexplain.evaluation.results import Comparison, Element, Estimate, SameAnswer, Verdict
 from diffexplain.report.summary import Summary
 
 MINUS = "\N{MINUS SIGN}"
@@ -100,6 +100,8 @@ def margin(summary: Summary) -> float:
 
 def headline(summary: Summary) -> list[tuple[str, str]]:
     """The first thing to know, as pieces of one sentence, each with its tone."""
+    if summary.same_answer is not None:
+        return [(same_answer(summary, summary.same_answer), "plain")]
     share, name, classifier = summary.found.share, target_name(summary), summary.classifier.name
     is_class = summary.target.kind == "class"
     if share.n == 0:
@@ -121,8 +123,66 @@ def headline(summary: Summary) -> list[tuple[str, str]]:
     return [(f"{first}; nothing spurious was found." if tested else f"{first}.", "plain")]
 
 
+_OUTPUTS = {
+    "softmax": "the logits of classes that exclude each other (softmax)",
+    "sigmoid": "the logits of classes of which each may be there or not (sigmoid)",
+    "probabilities": "probabilities",
+}
+_TAKEN = {
+    "asked for": "as classifier.output says",
+    "stated by its source": "as the model\N{RIGHT SINGLE QUOTATION MARK}s own files say",
+    "found": "as its values for the built-in pictures show",
+    "usual": "as is usual, since nothing says otherwise",
+}
+
+
+def output(summary: Summary) -> str:
+    """What the classifier's output was taken for, and why; empty in a summary of before that was said."""
+    facts = summary.classifier.facts
+    kind = str(facts.get("output"))
+    if kind not in _OUTPUTS:
+        return ""
+    text = f"What {summary.classifier.name} gives was taken for {_OUTPUTS[kind]}"
+    if kind == "probabilities":
+        alone = "that exclude each other" if _exclusive(summary) else "of which each may be there or not"
+        text += f" of classes {alone}"
+    text += f", {_TAKEN.get(str(facts.get('output_taken_as')), 'as the run says')}."
+    return f"{text} {facts['output_note']}" if "output_note" in facts else text
+
+
+def activates(summary: Summary) -> str:
+    """When a picture activates the target."""
+    if summary.target.kind == "class":
+        if _exclusive(summary):
+            return f"Of all classes, the classifier finds {target_name(summary)} the likeliest."
+        return f"The classifier gives {target_name(summary)} a probability above one half."
+    above = "" if summary.unit_threshold is None else f"{number(summary.unit_threshold)}, "
+    return f"The unit lies above {above}the 99th percentile of its activation on pictures of a neutral prompt."
+
+
+def _exclusive(summary: Summary) -> bool:
+    return bool(summary.classifier.facts.get("classes_exclude_each_other", True))
+
+
+def same_answer(summary: Summary, same: SameAnswer) -> str:
+    """That the classifier answered all pictures alike."""
+    return (
+        f"{summary.classifier.name} gives all {same.pictures} pictures the same answer, a {score_name(summary)} of "
+        f"{number(same.score, 3)}, so nothing can be told about {target_name(summary)}."
+    )
+
+
+NOTHING_TOLD = (
+    "Whatever the pictures show, the answer stays the same: no verdict and no effect follows from that. Are these the "
+    "trained weights, is the preprocessing the one of the training, and does classifier.output say what comes out?"
+)
+"""The finding where the classifier answers all pictures alike."""
+
+
 def findings(summary: Summary) -> list[tuple[str, str]]:
     """The sentences under the headline, each with its tone: spurious, core, absent or plain."""
+    if summary.same_answer is not None:
+        return [("plain", NOTHING_TOLD)]
     if summary.found.share.value == 0 or summary.found.share.n == 0:
         nothing = "The search found nothing that activates the target, so no element was tested: "
         return [

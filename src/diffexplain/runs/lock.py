@@ -33,17 +33,29 @@ class RunLock:
         """
         with atomic.storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._lock.acquire(timeout=0)
-            except Timeout:
-                raise OwnedElsewhere(
-                    f"This run is already being made by {self._owner()}; nothing to do here."
-                ) from None
+            self._take()
             atomic.write_json(self._note, {"host": socket.gethostname(), "process": os.getpid()})
+
+    def check_free(self) -> None:
+        """Look whether another process has it, and write nothing: where there is no file, nobody has.
+
+        Raises:
+            OwnedElsewhere: as `acquire`.
+        """
+        if self.path.exists():
+            with atomic.storage_errors(self.path):
+                self._take()
+                self._lock.release()
 
     def release(self) -> None:
         """Give the lock back; may be called twice."""
         self._lock.release()
+
+    def _take(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise OwnedElsewhere(f"This run is already being made by {self._owner()}; nothing to do here.") from None
 
     def _owner(self) -> str:
         try:

@@ -22,19 +22,26 @@ HANDED_ON = "DIFFEXPLAIN_RUN"
 
 
 class Stopwatch:
-    """Times the phases of a run into ``timings.json``; ``with watch("build"): ...``.
+    """Times the phases of a run; ``with watch("build"): ...``. A phase that comes again is added to.
 
-    The seconds of an earlier, interrupted attempt are kept beside those of this one.
+    Once the run is taken, all are written into ``timings.json``, the seconds of an earlier, interrupted attempt beside
+    those of this one.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self) -> None:
+        self._run: Run | None = None
         self._seconds: dict[str, float] = {}
+        self._earlier: list[dict[str, float]] = []
+
+    def belongs_to(self, run: Run) -> None:
+        """Write down from now on, in ``run``."""
+        self._run = run
         try:
             before = run.read_json(TIMINGS)
             self._earlier = [*before.get("earlier_attempts", []), before["seconds"]]
         except (OSError, ValueError, KeyError):
             self._earlier = []
+        self._record()
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
@@ -42,10 +49,13 @@ class Stopwatch:
         try:
             yield
         finally:
-            self._seconds[phase] = round(time.perf_counter() - start, 3)
+            seconds = self._seconds.get(phase, 0.0) + time.perf_counter() - start
+            self._seconds[phase] = round(seconds, 3)
             self._record()
 
     def _record(self) -> None:
+        if self._run is None:
+            return
         values: dict[str, Any] = {
             "seconds": {**self._seconds, "total": round(sum(self._seconds.values()), 3)},
             "peak_memory_bytes": _peak_memory(),

@@ -32,7 +32,7 @@ _NOT_ARTEFACT_FOLDERS = ("checkpoints", "wandb")
 class Run:
     """A run's directory and what is drawn in it.
 
-    Made by `claim`; a context manager that gives the lock back. A process that is not the first of
+    Made by `planned`, or by `claim`; a context manager that gives the lock back. A process that is not the first of
     its group (``is_writer`` false) reads the directory and writes nothing.
     """
 
@@ -137,14 +137,45 @@ class Run:
         }
         self.write_json(FINISHED, {"identity": self.identity, "artefacts": artefacts})
 
-    def acquire(self) -> None:
-        """Take the run for this process.
+    def is_done(self) -> bool:
+        """Whether the run is finished and is not to be made again; if other versions made it, a warning says so."""
+        done = self.is_finished and not self.config.get("force")
+        if done:
+            _warn_of_differences(self)
+        return done
+
+    def check_free(self) -> None:
+        """Look whether another process has the run, before anything is loaded for it.
 
         Raises:
-            OwnedElsewhere: another process has it; the message names that process.
+            OwnedElsewhere: it has; the message names that process.
         """
         if self._lock is not None:
-            self._lock.acquire()
+            self._lock.check_free()
+
+    def taken(self) -> Run:
+        """This run, now this process's own, its directory made; with ``force`` an earlier attempt is set aside.
+
+        Raises:
+            OwnedElsewhere: another process is making it.
+            RetryableError: the folder of all runs cannot be written to or is full.
+        """
+        if self._lock is None:
+            return self
+        self._lock.acquire()
+        try:
+            if self.config.get("force") and self.directory.exists():
+                _set_aside(self.directory)
+            if not self.is_finished:
+                atomic.require_free_space(self.directory, SPACE_NEEDED)
+                with atomic.storage_errors(self.directory):
+                    self.directory.mkdir(parents=True, exist_ok=True)
+                    atomic.remove_temporaries(self.directory)
+                _record_manifest(self)
+            return self
+        except BaseException:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Give the lock back; may be called twice."""
@@ -178,44 +209,35 @@ def run_directory(config: Mapping[str, Any], root: str | Path, slug: str) -> Pat
     return folder / slug / name
 
 
-def claim(config: Mapping[str, Any], root: str | Path, *, target: ResolvedTarget | None = None) -> Run:
-    """Take the run of ``config`` for this process, to begin it, to go on with it, or to read it.
+def planned(config: Mapping[str, Any], root: str | Path, *, target: ResolvedTarget | None = None) -> Run:
+    """The run of ``config``, which is nobody's yet; nothing is written.
 
     Args:
-        config: resolved, plain containers; ``force`` true sets an earlier attempt aside.
+        config: resolved, plain containers.
         root: the folder of all runs.
         target: the target looked up; without it the text in ``config`` stands for it.
-
-    Raises:
-        OwnedElsewhere: another process is making it.
-        RetryableError: ``root`` cannot be written to or is full.
     """
     slug = slugify(str(config["target"])) if target is None else target.slug
     text = str(config["target"]) if target is None else target.text
     directory = run_directory(config, root, slug)
     if process_rank() > 0:
         return Run(directory, config, text, is_writer=False)
+    return Run(directory, config, text, lock=RunLock(directory.with_name(f".{directory.name}.lock")))
 
-    run = Run(directory, config, text)
-    if run.is_finished and not config.get("force"):
-        _warn_of_differences(run)
-        return run  # Nothing will be written, so neither lock nor write access is needed.
 
-    run = Run(directory, config, text, lock=RunLock(directory.with_name(f".{directory.name}.lock")))
-    run.acquire()
-    try:
-        if config.get("force") and directory.exists():
-            _set_aside(directory)
-        if not run.is_finished:
-            atomic.require_free_space(directory, SPACE_NEEDED)
-            with atomic.storage_errors(directory):
-                directory.mkdir(parents=True, exist_ok=True)
-                atomic.remove_temporaries(directory)
-            _record_manifest(run)
-        return run
-    except BaseException:
-        run.release()
-        raise
+def claim(config: Mapping[str, Any], root: str | Path, *, target: ResolvedTarget | None = None) -> Run:
+    """Take the run of ``config`` for this process, to begin it, to go on with it, or to read it.
+
+    Args:
+        config, root, target: as those of `planned`; ``force`` true sets an earlier attempt aside.
+
+    Raises:
+        OwnedElsewhere: another process is making it.
+        RetryableError: ``root`` cannot be written to or is full.
+    """
+    run = planned(config, root, target=target)
+    # Where nothing will be written, neither lock nor write access is needed.
+    return run if run.is_writer and run.is_done() else run.taken()
 
 
 def process_rank() -> int:

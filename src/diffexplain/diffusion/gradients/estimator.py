@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,12 @@ class Estimate(NamedTuple):
 
 
 class GradientEstimator(Protocol):
-    """Estimates the gradient of ``objective(G(prompt, latents))`` in the prompt's parameter."""
+    """Estimates the gradient of ``objective(G(prompt, latents))`` in the prompt's parameter.
+
+    ``needs_gradient``: whether it differentiates the objective, so that a classifier must pass gradients.
+    """
+
+    needs_gradient: ClassVar[bool]
 
     def estimate(
         self, prompt: nn.Module, prior: Prior, latents: Tensor, objective: Objective, draws: Draws, step: int
@@ -56,6 +61,8 @@ class Backpropagation(ABC):
     Each micro-batch is carried forward and at once backward to the hidden states, where the gradients add up,
     so that memory is that of one micro-batch. The text encoder's backward pass is made once, with the sum.
     """
+
+    needs_gradient: ClassVar[bool] = True
 
     @abstractmethod
     def sample(self, denoiser: Denoiser, condition: Tensor, noise: Tensor, steps: int) -> Tensor:

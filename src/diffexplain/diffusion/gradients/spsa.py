@@ -11,7 +11,7 @@ length is about the number of the parameter's elements times the gradient's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,8 @@ class SPSA:
     Raises:
         UserError: no probe, or a width that is not positive.
     """
+
+    needs_gradient: ClassVar[bool] = False
 
     def __init__(self, probes: int = 1, width: float = 0.05) -> None:
         if probes < 1:
