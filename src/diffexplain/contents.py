@@ -8,7 +8,6 @@ image library.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
@@ -43,8 +42,6 @@ _ELSEWHERE = ("_target_", "contents", "force", "images", "logger", "memory", "na
 """Keys that name no file of the run's making, or one that is digested in a way of its own."""
 _LONGEST = 4096
 """Characters of a path."""
-_LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
-"""In an ONNX graph, what stands before the name of another file with some of its tensors, and the name's length."""
 
 
 class Unfit(Exception):
@@ -184,17 +181,12 @@ def external_data(path: Path) -> list[str]:
 
 @lru_cache(maxsize=16)
 def _external_data(path: Path, _changed: int, _size: int) -> list[str]:
-    names = set()
-    with path.open("rb") as file:
-        tail = b""
-        while block := file.read(1 << 24):
-            block = tail + block
-            for found in _LOCATION.finditer(block):
-                name = block[found.end() : found.end() + found[1][0]].decode("utf-8", "replace")
-                if (path.parent / name).is_file():
-                    names.add(name)
-            tail = block[-256:]
-    return sorted(names)
+    from diffexplain.onnx_files import onnx_files
+
+    try:
+        return [file.relative_to(path.parent).as_posix() for file in onnx_files(path)[1:]]
+    except UserError:
+        return []  # Whoever loads it says what is wrong.
 
 
 def mark_whole(path: Path) -> str:
