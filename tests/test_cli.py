@@ -68,6 +68,40 @@ def test_a_finished_run_is_found_without_torch(tmp_path: Path) -> None:
     assert sweep.stdout.count("a flag") == 2
 
 
+def test_a_name_with_an_apostrophe_works_as_it_is_typed(tmp_path: Path) -> None:
+    labels = tmp_path / "it's, mine.txt"
+    labels.write_text("n02966687 carpenter's kit, tool kit\nn02206856 bee\n")
+    given = [
+        "classifier=pretend",
+        "paths.configs=[tests/conf]",
+        f"classifier.labels='{labels}'".replace("t's", r"t\'s"),
+    ]
+    error = without_torch("target=class:carpenter's kitt", *given, status=2).stderr
+    assert "nearest:  carpenter's kit" in error
+    assert "Exception" not in error
+
+
+def test_classes_are_listed_with_index_name_id_and_synonyms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ids.txt").write_text("n03355925\nn02206856\n")
+    assert cli.main(["list", "classes", f"classifier.labels={tmp_path}/ids.txt"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["index", "name", "wnid", "synonyms"]
+    assert lines[1:] == [["0", "flagpole", "n03355925", "flagstaff"], ["1", "bee", "n02206856"]]
+
+
+def test_a_list_may_be_cut_off_by_who_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "many.txt").write_text("".join(f"a thing of the kind {'x' * n}\n" for n in range(1, 400)))
+    command = [sys.executable, "-c", "import sys; from diffexplain import cli; sys.exit(cli.main(sys.argv[1:]))"]
+    command += ["list", "classes", f"classifier.labels={tmp_path}/many.txt"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        assert program.stdout.readline().startswith("index")
+        program.stdout.close()
+        assert program.stderr.read() == ""
+    assert program.returncode == 0
+
+
 def test_classes_and_choices_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["list", "classes", "classifier=world_shortcut_cnn"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import inspect
+import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +187,128 @@ def test_values_take_the_type_of_the_default() -> None:
     assert config["explainer"]["stop_at"] is None
     assert compose(["target=class:557"])["target"] == "class:557"
     assert compose(["prompt.prefix=a texture of"])["prompt"]["prefix"] == "a texture of"
+
+
+ODD = (
+    "carpenter's kit",
+    "flagpole, flagstaff",
+    "salt & pepper",
+    "C#",
+    "Käfer",
+    "蜜蜂",
+    "crane (bird)",
+    "a=b",
+    "x: y",
+    "me@home",
+    r"back\slash",
+    "US$ bill",
+    "${seed}",
+    r"\${seed}",
+    '"quoted" \'s',
+    "[list], {map}",
+    "it's, well, `odd`; ~100 % 'sure'!",
+)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_target_is_taken_as_it_is_typed(name: str) -> None:
+    typed = f"target=class:{name}"
+    config = compose([typed])
+    assert config["target"] == f"class:{name}"
+    assert reproduction.overrides(config) == [typed]
+    assert compose([f"target=unit:layer4.2:512@{name}"])["target"] == f"unit:layer4.2:512@{name}"
+    assert expand([typed, "seed=0,1"]) == [[typed, "seed=0"], [typed, "seed=1"]]
+
+
+@pytest.mark.parametrize("name", [name for name in ODD if "${" not in name])
+def test_other_text_may_hold_every_sign_too(name: str) -> None:
+    path = f"/photos/{name}.txt"
+    typed = f"classifier.labels={path}"
+    if "," not in name and "\\" not in name:  # Hydra gives these a meaning of their own.
+        assert compose([typed])["classifier"]["labels"] == path
+    assert compose([configuration.assignment("classifier.labels", path)])["classifier"]["labels"] == path
+    names = ["bee", name]
+    assert compose([configuration.assignment("classifier.labels", names)])["classifier"]["labels"] == names
+
+
+def test_a_list_of_names_is_read_as_it_is_typed() -> None:
+    config = compose(["classifier.labels=[carpenter's kit, potter's wheel,'salt, pepper',C#,bee]"])
+    assert config["classifier"]["labels"] == ["carpenter's kit", "potter's wheel", "salt, pepper", "C#", "bee"]
+
+
+def test_the_commas_of_a_sweep_over_targets_are_those_before_another_target() -> None:
+    assert expand(["target=class:flagpole, flagstaff,class:carpenter's kit, 'class:a, class:b',unit:x.y:3@z"]) == [
+        ["target=class:flagpole, flagstaff"],
+        ["target=class:carpenter's kit"],
+        ["target='class:a, class:b'"],
+        ["target=unit:x.y:3@z"],
+    ]
+    assert compose(["target='class:a, class:b'"])["target"] == "class:a, class:b"
+    assert expand(["target=choice(class:a,class:b)"]) == [["target=class:a"], ["target=class:b"]]
+
+
+def test_a_sweep_over_text_that_hydra_cannot_read_stays_a_sweep() -> None:
+    assert [compose(one)["prompt"]["prefix"] for one in expand(["prompt.prefix=Käfer's,'a, b',c"])] == [
+        "Käfer's",
+        "a, b",
+        "c",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "shown"),
+    [
+        ("target=class:a,class:b", "-m makes a run of each"),
+        ("classifier.labels=/photos, mine/a.txt", "\"classifier.labels='/photos, mine/a.txt'\""),
+        ("classifier.labels=/it's, mine/a.txt", "\"classifier.labels='/it\\\\'s, mine/a.txt'\""),
+        ("prompt.prefix='a", "ends with one"),
+        ("prompt.prefix='a' b", "ends with one"),
+        ("prompt.prefix=choice(a's,b)", "quotation marks"),
+        ("seed=it's", "whole number"),
+        ("classifier=it's", "no such classifier"),
+        ("it's=3", "key=value"),
+        ("target", "key=value"),
+        ("=3", "key=value"),
+    ],
+)
+def test_what_cannot_be_read_is_said_without_the_words_of_a_parser(override: str, shown: str) -> None:
+    with pytest.raises(UserError) as caught:
+        compose([override])
+    assert shown in str(caught.value)
+    assert "Exception" not in str(caught.value)
+    assert "mismatched" not in str(caught.value)
+
+
+def through_a_shell(command: str) -> list[str]:
+    """The words that a shell makes of a command."""
+    words = subprocess.run(["sh", "-c", f"printf '%s\\0' {command}"], capture_output=True, check=True).stdout
+    return words.decode().split("\0")[:-1]
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(
+        st.one_of(
+            st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=8),
+            st.text("'\"\\\\$`!{}[](),:=# a~&", min_size=1, max_size=8),
+            st.sampled_from(ODD),
+        ).filter(str.strip),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_the_command_that_repeats_a_run_goes_through_a_shell_whatever_things_are_called(names: list[str]) -> None:
+    config = compose()
+    config["target"] = f"class:{names[0].strip()}"
+    config["prompt"]["prefix"] = names[-1]
+    config["classifier"]["labels"] = names if len(names) > 1 else names[0]
+    command = reproduction.command(config)
+    python, program, *overrides = through_a_shell(command)
+    assert (python, program) == ("python", "run.py")
+    assert shlex.split(command)[2:] == overrides
+    again = compose(overrides)
+    assert (again["target"], again["prompt"]) == (config["target"], config["prompt"])
+    assert again["classifier"]["labels"] == config["classifier"]["labels"]
 
 
 def test_a_sweep_is_every_combination_in_order() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffexplain.errors import UserError, nearest
-from diffexplain.target import Labels, Target, slugify
+from diffexplain.target import Label, Labels, Target, slugify
 
 LABELS = Labels.from_mapping(
     {
@@ -69,6 +69,99 @@ def test_a_misspelt_class_names_the_nearest_and_how_to_list_all() -> None:
 def test_an_ambiguous_name_lists_the_indices() -> None:
     with pytest.raises(UserError, match="class:1, class:2"):
         Target.parse("class:crane").resolve(LABELS)
+
+
+DIGITS = Labels.from_mapping(
+    {"name": "tens", "classes": [{"index": i, "name": n} for i, n in enumerate(("20", "1", "0", "ten", "name: x"))]}
+)
+
+
+def test_a_number_that_is_one_classs_index_and_anothers_name_is_refused_with_both_readings() -> None:
+    with pytest.raises(UserError) as caught:
+        Target.parse("class:0").resolve(DIGITS)
+    assert "class:index:0 (20)" in str(caught.value)
+    assert "class:name:0 (class 2)" in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:.*is no word")
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("class:index:0", 0),
+        ("class:name:0", 2),
+        ("class:Name: 0", 2),
+        ("class:20", 0),  # No class has this index.
+        ("class:1", 1),  # Both readings are the same class.
+        ("class:3", 3),
+        ("class:name:name: x", 4),
+        ("unit:a:1@name:0", 2),
+    ],
+)
+def test_index_and_name_can_be_told_apart(text: str, index: int) -> None:
+    target = Target.parse(text).resolve(DIGITS)
+    assert target.class_index == index
+    assert Target.parse(target.text).resolve(DIGITS) == target
+
+
+@pytest.mark.parametrize("text", ["class:index:9", "class:index:ten", "class:name:9", "class:index:", "class:9" * 9])
+def test_what_neither_reading_finds_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match=r"no such class|5 classes, 0 to 4"):
+        Target.parse(text).resolve(DIGITS)
+
+
+def test_several_classes_in_one_target_are_told_to_be_a_sweep() -> None:
+    with pytest.raises(UserError, match="-m target=class:flagpole,class:dog sled"):
+        Target.parse("class:flagpole, class:dog sled").resolve(LABELS)
+
+
+def test_wordnet_ids_of_names_that_come_without_are_said_to_be_missing() -> None:
+    with pytest.raises(UserError, match="without WordNet ids"):
+        Target.parse("class:n03355925").resolve(DIGITS)
+
+
+@pytest.mark.parametrize("name", ["LABEL_3", "label 3", "class_12", "7", "n03355925", "id-4"])
+def test_a_name_that_is_no_word_is_kept_from_prompts_and_said(name: str) -> None:
+    labels = Labels.from_mapping({"name": "mine", "classes": [{"index": 0, "name": name}]})
+    with pytest.warns(UserWarning, match=r"is no word .* classifier.labels="):
+        target = Target.parse("class:name:" + name).resolve(labels)
+    assert (target.class_index, target.class_name) == (0, None)
+    assert target.class_key == name
+    with pytest.warns(UserWarning, match="is no word"):
+        assert Target.parse(f"unit:a:1@{name}").resolve(labels).class_key == name
+
+
+def test_words_with_numbers_in_them_are_words() -> None:
+    for name in ("F-16", "model T", "class", "3 series", "n033559"):
+        assert Label(0, name).word == name
+
+
+NAMES = st.one_of(
+    st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=6),
+    st.text("aA1-_ :@.'", min_size=1, max_size=4),
+    st.sampled_from(["0", "1", "01", "index:0", "name:1", "crane", "Crane", "n02012849", "-", "a.", "a"]),
+)
+
+
+@pytest.mark.filterwarnings("ignore:.*is no word")
+@settings(max_examples=200)
+@given(st.lists(st.tuples(NAMES, st.sampled_from([None, "n02012849", "n03126707"])), min_size=1, max_size=6))
+def test_whatever_classes_are_called_each_has_a_text_that_leads_back_and_a_directory_of_its_own(
+    named: list[tuple[str, str | None]],
+) -> None:
+    labels = Labels("mine", tuple(Label(i, name, wnid, (name[:1],)) for i, (name, wnid) in enumerate(named)))
+    targets = [Target.parse(f"class:index:{index}").resolve(labels) for index in range(len(labels))]
+    for index, target in enumerate(targets):
+        assert labels.resolve(labels.key(index)) == index
+        assert Target.parse(target.text).resolve(labels) == target
+        unit = Target.parse(f"unit:a.b:3@{labels.key(index)}").resolve(labels)
+        assert Target.parse(unit.text).resolve(labels) == unit
+    assert len({target.slug.casefold() for target in targets}) == len(targets)
+
+
+def test_names_are_found_however_an_apostrophe_or_an_umlaut_is_encoded() -> None:
+    labels = Labels("mine", (Label(0, "carpenter\N{RIGHT SINGLE QUOTATION MARK}s kit"), Label(1, "Mu\u0308nster")))
+    assert labels.resolve("carpenter's kit") == 0
+    assert labels.resolve("M\u00fcnster") == 1
 
 
 def test_an_index_out_of_range_says_the_range() -> None:

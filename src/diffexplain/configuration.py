@@ -1,5 +1,7 @@
 """Composing a run's configuration from ``conf/`` and overrides, with every mistake answered by a remedy.
 
+An override is Hydra's, but for text: what Hydra's grammar cannot read is taken as it is typed, and a target always is.
+
 Hydra composes; this module checks first what Hydra would refuse without a hint: unknown groups, choices and
 keys, values of the wrong type. It imports no torch.
 """
@@ -10,8 +12,9 @@ import copy
 import itertools
 import math
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +44,15 @@ TEXT_OR_LIST = ("classifier.labels",)
 """Keys whose value may be a list in place of text."""
 
 HELP = "python run.py --help"
+_TARGET = "target"
+_ASSIGNMENT = re.compile(r"((\+{0,2})([^=\s'\"+~][^=\s'\"]*))=(.*)", re.DOTALL)
+_QUOTED = re.compile(r"""\s*('([^'\\]|\\.)*'|"([^"\\]|\\.)*")\s*(?=,|$)""", re.DOTALL)
+"""A value in quotation marks, up to the comma behind it."""
+_NEXT_TARGET = re.compile(r",(?=\s*['\"]?(?:class|unit):)")
+"""The commas that stand between targets; others belong to the name of a class."""
+_FUNCTION = re.compile(r"\s*(choice|glob|interval|range|shuffle|sort|tag)\(")
+"""What begins one of Hydra's sweeps, and is no text."""
+_OPENING, _CLOSING = "([{", ")]}"
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./:@-]*")
 _UNREAD = re.compile(r"Could not override '(\w+)'")
 """What Hydra says of a group that no defaults list names."""
@@ -65,8 +77,7 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
     parsed = [*parse(taken_over(parsed)), *parsed]
     for override in parsed:
         if override.is_sweep_override():
-            message = f"{override.key_or_group} has several values; -m makes a run of each."
-            raise UserError(message, given=override.input_line)
+            raise _several(override)
     folders = [Path(text) for text in _own_folders(parsed)]
     groups = available(folders)
     chosen = [override for override in parsed if override.key_or_group in groups]
@@ -103,23 +114,23 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
         elif isinstance(override.value(), Glob) or not override.is_discrete_sweep():
             raise UserError("A sweep is a list or range(...) of values.", given=override.input_line)
         else:
-            alternatives.append([f"{key}={written(value)}" for value in override.sweep_iterator()])
+            alternatives.append([assignment(key, _plain_text(value)) for value in override.sweep_iterator()])
     return [list(combination) for combination in itertools.product(*alternatives)]
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
-    """Read overrides by Hydra's grammar.
+    """Read overrides by Hydra's grammar, and as plain text what that cannot read.
 
     Raises:
-        UserError: one of them does not follow it.
+        UserError: one of them is not written as ``key=value``, or a quotation mark is not closed.
     """
     parsed = []
     for text in overrides:
-        try:
-            parsed += OverridesParser.create().parse_overrides([text])
-        except HydraException as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"This is not written as key=value: {reason}.", given=text, hint=HELP) from None
+        override = _hydras(_in_hydras_grammar(text))
+        if override is None or not override.key_or_group:
+            raise UserError("This is not written as key=value.", given=text, accepted=["target=class:bee"], hint=HELP)
+        override.input_line = text  # Messages repeat what was typed.
+        parsed.append(override)
     return parsed
 
 
@@ -143,9 +154,27 @@ def defaults() -> dict[str, str | None]:
     return {group: config[group]["name"] if group in config else None for group in available()}
 
 
+def assignment(key: str, value: Any) -> str:
+    """The override that gives ``key`` this value: as a person would type it, where that is read back as the same."""
+    if key.lstrip("+") == _TARGET and isinstance(value, str):
+        typed = f"{key}={value}"
+        with suppress(UserError):
+            (override,) = parse([typed])
+            if not override.is_sweep_override() and override.value() == _interpolating(value):
+                return typed
+    return f"{key}={written(value)}"
+
+
+def shell_word(text: str) -> str:
+    """``text`` as one word of a shell's command line; easier to read than what `shlex.quote` makes of apostrophes."""
+    if "'" not in text or set(text) & set("$`!"):
+        return shlex.quote(text)
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+
+
 def written(value: Any) -> str:
     """``value`` as an override's right-hand side, in Hydra's grammar."""
-    value = value.text if isinstance(value, QuotedString) else value
+    value = _plain_text(value)
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -155,6 +184,7 @@ def written(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{written(key)}:{written(item)}" for key, item in value.items()) + "}"
     if isinstance(value, str) and (not _PLAIN.fullmatch(value) or value.lower() in _MEANINGFUL):
+        value = _interpolating(value)
         # A backslash is itself unless it stands before a quotation mark.
         return "'" + re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + found[2].replace("'", r"\'"), value) + "'"
     return str(value)
@@ -167,6 +197,104 @@ def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def _in_hydras_grammar(text: str) -> str:
+    """An override that Hydra reads as it is meant; ``text`` itself where that needs nothing."""
+    found = _ASSIGNMENT.fullmatch(text)
+    if found is None:
+        return text
+    key, value = found[1], found[4]
+    if found[3] == _TARGET and value.lstrip(" \t'\"").startswith(("class:", "unit:")):
+        return f"{key}={','.join(_written_target(target) for target in _targets(value))}"
+    if _hydras(text) is not None:
+        return text
+    if _FUNCTION.match(value):
+        raise UserError("This sweep cannot be read: put the values inside in quotation marks.", given=text, hint=HELP)
+    return f"{key}={','.join(_written_part(part, text) for part in _parts(value))}"
+
+
+def _several(override: Override) -> UserError:
+    message = f"{override.key_or_group} has several values; -m makes a run of each"
+    if override.key_or_group != _TARGET:
+        whole = assignment(override.key_or_group, str(override.input_line).partition("=")[2])
+        message += f", and quotation marks make one of them: {shell_word(whole)}"
+    return UserError(f"{message}.", given=override.input_line)
+
+
+def _targets(text: str) -> list[str]:
+    """The targets with commas between them, each as it was typed."""
+    found = []
+    while text:
+        quoted = _QUOTED.match(text)
+        comma = _NEXT_TARGET.search(text)
+        end = quoted.end() if quoted is not None else comma.start() if comma is not None else len(text)
+        found.append(text[:end])
+        text = text[end + 1 :]
+    return found
+
+
+def _written_target(text: str) -> str:
+    return text if _QUOTED.fullmatch(text) else written(text.strip())
+
+
+def _written_part(part: str, given: str) -> str:
+    """One value in Hydra's grammar: as it is where Hydra reads it, otherwise as text; in a list, each element so."""
+    part = part.strip()
+    if _hydras(f"key={part}") is not None:
+        return part
+    if part.startswith("[") and part.endswith("]"):
+        return f"[{','.join(_written_part(inner, given) for inner in _parts(part[1:-1]))}]"
+    if part.startswith(("'", '"')):
+        message = "A value that begins with a quotation mark ends with one; those inside stand behind a backslash."
+        raise UserError(message, given=given, accepted=["key='a value'", r"key='the kit\'s value'"], hint=HELP)
+    return written(part)
+
+
+def _parts(text: str) -> list[str]:
+    """What the commas separate that stand outside of quotation marks and brackets at the beginning of a part."""
+    parts, begin = [], 0
+    while True:
+        end = _end_of_part(text, begin)
+        parts.append(text[begin:end])
+        if end == len(text):
+            return parts
+        begin = end + 1
+
+
+def _end_of_part(text: str, begin: int) -> int:
+    quoted = _QUOTED.match(text, begin)
+    if quoted is not None:
+        return quoted.end()
+    comma = text.find(",", begin)
+    comma = len(text) if comma < 0 else comma
+    if text[begin:].lstrip()[:1] not in ("[", "{"):
+        return comma
+    depth = 0
+    for position in range(begin, len(text)):
+        depth += (text[position] in _OPENING) - (text[position] in _CLOSING)
+        if depth == 0 and text[position] in _CLOSING:
+            following = text.find(",", position)
+            return len(text) if following < 0 else following
+    return comma
+
+
+def _hydras(text: str) -> Override | None:
+    """The override as Hydra reads it; None if it does not."""
+    try:
+        (override,) = OverridesParser.create().parse_overrides([text])
+    except HydraException:
+        return None
+    return override
+
+
+def _plain_text(value: Any) -> Any:
+    return value.text if isinstance(value, QuotedString) else value
+
+
+def _interpolating(text: str) -> str:
+    """``text`` so that OmegaConf, which puts values in the place of ``${...}``, leaves it as it is."""
+    return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + r"\${", text)
 
 
 OmegaConf.register_new_resolver("torchvision_weights", torchvision_weights, replace=True)
@@ -271,7 +399,8 @@ def _check_choice(override: Override, groups: Mapping[str, Sequence[str]]) -> No
         return
     text = override.get_value_string()
     if text not in groups[group]:
-        raise UserError(f"There is no such {group}.", given=text, accepted=groups[group], hint=HELP)
+        typed = str(override.input_line).partition("=")[2]
+        raise UserError(f"There is no such {group}.", given=typed, accepted=groups[group], hint=HELP)
 
 
 def _check_key(override: Override, reference: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> None:
@@ -305,7 +434,7 @@ def _check_value(override: Override, reference: Mapping[str, Any], config: dict[
     elif wanted is str and type(value) in (int, float, bool):
         _set(config, key, override.get_value_string())
     elif type(value) is not wanted and not (key in TEXT_OR_LIST and isinstance(value, str | list)):
-        raise UserError(f"{key} must be {_TYPES.get(wanted, 'text')}.", given=override.get_value_string())
+        raise UserError(f"{key} must be {_TYPES.get(wanted, 'text')}.", given=override.input_line)
 
 
 def _find(config: Mapping[str, Any], key: str) -> tuple[Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from diffexplain.taken_over import FROM_RUN
 
 def command(config: Mapping[str, Any]) -> str:
     """What a user types; it depends on ``config`` alone and not on how that was asked for."""
-    return shlex.join(["python", "run.py", *overrides(config)])
+    return " ".join(["python run.py", *map(configuration.shell_word, overrides(config))])
 
 
 def overrides(config: Mapping[str, Any]) -> list[str]:
@@ -37,7 +36,7 @@ def overrides(config: Mapping[str, Any]) -> list[str]:
         chosen = [*chosen, f"{FROM_RUN}={configuration.written(wanted[FROM_RUN])}"]
     composed = dict(configuration.leaves(_composed(chosen)))
     changes = [
-        f"{'' if key in composed else '+'}{key}={configuration.written(value)}"
+        configuration.assignment(f"{'' if key in composed else '+'}{key}", value)
         for key, value in configuration.leaves(wanted)
         if key not in composed or composed[key] != value
     ]

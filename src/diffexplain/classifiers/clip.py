@@ -190,4 +190,8 @@ def _descriptions(labels: Labels, templates: Sequence[str]) -> list[list[str]]:
             raise UserError("A template has one {} for the name of the class.", given=template)
     if not templates:
         raise UserError("classifier.templates is empty.", accepted=TEMPLATES)
+    nameless = next((label.name for label in labels.classes if label.word is None), None)
+    if nameless is not None:
+        message = "This classifier knows a class by its name alone, and this is no word: name it in classifier.labels."
+        raise UserError(message, given=nameless)
     return [[template.replace("{}", name.replace("_", " ")) for template in templates] for name in labels.names]

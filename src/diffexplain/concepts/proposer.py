@@ -30,7 +30,7 @@ class Proposer(Protocol):
 
 
 def subject_of(domain: str, target: ResolvedTarget) -> str | None:
-    """The phrase of what the images show: ``domain``, else the target's class; None for a unit without a class."""
+    """The phrase of what the images show: ``domain``, else the target's class; None without a word for that."""
     if domain:
         return domain
     return None if target.class_name is None else class_phrase(target.class_name)
@@ -44,6 +44,6 @@ def required_subject(domain: str, target: ResolvedTarget) -> str:
     """
     subject = subject_of(domain, target)
     if subject is None:
-        message = "What do the images show? Say it with concepts.domain='a face', or name a class beside the unit."
+        message = "What do the images show? Say it with concepts.domain='a face', or name a class whose name is a word."
         raise UserError(message, given=target.text)
     return subject

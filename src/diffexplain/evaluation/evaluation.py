@@ -35,7 +35,6 @@ from diffexplain.runs.draws import Draws
 from diffexplain.target import ResolvedTarget
 
 SAME_ANSWER = "the classifier gives the same answer to every picture, so nothing that they show can be told to matter"
-NO_CLASS = "a unit has an object of its own, and verdicts, only when a class is named beside it"
 
 
 def evaluate(
@@ -103,8 +102,9 @@ def evaluate(
         elements = unseen_elements(vocabulary, reason)
         notes.append(f"{reason.capitalize()}: nothing is said about elements.")
     elif target_phrase is None:
-        elements = untested_elements(vocabulary, looked, NO_CLASS, settings)
-        notes.append(f"{NO_CLASS.capitalize()}.")
+        elements = untested_elements(vocabulary, looked, target.no_object, settings)
+        if target.class_index is None:
+            notes.append(f"{target.no_object[:1].upper()}{target.no_object[1:]}.")
     else:
         remover = Remover(studio, reader, segmenter, vocabulary, settings, target_phrase)
         asked = said([words[0].text for words in explanation.words], vocabulary)
@@ -113,7 +113,7 @@ def evaluate(
     if idle is not None:
         silent = [row.control_activation(draws, settings) for row in scored]
         controlled = judge_control(str(settings.control), idle, silent, trials, elements, draws, settings)
-    absent, absent_reason = _object_absent(looked, target_phrase, elements)
+    absent, absent_reason = _object_absent(looked, target_phrase, elements, target.no_object)
 
     seen = [] if looked is None else by_lift(vocabulary, looked, settings)
     nearest = [[word.text for word in words] for words in explanation.words]
@@ -196,11 +196,11 @@ def _look(
 
 
 def _object_absent(
-    looked: Looked | None, target_phrase: str | None, elements: Sequence[Element]
+    looked: Looked | None, target_phrase: str | None, elements: Sequence[Element], no_object: str
 ) -> tuple[Estimate | None, str | None]:
     """Share of the activating images without the object itself, or why there is none."""
     if target_phrase is None:
-        return None, NO_CLASS
+        return None, no_object
     if looked is None:
         return None, elements[0].reason
     present = len(looked.sight.showing(target_phrase))

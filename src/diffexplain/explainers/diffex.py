@@ -276,8 +276,8 @@ def subject_of(hierarchy: Hierarchy, studied: Sequence[Studied]) -> str:
     name = studied[0].target.class_name
     if not hierarchy.domain and name is None:
         raise UserError(
-            "Nothing says what the images of this unit show: name a class beside it, unit:<module>:<channel>@<class>, "
-            "or give the hierarchy a domain.",
+            "Nothing says what the images show: give the hierarchy a domain, or name a class whose name is a word, "
+            "beside a unit as unit:<module>:<channel>@<class>.",
             given=studied[0].target.text,
         )
     return hierarchy.domain or class_phrase(str(name))

@@ -234,7 +234,7 @@ def summarise(
         elements=evaluation.elements,
         object_absence=ObjectAbsence(evaluation.object_absent, evaluation.object_absent_reason),
         effects=None,
-        notes=evaluation.notes,
+        notes=(*_nameless(target), *evaluation.notes),
         comparisons=evaluation.comparisons,
         control=evaluation.control,
         quality=evaluation.quality,
@@ -265,7 +265,7 @@ def summarise_effects(
         elements=(),
         object_absence=None,
         effects=effects,
-        notes=(*notes, *_notes(effects)),
+        notes=(*_nameless(target), *notes, *_notes(effects)),
         same_answer=same_answer,
         **_made(run, target, classifier, prior, command),
     )
@@ -279,6 +279,11 @@ def _without_logits(plain: Any) -> Any:
         return plain
     old = {"logit": "log_odds", "logit_drop": "log_odds_drop"}
     return {old.get(key, key): None if key in old else _without_logits(item) for key, item in plain.items()}
+
+
+def _nameless(target: ResolvedTarget) -> tuple[str, ...]:
+    """What cannot be said of a class whose name is no word."""
+    return (f"{target.no_object}.",) if target.class_index is not None and target.class_name is None else ()
 
 
 def _notes(effects: DiffExResult) -> tuple[str, ...]:

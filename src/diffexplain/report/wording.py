@@ -74,11 +74,12 @@ def quoted(text: str | None) -> str:
 def target_name(summary: Summary) -> str:
     """What is explained, as a noun: the class in quotation marks, or the unit."""
     target = summary.target
-    return quoted(target.class_name) if target.kind == "class" else f"unit {target.channel} of {target.module}"
+    named = quoted(target.class_name or target.class_key)
+    return named if target.kind == "class" else f"unit {target.channel} of {target.module}"
 
 
 def object_name(summary: Summary) -> str | None:
-    """The target's class as an English noun, or None for a unit without a class."""
+    """The target's class as an English noun, or None if there is none or its name is no word."""
     name = summary.target.class_name
     return None if name is None else name.replace("_", " ")
 
@@ -192,7 +193,9 @@ def findings(summary: Summary) -> list[tuple[str, str]]:
         ]
     sentences = [*_spurious(summary), *_core(summary), *_absent(summary)]
     undecided = len(summary.having(Verdict.UNDECIDED))
-    if summary.target.class_name is None:
+    if summary.target.class_index is not None and summary.target.class_name is None:
+        sentences.append(("plain", f"{capital(summary.target.no_object)}."))
+    elif summary.target.class_name is None:
         remedy = f"target={summary.target.text}@<class> names one"
         none = "No class was named beside this unit, so no element is called core or spurious"
         sentences.append(("plain", f"{none}; {remedy}."))
