@@ -342,7 +342,7 @@ def judge(form: Form, outputs: Path) -> tuple[Verdict, str]:
     return ("right" if most <= form.tolerance else "wrong"), f"log-odds at most {most:.1e} apart"
 
 
-def found(form: Form, outputs: Path) -> str:
+def flag_in_a_run(form: Form, outputs: Path) -> str:
     """What a whole run with quick settings says of the flag, the shortcut that the network has learned."""
     more = [f"target=class:{FLAGPOLE}", f"paths.outputs={outputs}", "evaluation=quick", "logger=local", "trainer=cpu"]
     summary = app.make(configuration.compose([*form.overrides, *more])).summary
@@ -365,7 +365,7 @@ def main() -> None:
             counts[verdict] += 1
             print(f"{verdict:8} {form.name}: {found}", flush=True)
         for form in (form for form in FORMS if arguments.runs and form.name in RUNS):
-            print(f"run      {form.name}: {found(form, Path(folder) / 'runs')}", flush=True)
+            print(f"run      {form.name}: {flag_in_a_run(form, Path(folder) / 'runs')}", flush=True)
     print(f"\n{len(FORMS)} forms: {counts['right']} right, {counts['refused']} refused, {counts['wrong']} wrong")
     sys.exit(1 if counts["wrong"] else 0)
 
