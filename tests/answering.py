@@ -36,7 +36,7 @@ def failing(images: Tensor) -> Tensor:
 
 ANSWERS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "one_logit": flag,
-    "sigmoids": lambda images: torch.stack([flag(images), -flag(images)], dim=1).sigmoid(),
+    "sigmoids": lambda images: torch.stack([flag(images), -1 - 2 * flag(images)], dim=1).sigmoid(),
     "constant": lambda images: flag(0 * images),
     "broken": broken,
     "failing": failing,

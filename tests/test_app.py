@@ -240,6 +240,15 @@ def test_a_run_in_other_hands_is_left_alone(settings: list[str], run: Run, capsy
             diffexplain.explain(*settings)
 
 
+def test_for_a_run_in_other_hands_nothing_is_loaded(
+    settings: list[str], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.pretend.load_classifier", lambda: pytest.fail("weights were loaded"))
+    config = configuration.compose(settings)
+    with claim(config, config["paths"]["outputs"], target=app.resolve_target(config)):
+        assert run() == 0
+
+
 def test_a_sweep_goes_on_after_a_failure_and_repeats_only_that(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -350,7 +350,7 @@ def test_every_key_is_an_argument_of_what_is_built(group: str) -> None:
         if "_target_" in node:
             arguments = inspect.signature(locate(node["_target_"])).parameters
             read_elsewhere = {"_target_", "name"} | (
-                {"labels", "vocabulary", "more_phrases", "hierarchy"} if group == "classifier" else set()
+                {"labels", "vocabulary", "more_phrases", "hierarchy", "output"} if group == "classifier" else set()
             )
             assert set(node) - read_elsewhere <= set(arguments)
 

@@ -129,3 +129,20 @@ def test_the_users_own_exception_is_shown_as_theirs_and_nothing_is_written(run: 
     with pytest.raises(ZeroDivisionError, match="a bug of the user's"):
         run("failing")
     assert not (tmp_path / "outputs").exists()
+
+
+def test_a_loader_that_gives_no_classifier_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = "classifier._target_=tests.own_classifiers.build"
+    settings = ["paths.configs=[tests/conf]", "experiment=pretend", f"paths.outputs={tmp_path}/outputs", target]
+    assert cli.run(settings) == 2
+    assert "which gives a Sequential" in capsys.readouterr().err
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_word_that_is_no_kind_of_output_is_refused_before_weights_are_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.pretend.load_classifier", lambda: pytest.fail("weights were loaded"))
+    settings = ["paths.configs=[tests/conf]", "experiment=pretend", f"paths.outputs={tmp_path}/outputs"]
+    assert cli.run([*settings, "classifier.output=sofmax"]) == 2
+    assert "nearest:  softmax" in capsys.readouterr().err

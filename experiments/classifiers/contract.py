@@ -6,10 +6,12 @@ those of the same change written by hand; and what cannot be explained must be r
 claimed. `FORMS` is the table: further forms are further rows.
 
     python experiments/classifiers/contract.py          all forms, and the count of right, refused and wrong
+    python experiments/classifiers/contract.py --runs   besides, whole runs of three forms beside the plain classifier's
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 import tempfile
@@ -266,6 +268,13 @@ CONTAINER_FORMS = (
     Form("nothing", own("nothing"), refused="one tensor of 8 rows.*NoneType"),
 )
 FORMS = (*OUTPUT_FORMS, *CONTAINER_FORMS)
+RUNS = (
+    "the embedded classifier itself",
+    "softmax in the network",
+    "one logit, two names",
+    "multi-label logits, said to be sigmoid",
+)
+"""The forms that whole runs are made of, by name."""
 
 
 @cache
@@ -333,8 +342,21 @@ def judge(form: Form, outputs: Path) -> tuple[Verdict, str]:
     return ("right" if most <= form.tolerance else "wrong"), f"log-odds at most {most:.1e} apart"
 
 
+def flag_in_a_run(form: Form, outputs: Path) -> str:
+    """What a whole run with quick settings says of the flag, the shortcut that the network has learned."""
+    more = [f"target=class:{FLAGPOLE}", f"paths.outputs={outputs}", "evaluation=quick", "logger=local", "trainer=cpu"]
+    summary = app.make(configuration.compose([*form.overrides, *more])).summary
+    assert summary is not None
+    flag = next(element for element in summary.elements if element.phrase == "a flag")
+    effect = "not tested" if flag.removal is None else f"{flag.removal.drop.value:+.2f} (n {flag.removal.drop.n})"
+    return f"a flag is {flag.verdict.value}, {effect}; {summary.classifier.facts['output']}"
+
+
 def main() -> None:
     """Judge all forms and print what became of each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", action="store_true", help="make whole runs of a few forms, too")
+    arguments = parser.parse_args()
     sys.path.insert(0, str(ROOT))  # The networks are named by the package that they are in.
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -342,6 +364,8 @@ def main() -> None:
             verdict, found = judge(form, Path(folder) / str(number))
             counts[verdict] += 1
             print(f"{verdict:8} {form.name}: {found}", flush=True)
+        for form in (form for form in FORMS if arguments.runs and form.name in RUNS):
+            print(f"run      {form.name}: {flag_in_a_run(form, Path(folder) / 'runs')}", flush=True)
     print(f"\n{len(FORMS)} forms: {counts['right']} right, {counts['refused']} refused, {counts['wrong']} wrong")
     sys.exit(1 if counts["wrong"] else 0)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
+from tests.classifiers.test_sources import huggingface_folder
 from torch import Tensor, nn
 from transformers import ResNetConfig
 
+from diffexplain import configuration
+from diffexplain.app import Parts
 from diffexplain.classifiers import Classifier, Preprocessing, inspect_classifier
 from diffexplain.classifiers.huggingface import stated_output
 from diffexplain.classifiers.inspection import built_in_pictures
@@ -159,6 +164,15 @@ def test_pictures_are_the_same_every_time_and_none_is_of_one_colour() -> None:
 def test_transformers_say_what_their_logits_are(kind: str | None, names: int, expected: Scoring | None) -> None:
     config = ResNetConfig(problem_type=kind, num_labels=names)
     assert stated_output(config, "auto", "mine") == expected
+
+
+def test_a_multi_label_model_of_transformers_is_read_as_one(tmp_path: Path) -> None:
+    overrides = [*huggingface_folder(tmp_path), "diffusion=world"]
+    config = json.loads((tmp_path / "config.json").read_text()) | {"problem_type": "multi_label_classification"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    composed = configuration.compose(overrides)
+    loaded = Parts().classifier(composed["classifier"], composed["plugins"])
+    assert (loaded.inspection.taken, loaded.exclusive) == ("stated by its source", False)
 
 
 def test_a_regression_of_transformers_is_no_classifier_unless_it_is_said_to_be() -> None:

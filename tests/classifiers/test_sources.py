@@ -248,7 +248,6 @@ def test_a_pickle_with_anything_else_is_not_executed(tmp_path: Path) -> None:
         ({"network": "tests.own_classifiers.number"}, "class or function"),
         ({"network": "tests.own_classifiers.missing"}, "names nothing"),
         ({"network": "os.system"}, "plugins"),
-        ({"network": "tests.own_classifiers.build", "labels": NAMES[:2]}, "2 names"),
         ({"network": "tests.own_classifiers.build", "checkpoint": "no.safetensors"}, "no file"),
     ],
 )

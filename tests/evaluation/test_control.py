@@ -10,10 +10,12 @@ from tests.evaluation import toy
 from tests.evaluation.toy import SETTINGS, answers_to_flag, answers_to_pole, run
 from torch import Tensor, nn
 
+from diffexplain.classifiers import Classifier, Preprocessing, inspect_classifier
 from diffexplain.evaluation.control import random_weights
 from diffexplain.evaluation.results import Control, Evaluation, Verdict
 from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.runs.draws import Draws
+from diffexplain.target import Label, Labels
 
 
 class Token(nn.Module):
@@ -105,3 +107,15 @@ def test_the_control_changes_nothing_of_the_explained_classifier() -> None:
 def test_an_unknown_control_is_refused() -> None:
     with pytest.raises(ValueError, match="random_weights"):
         EvaluationSettings(control="untrained")
+
+
+def test_a_control_is_read_as_its_classifier_is() -> None:
+    labels = Labels("two", (Label(0, "other"), Label(1, "pole")))
+    backbone = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1))
+    known = Classifier(backbone, labels, "one logit", Preprocessing((8, 8)))
+    inspect_classifier(known, "sigmoid")
+    control = random_weights(known, Draws(0, "class:pole"))
+    assert (control.exclusive, control.scoring) == (False, known.scoring)
+    pictures = torch.rand(2, 3, 8, 8)
+    torch.testing.assert_close(control(pictures)[:, 0], -control(pictures)[:, 1])
+    assert not torch.equal(control(pictures), known(pictures))

@@ -52,7 +52,7 @@ def check_word(word: object, where: str = KEY) -> None:
         UserError: it is not.
     """
     if word not in CHOICES:
-        raise UserError("There is no such kind of output.", given=f"{where}={word}", accepted=CHOICES)
+        raise UserError(f"{where}: there is no such kind of output.", given=word, accepted=CHOICES)
 
 
 def columns(given: Any, images: int, classes: int, name: str) -> Tensor:
