@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from specification import Shortcut, Value
 
 from diffexplain.world.render import choice, render_images
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, MAXIMUM_COMPANIONS, SUBJECTS, Scene
-from diffexplain.world.truth import Logits, Model, base_scenes, logits_of, paired_effect, softmax
+from diffexplain.world.truth import MEASURES, Logits, Model, base_scenes, logits_of, paired_effect
 from diffexplain.world.truth_table import weights_digest
 
 PAIR_EFFECTS_FILE = "pair_effects.json"
@@ -69,10 +68,6 @@ def measure_corners(
     return {model: {name: logits_of(run, images[name]) for name in CORNERS} for model, run in models.items()}
 
 
-def _doubles(logits: Logits) -> NDArray[np.float64]:
-    return logits.astype(np.float64)
-
-
 def pair_effects(logits: Mapping[str, Mapping[str, Logits]], class_name: str, pair: Shortcut) -> dict[str, Any]:
     """The row of one pair.
 
@@ -83,14 +78,14 @@ def pair_effects(logits: Mapping[str, Mapping[str, Logits]], class_name: str, pa
 
     Returns:
         `class`, `pair`, and under `shows_target` and `without_target` the number `n` of scenes and for
-        `probability` and `logit` the effect of both (`joint`) and of either alone, each over neither, and their
+        each of `MEASURES` the effect of both (`joint`) and of either alone, each over neither, and their
         `interaction`: the joint effect less the sum of the two.
     """
     index = SUBJECTS.index(class_name)
 
     def stratum(subjects: Sequence[str]) -> dict[str, Any]:
         result: dict[str, Any] = {"n": sum(len(logits[subject]["both"]) for subject in subjects)}
-        for measure, convert in (("probability", softmax), ("logit", _doubles)):
+        for measure, convert in MEASURES.items():
             at = {
                 name: np.concatenate([convert(logits[subject][name])[:, index] for subject in subjects])
                 for name in CORNERS
