@@ -22,10 +22,11 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "world"))  # the recipes of the embedded classifiers
 
+from catalogue import chosen
 from explained import Explained, Studied
 from methods import METHODS
 from results import write_results
-from specification import ROOT, Half, Specification, chosen, classifiers, halves
+from specification import ROOT, Half, Specification, classifiers, halves
 
 from diffexplain.classifiers import load_classifier
 from diffexplain.runs.atomic import write_json

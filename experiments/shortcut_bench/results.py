@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from catalogue import chosen
 from explained import Explained, concepts
 from measures import (
     Answer,
@@ -24,7 +25,7 @@ from measures import (
 )
 from pairs import PAIR_EFFECTS_FILE
 from plots import write_plots
-from specification import Half, Value, chosen, classifiers, halves
+from specification import Half, Value, classifiers, halves
 from tables import failures, front_table, machine, section
 
 from diffexplain.world.marked import write_between

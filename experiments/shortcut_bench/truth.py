@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from catalogue import SETS, chosen
 from pairs import measure_corners, pair_effects, save_pair_effects
-from specification import ROOT, Shortcut, Specification, chosen
+from specification import ROOT, Shortcut, Specification
 
 from diffexplain.classifiers import load_classifier
 from diffexplain.world.scenes import SUBJECTS
@@ -72,10 +73,13 @@ def main() -> None:
     """Measure the classifiers named on the command line, all that are trained by default."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="name")
+    parser.add_argument("--set", choices=SETS, default="halves", help="of classifiers, where none is named")
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of the classifiers")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    trained = [one for one in chosen(options.names) if (options.root / one.name / "training.json").is_file()]
+    trained = [
+        one for one in chosen(options.names, options.set) if (options.root / one.name / "training.json").is_file()
+    ]
     left = [one for one in trained if not is_measured(options.root / one.name)]
     for class_name in SUBJECTS:
         together = [one for one in left if one.class_name == class_name]

@@ -23,9 +23,10 @@ def answer(
     kind: str = "companion",
     unsure: float = 0.0,
 ) -> Any:
+    from catalogue import chosen
     from explained import Account, Explained, Finding
     from measures import Answer
-    from specification import Value, chosen
+    from specification import Value
 
     findings = []
     for place, (value, score) in enumerate(zip(true, scores, strict=True)):

@@ -29,7 +29,7 @@ def weights(root: Path, name: str) -> bytes:
 
 @pytest.mark.parametrize("name", ["subtype_bee_cnn", "companion_bee_random_features", "random_weights_bee_vit"])
 def test_a_finished_classifier_is_kept_and_an_unfinished_one_made_again(tmp_path: Path, name: str) -> None:
-    from specification import chosen
+    from catalogue import chosen
     from train import make
 
     (one,) = chosen([name])
@@ -47,8 +47,8 @@ def test_a_finished_classifier_is_kept_and_an_unfinished_one_made_again(tmp_path
 
 
 def test_tables_are_of_the_one_class_and_of_these_weights(tmp_path: Path) -> None:
+    from catalogue import chosen
     from pairs import PAIR_EFFECTS_FILE
-    from specification import chosen
     from train import make
     from truth import is_measured, measure
 

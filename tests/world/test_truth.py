@@ -175,10 +175,11 @@ def test_table_from_before_log_odds_is_read(folder: Path) -> None:
             (row[stratum] or {}).pop("log_odds", None)
     path.write_text(json.dumps(content | {"schema_version": "1"}))
     old = TruthTable.load(folder)
-    for measure in ("probability", "logit"):
-        assert old.effect("bee", "colour", "red", measure=measure) == new.effect("bee", "colour", "red", measure=measure)
+    red = ("bee", "colour", "red")
+    assert old.effect(*red) == new.effect(*red)
+    assert old.effect(*red, measure="logit") == new.effect(*red, measure="logit")
     with pytest.raises(UserError, match="schema 1, without effects on log_odds"):
-        old.effect("bee", "colour", "red", measure="log_odds")
+        old.effect(*red, measure="log_odds")
     old.save(folder)
     assert json.loads(path.read_text())["schema_version"] == "1"
 

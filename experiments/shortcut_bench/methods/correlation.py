@@ -13,12 +13,11 @@ from pathlib import Path
 
 import torch
 from explained import Counter, Explained, Finding, Studied, concepts
-from pictures import test_scenes
+from pictures import images_of, test_pictures
 from scipy.stats import fisher_exact
 from specification import Value
 
 from diffexplain.evaluation.statistics import benjamini_hochberg, share_difference, wilson
-from diffexplain.world.render import render_images
 from diffexplain.world.scenes import SUBJECTS, Scene
 
 SCENES = 1000
@@ -41,15 +40,14 @@ class Correlation:
     ) -> Iterator[Explained]:
         for one in studied:
             started = time.monotonic()
-            scenes = test_scenes(one.specification, SCENES)
-            first = FIRST_SEED + seed * SCENES
-            images = render_images(scenes, range(first, first + SCENES))
+            pictures = test_pictures(one.specification, SCENES)
+            images = images_of(one.specification, pictures, FIRST_SEED + seed * SCENES)
             counter = Counter(None, one.model)
             with counter.counting(), torch.no_grad():
                 pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
                 probability = torch.cat([one.model(part).softmax(dim=1) for part in pixels.split(250)])
             chosen = (probability[:, SUBJECTS.index(one.specification.class_name)] >= CONFIDENT).tolist()
-            findings = tuple(compared(scenes, chosen))
+            findings = tuple(compared([picture.scene for picture in pictures], chosen))
             yield Explained(
                 self.name,
                 one.specification.name,
