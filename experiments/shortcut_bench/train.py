@@ -27,8 +27,7 @@ from torch import Tensor, nn
 
 sys.path.append(str(Path(__file__).parents[1] / "world"))  # the recipes of the embedded classifiers
 
-import architectures  # noqa: F401  makes its architectures known
-from catalogue import SETS, chosen
+from catalogue import SETS, chosen, part
 from filelock import FileLock
 from pictures import Picture, images_of, test_pictures, training_pictures
 from random_features import fit_head
@@ -207,11 +206,8 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=ROOT, help="folder to write to")
     parser.add_argument("--shard", default="0/1", help="i/n: every n-th from the i-th on, for n processes")
     options = parser.parse_args()
-    shard, shards = map(int, options.shard.split("/"))
-    if not 0 <= shard < shards:
-        parser.error(f"--shard {options.shard}: i counts from 0 and is less than n")
     torch.set_num_threads(1)
-    for one in chosen(options.names, options.set)[shard::shards]:
+    for one in part(chosen(options.names, options.set), options.shard):
         make(one, options.root)
 
 

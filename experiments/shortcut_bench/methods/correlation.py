@@ -27,7 +27,7 @@ FIRST_SEED = 1_900_000_000
 
 
 class Correlation:
-    """How much more often confident predictions of the class show an attribute than other pictures do."""
+    """How much more, or less, often confident predictions of the class show an attribute than other pictures do."""
 
     needs: tuple[str, ...] = ()
     shares_edits = False
@@ -69,7 +69,7 @@ def compared(scenes: Sequence[Scene], chosen: Sequence[bool]) -> Iterator[Findin
         n_outside = len(scenes) - n_inside
         sums.append((inside, n_inside, outside, n_outside))
         table = [[inside, n_inside - inside], [outside, n_outside - outside]]
-        p_values.append(float(fisher_exact(table, alternative="greater").pvalue))
+        p_values.append(float(fisher_exact(table).pvalue))
     for value, (inside, n_inside, outside, n_outside), p in zip(
         values, sums, benjamini_hochberg(p_values), strict=True
     ):
