@@ -197,7 +197,7 @@ def first_word_is_there(answer: Answer) -> float | None:
     A word with several readings counts half. Between equal scores the expected worth counts, and a word with no score
     is worth nothing.
     """
-    if not answer.explained.words or not any(answer.there):
+    if not answer.explained.words or not _count_there(answer):
         return None
     most = max(abs(one.score) for one in answer.explained.words)
     if most == 0:
@@ -208,7 +208,7 @@ def first_word_is_there(answer: Answer) -> float | None:
 
 def words_among_first(answer: Answer, k: int = 3) -> float | None:
     """What the first k words are worth, each concept once, of as many as are there; None as `first_word_is_there`."""
-    if not answer.explained.words or not any(answer.there):
+    if not answer.explained.words or not _count_there(answer):
         return None
     ordered = sorted((one for one in answer.explained.words if one.score), key=lambda one: -abs(one.score))
     worth: dict[Value, float] = {}
@@ -218,7 +218,12 @@ def words_among_first(answer: Answer, k: int = 3) -> float | None:
         value = next((value for value in WORDS.get(one.word, ()) if value in right), None)
         if value is not None:
             worth[value] = max(worth.get(value, 0.0), weight(one.word, answer.specification.class_name))
-    return sum(worth.values()) / min(k, sum(answer.there))
+    return sum(worth.values()) / min(k, _count_there(answer))
+
+
+def _count_there(answer: Answer) -> int:
+    """How many concepts are there, whether or not the method knows them."""
+    return sum(abs(true) >= THERE for true in answer.true.values())
 
 
 def _right(answer: Answer, one: WordFinding) -> set[Value]:
