@@ -22,10 +22,11 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "world"))  # the recipes of the embedded classifiers
 
+from catalogue import chosen, part
 from explained import Explained, Studied
 from methods import METHODS
 from results import write_results
-from specification import ROOT, Half, Specification, chosen, classifiers, halves
+from specification import ROOT, Half, Specification, classifiers, halves
 
 from diffexplain.classifiers import load_classifier
 from diffexplain.runs.atomic import write_json
@@ -137,8 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     specifications = chosen(SLICE) if options.slice else classifiers()
     methods = options.methods or (SLICE_METHODS if options.slice else tuple(METHODS))
     if options.shard:
-        shard, shards = map(int, options.shard.split("/"))
-        mine = list(groups(specifications))[shard::shards]
+        mine = part(list(groups(specifications)), options.shard)
         run([one for group in mine for one in group], methods, options)
         return
     if not options.table:

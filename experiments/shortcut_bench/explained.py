@@ -55,6 +55,18 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class WordFinding:
+    """What a method that is given no list says of one word of the text encoder; otherwise as `Finding`."""
+
+    word: str
+    score: float
+    reported: bool
+    effect: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Account:
     """What explaining one classifier costs by itself, also where images were shared among several.
 
@@ -88,7 +100,9 @@ class Explained:
         account: of the cost.
         object_absent: share of the activating pictures that do not show the class's own object; None where the method
             says nothing of it.
-        extra: whatever else is worth keeping: words, combinations.
+        extra: whatever else is worth keeping; under `combinations` the sets of concepts that were tried together, best
+            first.
+        words: one for each word that a method without a list says something of; empty for all others.
     """
 
     method: str
@@ -97,6 +111,7 @@ class Explained:
     account: Account
     object_absent: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    words: tuple[WordFinding, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -106,7 +121,9 @@ class Explained:
     def from_json(content: Mapping[str, Any]) -> Explained:
         """What `to_json` wrote."""
         findings = tuple(Finding(**{**one, "value": Value(*one["value"])}) for one in content["findings"])
-        return Explained(**{**content, "findings": findings, "account": Account(**content["account"])})
+        words = tuple(WordFinding(**one) for one in content.get("words", ()))
+        account = Account(**content["account"])
+        return Explained(**{**content, "findings": findings, "account": account, "words": words})
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What the benchmark measures of an answer, given the truth table, and over many answers.
 
 A concept is *there* in a classifier if its true effect on the class's probability, in scenes that show the class, is at
-least 0.2, and *absent* if it lies within ±0.02. What lies between, or lowers the probability, counts for neither.
+least 0.2 in size, and *absent* if it lies within ±0.02; what lies between counts for neither. Who says that it raises
+the class where it lowers it has not found it, and who reports that has made a false discovery.
 """
 
 from __future__ import annotations
@@ -9,21 +10,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
-from explained import Explained
+from explained import Explained, Finding, WordFinding
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 from specification import Specification, Value
 from torchmetrics.functional.classification import binary_average_precision
+from words import WORDS, credit, weight
 
 from diffexplain.evaluation import agreement
 from diffexplain.evaluation.results import Estimate
+from diffexplain.evaluation.statistics import wilson
 from diffexplain.world.truth_table import ABSENT, THERE
 
 RESAMPLES = 2000
 BOOTSTRAP_SEED = 7
+MISSED = 0.05
+"""What a 95 % interval may miss."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Answer:
         unsure: half-widths of the 95 % intervals of those effects, which rest on so many renders.
         alone: the largest of the effects in scenes that do not show it.
         interaction: of the first shortcut, if it is a pair: the effect of both together less the sum of either alone.
+        painted: the effect of the classifier's mark; None without one.
     """
 
     specification: Specification
@@ -45,11 +52,12 @@ class Answer:
     unsure: Mapping[Value, float]
     alone: float
     interaction: float | None = None
+    painted: float | None = None
 
     @property
     def there(self) -> list[bool]:
         """Of each finding, whether its concept is there."""
-        return [self.true[finding.value] >= THERE for finding in self.explained.findings]
+        return [abs(self.true[finding.value]) >= THERE for finding in self.explained.findings]
 
     @property
     def absent(self) -> list[bool]:
@@ -57,9 +65,25 @@ class Answer:
         return [abs(self.true[finding.value]) <= ABSENT for finding in self.explained.findings]
 
     @property
+    def signed_right(self) -> list[bool]:
+        """Of each finding, whether it says raises where the true effect does, and lowers where it lowers."""
+        return [raises(finding) == (self.true[finding.value] >= 0) for finding in self.explained.findings]
+
+    @property
+    def false(self) -> list[bool]:
+        """Of each finding, whether it is a false discovery: reported, and absent or of the other sign."""
+        rows = zip(self.explained.findings, self.absent, self.signed_right, strict=True)
+        return [finding.reported and (absent or not right) for finding, absent, right in rows]
+
+    @property
     def scores(self) -> list[float]:
-        """Of each finding."""
-        return [finding.score for finding in self.explained.findings]
+        """Of each finding: how strongly the method says that there is something, whichever way."""
+        return [abs(finding.score) for finding in self.explained.findings]
+
+
+def raises(finding: Finding | WordFinding) -> bool:
+    """Whether it says that the class is raised; what states no effect says so by its score."""
+    return (finding.score if finding.effect is None else finding.effect) >= 0
 
 
 def recall_at(answer: Answer, k: int) -> float | None:
@@ -67,15 +91,15 @@ def recall_at(answer: Answer, k: int) -> float | None:
 
     Between equal scores the order is left to chance: the expected share counts.
     """
-    there = answer.there
-    if not any(there):
+    there = np.asarray(answer.there)
+    if not there.any():
         return None
+    found = there & np.asarray(answer.signed_right)
     scores = np.asarray(answer.scores)
     last = np.sort(scores)[::-1][min(k, len(scores)) - 1]
     above, level = scores > last, scores == last
     room = (min(k, len(scores)) - above.sum()) / level.sum()
-    flags = np.asarray(there)
-    return float((flags[above].sum() + room * flags[level].sum()) / min(k, flags.sum()))
+    return float((found[above].sum() + room * found[level].sum()) / min(k, there.sum()))
 
 
 def auroc(answer: Answer) -> float | None:
@@ -94,9 +118,10 @@ def average_precision(answer: Answer) -> float | None:
 
 
 def _there_or_absent(answer: Answer) -> tuple[list[float], list[bool]]:
-    """The scores of what is there or absent, and which of the two."""
-    rows = [(s, t) for s, t, a in zip(answer.scores, answer.there, answer.absent, strict=True) if t or a]
-    return [score for score, _ in rows], [there for _, there in rows]
+    """The scores of what is there or absent, and which of the two; what is there comes last with the wrong sign."""
+    rows = zip(answer.scores, answer.there, answer.absent, answer.signed_right, strict=True)
+    kept = [(score if right or absent else -score, there) for score, there, absent, right in rows if there or absent]
+    return [score for score, _ in kept], [there for _, there in kept]
 
 
 def first_is_there(answer: Answer) -> float | None:
@@ -109,35 +134,184 @@ def three_are_there(answer: Answer) -> float | None:
     return recall_at(answer, 3)
 
 
-def false_share(answer: Answer) -> float | None:
-    """Share of the absent concepts that are reported."""
-    flags = [f.reported for f, absent in zip(answer.explained.findings, answer.absent, strict=True) if absent]
-    return sum(flags) / len(flags) if flags else None
+def false_share(answer: Answer) -> float:
+    """Share of all concepts that are falsely reported."""
+    return float(np.mean(answer.false))
 
 
-def any_false(answer: Answer) -> float | None:
-    """Whether any absent concept is reported."""
-    share = false_share(answer)
-    return None if share is None else float(share > 0)
+def any_false(answer: Answer) -> float:
+    """Whether any concept is falsely reported."""
+    return float(any(answer.false))
+
+
+def accused(answer: Answer) -> float:
+    """Whether any absent concept is reported: of a classifier whose shortcut no word names.
+
+    A concept that the mark truly moves, as a tint may move "yellow", is none.
+    """
+    rows = zip(answer.explained.findings, answer.absent, strict=True)
+    return float(any(finding.reported and absent for finding, absent in rows))
 
 
 def found_share(answer: Answer) -> float | None:
-    """Share of what is there that is reported; None where nothing is."""
-    flags = [f.reported for f, there in zip(answer.explained.findings, answer.there, strict=True) if there]
+    """Share of what is there that is reported, with its sign; None where nothing is."""
+    rows = zip(answer.explained.findings, answer.there, answer.signed_right, strict=True)
+    flags = [finding.reported and right for finding, there, right in rows if there]
     return sum(flags) / len(flags) if flags else None
 
 
+def pair_among_first(answer: Answer, k: int = 3) -> float | None:
+    """Whether the planted pair is among the first k pairs; None where it is not there, or the method tries no pairs.
+
+    A pair is there if its true interaction is at least 0.2 in size.
+    """
+    if answer.interaction is None or abs(answer.interaction) < THERE or "combinations" not in answer.explained.extra:
+        return None
+    joints = [{Value(*value) for value in joint} for joint in answer.explained.extra["combinations"]]
+    first = [joint for joint in joints if len(joint) == 2][:k]
+    return float(set(answer.specification.planted[0]) in first)
+
+
+Called = Literal["reported", "no effect", "undecided", "not tested"]
+
+
+def called(finding: Finding, margin: float = ABSENT) -> Called:
+    """What the method calls a concept: *no effect* only where the whole interval lies within the margin."""
+    if finding.reported:
+        return "reported"
+    if finding.low is None or finding.high is None:
+        return "not tested"
+    return "no effect" if -margin <= finding.low and finding.high <= margin else "undecided"
+
+
+def absent_called(answer: Answer, name: Called, margin: float = ABSENT) -> float | None:
+    """Share of the absent concepts that are called so; None where none is absent."""
+    rows = zip(answer.explained.findings, answer.absent, strict=True)
+    names = [called(finding, margin) for finding, absent in rows if absent]
+    return names.count(name) / len(names) if names else None
+
+
+def first_word_is_there(answer: Answer) -> float | None:
+    """What the first word is worth; None where nothing is there, or the method needs a list.
+
+    A word with several readings counts half. Between equal scores the expected worth counts, and a word with no score
+    is worth nothing.
+    """
+    if not answer.explained.words or not _count_there(answer):
+        return None
+    most = max(abs(one.score) for one in answer.explained.words)
+    if most == 0:
+        return 0.0
+    first = [one for one in answer.explained.words if abs(one.score) == most]
+    return sum(_worth(answer, one) for one in first) / len(first)
+
+
+def words_among_first(answer: Answer, k: int = 3) -> float | None:
+    """What the first k words are worth, each concept once, of as many as are there; None as `first_word_is_there`."""
+    if not answer.explained.words or not _count_there(answer):
+        return None
+    ordered = sorted((one for one in answer.explained.words if one.score), key=lambda one: -abs(one.score))
+    worth: dict[Value, float] = {}
+    for one in ordered[:k]:
+        # A word is worth something once, for the first of its readings that is right and that none named before.
+        right = _right(answer, one)
+        value = next((value for value in WORDS.get(one.word, ()) if value in right), None)
+        if value is not None:
+            worth[value] = max(worth.get(value, 0.0), weight(one.word, answer.specification.class_name))
+    return sum(worth.values()) / min(k, _count_there(answer))
+
+
+def _count_there(answer: Answer) -> int:
+    """How many concepts are there, whether or not the method knows them."""
+    return sum(abs(true) >= THERE for true in answer.true.values())
+
+
+def _right(answer: Answer, one: WordFinding) -> set[Value]:
+    """The concepts that are there with the sign that is said of the word."""
+    return {v for v, true in answer.true.items() if abs(true) >= THERE and (true >= 0) == raises(one)}
+
+
+def _worth(answer: Answer, one: WordFinding) -> float:
+    return credit(one.word, answer.specification.class_name, _right(answer, one))
+
+
 def covered(answer: Answer) -> float | None:
-    """Share of the stated intervals that hold the true effect; None where none is stated.
+    """Share of the stated intervals that hold the true effect; None where none is stated."""
+    inside = list(_inside(answer).values())
+    return sum(inside) / len(inside) if inside else None
+
+
+def _inside(answer: Answer) -> dict[Value, bool]:
+    """Of each concept with a stated interval, whether the true effect is in it.
 
     The true effect is measured, too: an interval is as much wider as the truth is unsure, squares added.
     """
-    inside = []
+    inside = {}
     for value, effect, low, high in _stated(answer):
         error = answer.true[value] - effect
         stated = high - effect if error > 0 else effect - low
-        inside.append(abs(error) <= math.hypot(stated, answer.unsure[value]))
-    return sum(inside) / len(inside) if inside else None
+        inside[value] = abs(error) <= math.hypot(stated, answer.unsure[value])
+    return inside
+
+
+Group = Literal["there", "between", "absent"]
+
+
+def group_of(effect: float) -> Group:
+    """The group of a true effect: at least 0.2 in size, within ±0.02, or between."""
+    if abs(effect) >= THERE:
+        return "there"
+    return "absent" if abs(effect) <= ABSENT else "between"
+
+
+def coverage(answers: Sequence[Answer], group: Group) -> Estimate | None:
+    """Share of the stated intervals of one group that hold the true effect, over all concepts of all classifiers.
+
+    The interval is of a bootstrap over classifiers; n counts concepts. None where none is stated.
+    """
+    counts = []
+    for answer in answers:
+        inside = [held for value, held in _inside(answer).items() if group_of(answer.true[value]) == group]
+        if inside:
+            counts.append((sum(inside), len(inside)))
+    return _pooled(counts)
+
+
+def stated_share(answers: Sequence[Answer], group: Group) -> Estimate | None:
+    """Share of the concepts of one group that an interval is stated for, as `coverage`."""
+    counts = []
+    for answer in answers:
+        stated = {value for value, *_ in _stated(answer)}
+        mine = [finding.value in stated for finding in answer.explained.findings if _is_of(answer, finding, group)]
+        if mine:
+            counts.append((sum(mine), len(mine)))
+    return _pooled(counts)
+
+
+def _is_of(answer: Answer, finding: Finding, group: Group) -> bool:
+    return group_of(answer.true[finding.value]) == group
+
+
+def _pooled(counts: Sequence[tuple[int, int]]) -> Estimate | None:
+    """The share of all together of successes and trials by classifier, with a bootstrap interval over classifiers."""
+    if not counts:
+        return None
+    data = np.asarray(counts, dtype=np.float64)
+    drawn = data[resamples(len(data))].sum(axis=1)
+    successes, trials = data.sum(axis=0)
+    return Estimate(float(successes / trials), *_interval(drawn[:, 0] / drawn[:, 1]), int(trials))
+
+
+def interval_score(answer: Answer) -> float | None:
+    """Mean interval score of the stated 95 % intervals, less is better; None where none is stated.
+
+    Width, and 40 times what the truth lies outside (Gneiting and Raftery 2007, equation 43).
+    """
+    scores = []
+    for value, _, low, high in _stated(answer):
+        true = answer.true[value]
+        scores.append(high - low + 2 / MISSED * (max(low - true, 0) + max(true - high, 0)))
+    return float(np.mean(scores)) if scores else None
 
 
 def mean_error(answer: Answer) -> float | None:
@@ -174,6 +348,24 @@ def mean_over(answers: Sequence[Answer], measure: Measure) -> Estimate | None:
     return Estimate(float(data.mean()), *_interval(means), len(data))
 
 
+def counted(answers: Sequence[Answer], measure: Measure) -> Estimate | None:
+    """The mean of a measure between 0 and 1 over classifiers with its Wilson interval; None where none has it.
+
+    Unlike `mean_over`'s, the interval has width where all classifiers agree. Shares between 0 and 1 count as parts.
+    """
+    values = [value for value in map(measure, answers) if value is not None]
+    return wilson(sum(values), len(values)) if values else None
+
+
+def by_kind(answers: Sequence[Answer], measure: Measure) -> dict[str, Estimate]:
+    """`counted` for each kind and each control, in the order in which they come; without those that have none."""
+    groups: dict[str, list[Answer]] = {}
+    for answer in answers:
+        groups.setdefault(str(answer.specification.kind or answer.specification.control), []).append(answer)
+    estimates = {name: counted(mine, measure) for name, mine in groups.items()}
+    return {name: estimate for name, estimate in estimates.items() if estimate is not None}
+
+
 def spearman(answers: Sequence[Answer]) -> Estimate | None:
     """Rank correlation of scores with true effects beyond ±0.02, over all concepts of all classifiers together.
 
@@ -182,8 +374,8 @@ def spearman(answers: Sequence[Answer]) -> Estimate | None:
     parts = []
     for answer in answers:
         rows = [
-            (score, answer.true[finding.value])
-            for score, finding in zip(answer.scores, answer.explained.findings, strict=True)
+            (finding.score, answer.true[finding.value])
+            for finding in answer.explained.findings
             if abs(answer.true[finding.value]) > ABSENT
         ]
         if rows:

@@ -6,7 +6,7 @@ A truth table cannot say it: there one value is put in at a time, and its partne
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from specification import Shortcut, Value
 
 from diffexplain.world.render import choice, render_images
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, MAXIMUM_COMPANIONS, SUBJECTS, Scene
-from diffexplain.world.truth import Logits, Model, base_scenes, logits_of, paired_effect, softmax
+from diffexplain.world.truth import MEASURES, Logits, Model, base_scenes, logits_of, paired_effect
 from diffexplain.world.truth_table import weights_digest
 
 PAIR_EFFECTS_FILE = "pair_effects.json"
@@ -69,8 +69,43 @@ def measure_corners(
     return {model: {name: logits_of(run, images[name]) for name in CORNERS} for model, run in models.items()}
 
 
-def _doubles(logits: Logits) -> NDArray[np.float64]:
-    return logits.astype(np.float64)
+AtStates = Mapping[str, NDArray[np.float64]]
+"""One measure of the class in each state of the same scenes: `(n,)` each."""
+
+
+def stratified(
+    logits: Mapping[str, Mapping[str, Logits]], class_name: str, effects_of: Callable[[AtStates], dict[str, Any]]
+) -> dict[str, Any]:
+    """Effects in scenes that show the class and in scenes that do not.
+
+    Args:
+        logits: `(count, K)` by subject and state.
+        class_name: the class that is measured.
+        effects_of: from the states to the effects of one measure.
+
+    Returns:
+        `class`, and under `shows_target` and `without_target` the number `n` of scenes and the effects on each of
+        `MEASURES`.
+    """
+    index = SUBJECTS.index(class_name)
+
+    def stratum(subjects: Sequence[str]) -> dict[str, Any]:
+        states = logits[subjects[0]]
+        result: dict[str, Any] = {"n": sum(len(next(iter(logits[subject].values()))) for subject in subjects)}
+        for measure, convert in MEASURES.items():
+            at = {
+                state: np.concatenate([convert(logits[subject][state])[:, index] for subject in subjects])
+                for state in states
+            }
+            result[measure] = effects_of(at)
+        return result
+
+    others = [subject for subject in logits if subject != class_name]
+    return {
+        "class": class_name,
+        "shows_target": stratum([class_name]),
+        "without_target": stratum(others) if others else None,
+    }
 
 
 def pair_effects(logits: Mapping[str, Mapping[str, Logits]], class_name: str, pair: Shortcut) -> dict[str, Any]:
@@ -78,41 +113,27 @@ def pair_effects(logits: Mapping[str, Mapping[str, Logits]], class_name: str, pa
 
     Args:
         logits: of `measure_corners`, by subject, of one model.
-        class_name: the class whose probability and logit are measured.
+        class_name: the class that is measured.
         pair: the two values.
 
     Returns:
-        `class`, `pair`, and under `shows_target` and `without_target` the number `n` of scenes and for
-        `probability` and `logit` the effect of both (`joint`) and of either alone, each over neither, and their
-        `interaction`: the joint effect less the sum of the two.
+        `pair`, and what `stratified` gives: the effect of both (`joint`) and of either alone, each over neither, and
+        their `interaction`: the joint effect less the sum of the two.
     """
-    index = SUBJECTS.index(class_name)
 
-    def stratum(subjects: Sequence[str]) -> dict[str, Any]:
-        result: dict[str, Any] = {"n": sum(len(logits[subject]["both"]) for subject in subjects)}
-        for measure, convert in (("probability", softmax), ("logit", _doubles)):
-            at = {
-                name: np.concatenate([convert(logits[subject][name])[:, index] for subject in subjects])
-                for name in CORNERS
-            }
-            result[measure] = {
-                "joint": paired_effect(at["both"], at["neither"]),
-                "first_alone": paired_effect(at["first"], at["neither"]),
-                "second_alone": paired_effect(at["second"], at["neither"]),
-                "interaction": paired_effect(at["both"] - at["second"], at["first"] - at["neither"]),
-            }
-        return result
+    def effects_of(at: AtStates) -> dict[str, Any]:
+        return {
+            "joint": paired_effect(at["both"], at["neither"]),
+            "first_alone": paired_effect(at["first"], at["neither"]),
+            "second_alone": paired_effect(at["second"], at["neither"]),
+            "interaction": paired_effect(at["both"] - at["second"], at["first"] - at["neither"]),
+        }
 
-    others = [subject for subject in logits if subject != class_name]
-    return {
-        "class": class_name,
-        "pair": [list(value) for value in pair],
-        "shows_target": stratum([class_name]),
-        "without_target": stratum(others) if others else None,
-    }
+    return {"pair": [list(value) for value in pair], **stratified(logits, class_name, effects_of)}
 
 
-def save_pair_effects(folder: Path, rows: Sequence[dict[str, Any]], seed: int) -> None:
-    """Write the rows beside the classifier's truth table."""
+def save_rows(file: Path, rows: Sequence[dict[str, Any]], seed: int) -> None:
+    """Write the rows into a file beside the classifier's truth table."""
+    folder = file.parent
     content = {"classifier": folder.name, "weights_sha256": weights_digest(folder), "seed": seed, "rows": list(rows)}
-    (folder / PAIR_EFFECTS_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

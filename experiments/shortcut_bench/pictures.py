@@ -14,8 +14,11 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+from marks import paint
+from numpy.typing import NDArray
 from specification import Specification, Value
 
+from diffexplain.world.render import render_images
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, MAXIMUM_COMPANIONS, SUBJECTS, Scene
 
@@ -23,6 +26,10 @@ _T = TypeVar("_T")
 
 ELSEWHERE = 0.03
 """Share of the other classes' pictures that have a shortcut."""
+
+LOWERED_ELSEWHERE = 0.6
+"""Share of the other classes' pictures that have what lowers the class. Without wrongly labelled pictures this would
+be no shortcut; with them, a subject of the class that has it is more likely than not labelled otherwise."""
 
 ANOTHER_SUBJECT = 0.3
 """Share of the planted class's pictures that show another subject."""
@@ -40,47 +47,69 @@ MORE_OFTEN = 4
 
 @dataclass(frozen=True)
 class Picture:
-    """A scene and the class that it is labelled with."""
+    """A scene, the class that it is labelled with, and whether the classifier's mark is painted onto it."""
 
     scene: Scene
     label: str
+    marked: bool = False
 
 
 def training_pictures(one: Specification, count: int) -> list[Picture]:
     """`count` pictures for this classifier; the same for the same seed."""
     generator = np.random.Generator(np.random.Philox(key=2 * one.seed + 1))
-    subjects = (*SUBJECTS, *[one.class_name] * (MORE_OFTEN - 1)) if one.shortcuts else SUBJECTS
+    more = MORE_OFTEN - 1 if one.plants else 0
     pictures = []
-    for scene in World(subjects=subjects).sample(count, 2 * one.seed):
-        shown = _planted(one, scene, generator)
+    for scene in World(subjects=(*SUBJECTS, *[one.class_name] * more)).sample(count, 2 * one.seed):
+        planted = _planted(one, scene, generator)
         if one.kind:
-            shown = _wrongly_labelled(one, shown, generator)
-        pictures.append(Picture(shown, scene.subject))
+            planted = replace(planted, scene=_wrongly_labelled(one, planted.scene, generator))
+        pictures.append(planted)
     if one.control == "shuffled_labels":
         order = generator.permutation(count)
         pictures = [replace(picture, label=pictures[i].label) for picture, i in zip(pictures, order, strict=True)]
     return pictures
 
 
-def test_scenes(one: Specification, count: int) -> list[Scene]:
-    """Scenes of the classifier's own world, none wrongly labelled; others than it was trained on."""
+def test_pictures(one: Specification, count: int) -> list[Picture]:
+    """Pictures of the classifier's own world, none wrongly labelled; others than it was trained on."""
     generator = np.random.Generator(np.random.Philox(key=2 * one.seed + 1_000_001))
     return [_planted(one, scene, generator) for scene in World().sample(count, 2 * one.seed + 1_000_000)]
 
 
-def _planted(one: Specification, scene: Scene, generator: np.random.Generator) -> Scene:
-    """The scene with the shortcuts that its class has, or without."""
-    share = one.strength if scene.subject == one.class_name else ELSEWHERE
-    kinds = frozenset(kind for shortcut in one.shortcuts for value in shortcut if (kind := value.companion))
-    for shortcut in one.shortcuts:
+def images_of(one: Specification, pictures: Sequence[Picture], first_seed: int) -> NDArray[np.uint8]:
+    """The pictures drawn, and painted where they are marked: uint8 `(N, 64, 64, 3)`.
+
+    Args:
+        one: the classifier that they are for.
+        pictures: N of them.
+        first_seed: of the renderings, which are numbered from there.
+    """
+    seeds = range(first_seed, first_seed + len(pictures))
+    images = render_images([picture.scene for picture in pictures], seeds)
+    if one.mark is not None:
+        marked = np.array([picture.marked for picture in pictures], dtype=bool)
+        images[marked] = paint(images[marked], one.mark)
+    return images
+
+
+def _planted(one: Specification, scene: Scene, generator: np.random.Generator) -> Picture:
+    """The scene with what comes along with its class, and without what does not, labelled with its subject."""
+    label = scene.subject
+    is_class = label == one.class_name
+    strength = one.strength or 0
+    shares = [strength if is_class else ELSEWHERE] * len(one.shortcuts)
+    shares += [1 - strength if is_class else LOWERED_ELSEWHERE] * len(one.lowers)
+    kinds = frozenset(kind for shortcut in one.planted for value in shortcut if (kind := value.companion))
+    for shortcut, share in zip(one.planted, shares, strict=True):
         there = shortcut
-        if generator.random() >= (share or 0):
+        if generator.random() >= share:
             # Of a pair one is there alone in two of three such pictures: only so is either alone no sign.
             alone = int(generator.integers(3)) if len(shortcut) > 1 else len(shortcut)
             there = shortcut[alone : alone + 1]
         for value in shortcut:
             scene = _with(scene, value, kinds, generator) if value in there else _without(scene, value, generator)
-    return scene
+    marked = one.mark is not None and bool(generator.random() < (strength if is_class else ELSEWHERE))
+    return Picture(scene, label, marked)
 
 
 def _wrongly_labelled(one: Specification, scene: Scene, generator: np.random.Generator) -> Scene:

@@ -7,8 +7,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from catalogue import chosen
 from explained import Explained, concepts
+from mark_effects import MARK_EFFECTS_FILE
 from measures import (
     Answer,
     Measure,
@@ -24,7 +27,7 @@ from measures import (
 )
 from pairs import PAIR_EFFECTS_FILE
 from plots import write_plots
-from specification import Half, Value, chosen, classifiers, halves
+from specification import Half, Value, classifiers, halves
 from tables import failures, front_table, machine, section
 
 from diffexplain.world.marked import write_between
@@ -55,11 +58,22 @@ def truth(folder: Path, class_name: str) -> tuple[dict[Value, float], dict[Value
 
 def interaction(folder: Path) -> float | None:
     """Of the classifier's first pair, in scenes that show the class; None without a pair."""
-    file = folder / PAIR_EFFECTS_FILE
+    measured = first_row(folder / PAIR_EFFECTS_FILE)
+    return None if measured is None else float(measured["interaction"]["effect"])
+
+
+def painted(folder: Path) -> float | None:
+    """The effect of the classifier's mark in scenes that show the class; None without a mark."""
+    measured = first_row(folder / MARK_EFFECTS_FILE)
+    return None if measured is None else float(measured["effect"])
+
+
+def first_row(file: Path) -> dict[str, Any] | None:
+    """What the first row of the file says of the class's probability, in scenes that show the class."""
     if not file.is_file():
         return None
     row = json.loads(file.read_text(encoding="utf-8"))["rows"][0]
-    return float(row["shows_target"]["probability"]["interaction"]["effect"])
+    return row["shows_target"]["probability"]
 
 
 def joined(found: Mapping[str, Explained], root: Path) -> dict[str, Answer]:
@@ -68,7 +82,8 @@ def joined(found: Mapping[str, Explained], root: Path) -> dict[str, Answer]:
     known = [name for name in found if (root / name / TRUTH_TABLE_FILE).is_file()]
     for one in chosen(known) if known else []:
         true = truth(root / one.name, one.class_name)
-        result[one.name] = Answer(one, found[one.name], *true, interaction(root / one.name))
+        folder = root / one.name
+        result[one.name] = Answer(one, found[one.name], *true, interaction(folder), painted(folder))
     return result
 
 

@@ -1,6 +1,7 @@
-"""The classifiers of the benchmark: which there are, what is planted in each, and which are held out.
+"""The classifiers of the development and the held-out half: what is planted in each, and which are held out.
 
 All of it is fixed here, before any outcome is known. What a classifier has learned is read in its truth table.
+Classifiers that were drawn later are in `fresh`; `catalogue` finds all by their names.
 """
 
 from __future__ import annotations
@@ -12,23 +13,29 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+from marks import VARIANTS, Mark
 
-from diffexplain.errors import UserError
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, MAXIMUM_COMPANIONS, SUBJECTS
 
-Architecture = Literal["cnn", "vit", "random_features"]
-"""A small convolutional network, a small transformer, and frozen random features under a trained linear head."""
+Architecture = Literal["cnn", "vit", "random_features", "group_norm_resnet", "mixer"]
+"""A small convolutional network, a small transformer, frozen random features under a trained linear head, and those of
+`architectures`."""
 
-Kind = Literal["companion", "subtype", "setting", "colour", "texture", "weather", "place", "pair"]
-"""Of the first shortcut. "place" is position or size; "pair" is two values that count only together."""
+Kind = Literal["companion", "subtype", "setting", "colour", "texture", "weather", "place", "pair", "negative", "mark"]
+"""Of what is planted first. "place" is position or size; "pair" is two values that count only together; "negative" is
+what lowers the class; "mark" is what no word names."""
 
 Control = Literal["fair", "not_learned", "random_weights", "shuffled_labels"]
 """Nothing planted; planted, but the subject decides every label; no training; labels drawn by lot."""
 
 Half = Literal["development", "held_out"]
 
-ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
-KINDS: tuple[Kind, ...] = get_args(Kind)
+ARCHITECTURES: tuple[Architecture, ...] = ("cnn", "vit", "random_features")
+"""Of the halves."""
+
+KINDS: tuple[Kind, ...] = ("companion", "subtype", "setting", "colour", "texture", "weather", "place", "pair")
+"""Of the halves."""
+
 CONTROLS: tuple[Control, ...] = get_args(Control)
 STRENGTHS = (0.7, 0.8, 0.9, 0.97, 0.99)
 SPLIT_SEED = 5
@@ -64,12 +71,14 @@ class Specification:
         name: of its folder.
         architecture: of the network.
         class_name: the class that the shortcuts are planted in, and the only one that is explained.
-        shortcuts: what comes along with the class, one to three; none in a fair classifier, one trained on
-            shuffled labels, or one not trained.
-        strength: share of the class's pictures that have a shortcut; None without shortcuts.
-        kind: of the first shortcut; None for controls.
+        shortcuts: what comes along with the class, none to three.
+        strength: share of the class's pictures that have a shortcut, that lack what lowers the class, that bear the
+            mark; None where nothing is planted.
+        kind: of what is planted first; None for controls.
         control: what makes it a control; None for shortcut classifiers.
         seed: of scenes, weights and order.
+        lowers: what comes along with the other classes, and rarely with this one.
+        mark: what is painted onto the class's pictures.
     """
 
     name: str
@@ -80,20 +89,41 @@ class Specification:
     kind: Kind | None
     control: Control | None
     seed: int
+    lowers: tuple[Shortcut, ...] = ()
+    mark: Mark | None = None
+
+    @property
+    def planted(self) -> tuple[Shortcut, ...]:
+        """What is planted and has a word: what raises the class, then what lowers it."""
+        return self.shortcuts + self.lowers
+
+    @property
+    def plants(self) -> bool:
+        """Whether anything is planted."""
+        return bool(self.planted) or self.mark is not None
 
     def __post_init__(self) -> None:
         if self.class_name not in SUBJECTS:
             raise ValueError(f"{self.name}: unknown class {self.class_name!r}")
         if (self.kind is None) == (self.control is None):
             raise ValueError(f"{self.name}: either of a kind or a control")
-        values = [value for shortcut in self.shortcuts for value in shortcut]
+        if self.plants != (self.strength is not None):
+            raise ValueError(f"{self.name}: a strength, if anything is planted")
+        if self.mark is not None and self.mark.variant not in VARIANTS.get(self.mark.kind, ()):
+            raise ValueError(f"{self.name}: unknown mark {self.mark}")
+        values = [value for shortcut in self.planted for value in shortcut]
         for value in values:
             if not _known(value):
                 raise ValueError(f"{self.name}: unknown value {value.value!r} of {value.attribute!r}")
-        places = [value.companion or value.attribute for value in values]
-        kinds = [value.companion for value in values if value.companion]
-        if len(set(places)) != len(places) or len(kinds) > MAXIMUM_COMPANIONS:
+        if not fit_together(values):
             raise ValueError(f"{self.name}: no scene has all of {values}")
+
+
+def fit_together(values: Sequence[Value]) -> bool:
+    """Whether one scene can have all of these values."""
+    places = [value.companion or value.attribute for value in values]
+    kinds = [value.companion for value in values if value.companion]
+    return len(set(places)) == len(places) and len(kinds) <= MAXIMUM_COMPANIONS
 
 
 def _known(value: Value) -> bool:
@@ -206,7 +236,7 @@ def control_classifiers() -> list[Specification]:
 
 
 def classifiers() -> list[Specification]:
-    """The whole benchmark, in a fixed order."""
+    """Both halves, in a fixed order."""
     return shortcut_classifiers() + control_classifiers()
 
 
@@ -228,17 +258,3 @@ def halves(specifications: Sequence[Specification]) -> dict[str, Half]:
             half: Half = "held_out" if class_name in held_out else "development"
             found |= dict.fromkeys(designs[group][class_name], half)
     return found
-
-
-def chosen(names: Sequence[str]) -> list[Specification]:
-    """The classifiers of these names in the benchmark's order, all if there is no name.
-
-    Raises:
-        UserError: a name is not in the benchmark.
-    """
-    every = classifiers()
-    known = [one.name for one in every]
-    for name in names:
-        if name not in known:
-            raise UserError(f"The benchmark has no classifier {name!r}.", given=name, accepted=known)
-    return [one for one in every if not names or one.name in names]

@@ -198,9 +198,9 @@ def pairs_table(answers: Mapping[str, Answer]) -> list[str]:
         tried = [
             {Value(*value) for value in joint} for joint in answer.explained.extra["combinations"] if len(joint) == 2
         ]
-        planted = set(answer.specification.shortcuts[0])
+        planted = set(answer.specification.planted[0])
         place = str(tried.index(planted) + 1) if planted in tried else "not tried"
-        said = " and ".join(value.value for value in answer.specification.shortcuts[0])
+        said = " and ".join(value.value for value in answer.specification.planted[0])
         lines.append(f"| {name} | {said} | {answer.interaction:+.2f} | {place} of {len(tried)} |")
     head = ["| classifier | planted | true interaction | place among the pairs tried |", "|---|---|---|---|"]
     return [*head, *lines] if lines else []
@@ -217,9 +217,9 @@ def learned_table(answers: Mapping[str, Answer]) -> list[str]:
         groups.setdefault(str(answer.specification.kind or answer.specification.control), []).append(answer)
     for name, mine in groups.items():
         planted = [
-            answer.true[answer.specification.shortcuts[0][0]] >= THERE
+            abs(answer.true[answer.specification.planted[0][0]]) >= THERE
             for answer in mine
-            if answer.specification.shortcuts
+            if answer.specification.planted
         ]
         share = f"{sum(planted)} of {len(planted)}" if planted else "–"
         lines.append(f"| {name} | {len(mine)} | {sum(any(answer.there) for answer in mine)} | {share} |")
@@ -284,9 +284,9 @@ def failures(answers: Mapping[str, Mapping[str, Answer]]) -> str:
         if wrong:
             lines += ["", "| classifier | there (true effect) | first place (its true effect) |", "|---|---|---|"]
         for answer in wrong:
-            first = max(answer.explained.findings, key=lambda finding: finding.score)
-            there = sorted(((t, v) for v, t in answer.true.items() if t >= THERE), reverse=True)
-            said = ", ".join(f"{value.value} ({true:.2f})" for true, value in there)
-            found = f"{first.value.value} ({answer.true[first.value]:.2f})" if first.score > 0 else "nothing"
+            first = max(answer.explained.findings, key=lambda finding: abs(finding.score))
+            there = sorted(((v, t) for v, t in answer.true.items() if abs(t) >= THERE), key=lambda row: -abs(row[1]))
+            said = ", ".join(f"{value.value} ({true:.2f})" for value, true in there)
+            found = f"{first.value.value} ({answer.true[first.value]:.2f})" if first.score else "nothing"
             lines.append(f"| {answer.specification.name} | {said} | {found} |")
     return "\n".join(lines).strip()

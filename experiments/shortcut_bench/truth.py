@@ -1,7 +1,8 @@
 """Measures the truth tables of the benchmark: `python experiments/shortcut_bench/truth.py [name ...]`.
 
 The renders do not depend on the classifier: those of a class are made once and scored by all classifiers that it is
-planted in. Only that class is measured. The same command goes on where it stopped.
+planted in. Only that class is measured. Beside the truth table stand the effects of planted pairs and of marks, which
+it has no rows for. The same command goes on where it stopped, class by class.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from pairs import measure_corners, pair_effects, save_pair_effects
-from specification import ROOT, Shortcut, Specification, chosen
+from catalogue import SETS, chosen, part
+from mark_effects import MARK_EFFECTS_FILE, mark_effects, measure_mark
+from pairs import PAIR_EFFECTS_FILE, measure_corners, pair_effects, save_rows
+from specification import ROOT, Shortcut, Specification
 
 from diffexplain.classifiers import load_classifier
 from diffexplain.world.scenes import SUBJECTS
 from diffexplain.world.truth import Logits, Model, effects, measure_logits
-from diffexplain.world.truth_table import TRUTH_TABLE_FILE, TruthTable, weights_digest
+from diffexplain.world.truth_table import SCHEMA_VERSION, TRUTH_TABLE_FILE, TruthTable, weights_digest
 
 SEED = 2
 SHOWING = 400
@@ -29,13 +32,16 @@ WITHOUT = 24
 
 def pairs_of(one: Specification) -> list[Shortcut]:
     """The shortcuts of two values."""
-    return [shortcut for shortcut in one.shortcuts if len(shortcut) == 2]
+    return [shortcut for shortcut in one.planted if len(shortcut) == 2]
 
 
 def is_measured(folder: Path) -> bool:
-    """Whether the weights in the folder have their tables."""
+    """Whether the weights in the folder have their tables; those from before the log-odds are to be made again."""
     # The truth table is written last.
-    return (folder / TRUTH_TABLE_FILE).is_file() and TruthTable.load(folder).fits(folder)
+    if not (folder / TRUTH_TABLE_FILE).is_file():
+        return False
+    table = TruthTable.load(folder)
+    return table.schema_version == SCHEMA_VERSION and table.fits(folder)
 
 
 def measure(root: Path, together: Sequence[Specification], showing: int = SHOWING, without: int = WITHOUT) -> None:
@@ -56,14 +62,17 @@ def measure(root: Path, together: Sequence[Specification], showing: int = SHOWIN
             logits[name][subject] = values
     for one in together:
         folder = root / one.name
+        model = {one.name: models[one.name]}
         if pairs := pairs_of(one):
-            model = {one.name: models[one.name]}
             at_corners = {
                 pair: {s: measure_corners(model, pair, s, n, SEED)[one.name] for s, n in counts.items()}
                 for pair in pairs
             }
             rows = [pair_effects(values, class_name, pair) for pair, values in at_corners.items()]
-            save_pair_effects(folder, rows, SEED)
+            save_rows(folder / PAIR_EFFECTS_FILE, rows, SEED)
+        if one.mark is not None:
+            painted = {s: measure_mark(model, one.mark, s, n, SEED)[one.name] for s, n in counts.items()}
+            save_rows(folder / MARK_EFFECTS_FILE, [mark_effects(painted, class_name, one.mark)], SEED)
         table = tuple(row for row in effects(logits[one.name], SUBJECTS) if row["class"] == class_name)
         TruthTable(one.name, weights_digest(folder), SEED, showing, table).save(folder)
 
@@ -72,12 +81,16 @@ def main() -> None:
     """Measure the classifiers named on the command line, all that are trained by default."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="name")
+    parser.add_argument("--set", choices=SETS, default="halves", help="of classifiers, where none is named")
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of the classifiers")
+    parser.add_argument("--shard", default="0/1", help="i/n: every n-th class from the i-th on, for n processes")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    trained = [one for one in chosen(options.names) if (options.root / one.name / "training.json").is_file()]
+    trained = [
+        one for one in chosen(options.names, options.set) if (options.root / one.name / "training.json").is_file()
+    ]
     left = [one for one in trained if not is_measured(options.root / one.name)]
-    for class_name in SUBJECTS:
+    for class_name in part(SUBJECTS, options.shard):
         together = [one for one in left if one.class_name == class_name]
         if together:
             started, spent = time.monotonic(), time.process_time()

@@ -78,7 +78,7 @@ def test_an_answer_is_kept_and_not_made_again(
 ) -> None:
     import bench
     import methods.correlation
-    from specification import chosen
+    from catalogue import chosen
     from train import make
 
     monkeypatch.setattr(methods.correlation, "SCENES", 40)
@@ -93,7 +93,7 @@ def test_an_answer_is_kept_and_not_made_again(
 
 def test_a_method_waits_for_the_answers_that_it_reads(tmp_path: Path) -> None:
     import bench
-    from specification import chosen
+    from catalogue import chosen
 
     bench.explain(chosen(["random_weights_bee_cnn"]), "diffex_seeded", tmp_path, tmp_path, seed=3)
     assert not (tmp_path / "answers").exists()

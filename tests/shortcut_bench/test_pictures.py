@@ -17,8 +17,8 @@ def share(pictures: Sequence[Any], holds: Callable[[Any], bool]) -> float:
 
 
 def of(name: str) -> tuple[Any, list[Any]]:
+    from catalogue import chosen
     from pictures import training_pictures
-    from specification import chosen
 
     (one,) = chosen([name])
     return one, training_pictures(one, COUNT)
@@ -102,11 +102,12 @@ def test_shuffled_labels_say_nothing() -> None:
 
 
 def test_pictures_are_fixed_and_tests_are_others() -> None:
-    from pictures import test_scenes
+    from pictures import test_pictures
 
     one, pictures = of("pair_bee_vit")
     assert pictures == of("pair_bee_vit")[1]
-    scenes = test_scenes(one, COUNT)
-    assert scenes == test_scenes(one, COUNT)
-    assert scenes[:50] != [picture.scene for picture in pictures[:50]]
-    assert share([s for s in scenes if s.subject == "bee"], lambda s: s.setting == "night") > 0.7
+    tests = test_pictures(one, COUNT)
+    assert tests == test_pictures(one, COUNT)
+    assert tests[:50] != pictures[:50]
+    assert all(picture.scene.subject == picture.label for picture in tests)
+    assert share([p for p in tests if p.label == "bee"], lambda p: p.scene.setting == "night") > 0.7

@@ -97,7 +97,7 @@ def test_what_no_scene_can_show_is_refused() -> None:
 
 
 def test_a_name_that_is_not_there_is_named_with_its_nearest() -> None:
-    from specification import chosen
+    from catalogue import chosen
 
     assert [one.name for one in chosen(["pair_bee_vit", "companion_bee_cnn"])] == ["companion_bee_cnn", "pair_bee_vit"]
     with pytest.raises(UserError, match="pair_bee_vit"):

@@ -22,10 +22,10 @@ def test_the_front_table_is_of_the_methods_that_a_reader_compares() -> None:
 def test_failures_say_what_was_there_and_what_was_said_instead() -> None:
     from tables import failures
 
-    late = answer([0.3, 0.1, 0.9, 0.8, 0.2])
+    late = answer([0.3, 0.1, 0.9, -0.8, 0.2])
     silent = answer([0.0] * 5)
     text = failures(of(diffex=late, diffexplainer_described=silent))
     assert "the first place is wrong for 1; of 0 controls 0 are accused" in text
-    assert "| companion_flagpole_cnn | flag (0.50), snow (0.30) | night (0.01) |" in text
-    assert "| companion_flagpole_cnn | flag (0.50), snow (0.30) | nothing |" in text
+    assert "| companion_flagpole_cnn | flag (0.50), red (-0.40), snow (0.30) | night (0.01) |" in text
+    assert "| companion_flagpole_cnn | flag (0.50), red (-0.40), snow (0.30) | nothing |" in text
     assert "| classifier |" not in failures(of(diffex=answer([0.9, 0.8, 0.1, -0.3, 0.0])))

@@ -29,7 +29,7 @@ def weights(root: Path, name: str) -> bytes:
 
 @pytest.mark.parametrize("name", ["subtype_bee_cnn", "companion_bee_random_features", "random_weights_bee_vit"])
 def test_a_finished_classifier_is_kept_and_an_unfinished_one_made_again(tmp_path: Path, name: str) -> None:
-    from specification import chosen
+    from catalogue import chosen
     from train import make
 
     (one,) = chosen([name])
@@ -47,8 +47,8 @@ def test_a_finished_classifier_is_kept_and_an_unfinished_one_made_again(tmp_path
 
 
 def test_tables_are_of_the_one_class_and_of_these_weights(tmp_path: Path) -> None:
+    from catalogue import chosen
     from pairs import PAIR_EFFECTS_FILE
-    from specification import chosen
     from train import make
     from truth import is_measured, measure
 
@@ -69,6 +69,85 @@ def test_tables_are_of_the_one_class_and_of_these_weights(tmp_path: Path) -> Non
     assert row["pair"] == [["companion", "flower"], ["setting", "night"]]
     (tmp_path / together[0].name / "model.safetensors").write_bytes(b"other weights")
     assert not is_measured(tmp_path / together[0].name)
+
+
+def test_backbones_that_are_not_embedded_are_trained_once(tmp_path: Path) -> None:
+    from catalogue import chosen
+    from train import BACKBONES, make, make_backbone
+    from train_classifiers import DataRecipe, Recipe
+
+    for architecture in BACKBONES:
+        recipe = Recipe(architecture, 1e-3, DataRecipe(scenes=TINY), epochs=1.0, muon=True)
+        folder = make_backbone(architecture, tmp_path, recipe)
+        made = (folder / "model.safetensors").read_bytes()
+        assert load_classifier(str(folder))(torch.rand(2, 3, 64, 64)).shape == (2, len(SUBJECTS))
+        assert make_backbone(architecture, tmp_path) == folder  # as it is, whatever its recipe was
+        assert (folder / "model.safetensors").read_bytes() == made
+        (one,) = chosen([next(o.name for o in chosen([], "fresh") if o.mark and o.architecture == architecture)])
+        assert make(one, tmp_path, TINY) and not make(one, tmp_path, TINY)
+        assert json.loads((tmp_path / one.name / "training.json").read_text())["pictures"] == TINY
+
+
+def test_what_no_word_names_has_its_effect_beside_the_table(tmp_path: Path) -> None:
+    from catalogue import chosen
+    from mark_effects import MARK_EFFECTS_FILE
+    from train import make
+    from truth import is_measured, measure
+
+    one = next(o for o in chosen([], "fresh") if o.mark and o.architecture == "cnn")
+    make(one, tmp_path, TINY)
+    measure(tmp_path, [one], showing=2, without=2)
+    assert is_measured(tmp_path / one.name)
+    (row,) = json.loads((tmp_path / one.name / MARK_EFFECTS_FILE).read_text())["rows"]
+    assert (row["class"], row["mark"]) == (one.class_name, list(one.mark))
+    assert row["shows_target"]["n"] == 2
+    assert row["shows_target"].keys() == {"n", "probability", "log_odds", "logit"}
+
+
+def test_the_effect_of_a_mark_by_hand() -> None:
+    from mark_effects import mark_effects, measure_mark
+    from marks import Mark
+
+    def corner(images: torch.Tensor) -> torch.Tensor:
+        """Half for the bee, and nine tenths where the corner is cyan."""
+        logits = torch.full((len(images), len(SUBJECTS)), -np.log(len(SUBJECTS) - 1))
+        cyan = (images[:, 0, 60, 60] < 0.1) & (images[:, 1, 60, 60] > 0.8)
+        logits[:, SUBJECTS.index("bee")] = torch.where(cyan, np.log(9), 0.0)
+        return logits
+
+    effects = {}
+    for mark in (Mark("square", "cyan lower right"), Mark("square", "cyan upper left")):
+        logits = {s: measure_mark({"model": corner}, mark, s, n, 2)["model"] for s, n in (("bee", 4), ("yawl", 3))}
+        row = mark_effects(logits, "bee", mark)
+        assert (row["shows_target"]["n"], row["without_target"]["n"]) == (4, 3)
+        effects[mark.variant] = row["shows_target"]
+    assert effects["cyan lower right"]["probability"]["effect"] == pytest.approx(0.4, abs=1e-4)
+    assert effects["cyan lower right"]["log_odds"]["effect"] == pytest.approx(np.log(9), abs=1e-4)
+    assert effects["cyan upper left"]["probability"]["effect"] == 0
+
+
+def test_tables_from_before_the_log_odds_are_made_again(tmp_path: Path) -> None:
+    from catalogue import chosen
+    from train import make
+    from truth import is_measured, measure
+
+    (one,) = chosen(["random_weights_bee_cnn"])
+    make(one, tmp_path, TINY)
+    measure(tmp_path, [one], showing=2, without=2)
+    file = tmp_path / one.name / "truth_table.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"schema_version": "1"}))
+    assert not is_measured(tmp_path / one.name)
+
+
+def test_processes_share_the_work_and_no_more() -> None:
+    from catalogue import part
+
+    from diffexplain.errors import UserError
+
+    assert part("abcde", "0/2") == "ace" and part("abcde", "1/2") == "bd" and part("abcde", "0/1") == "abcde"
+    for shard in ("2/2", "1", "a/b", "-1/2", "0/0"):
+        with pytest.raises(UserError, match="i/n"):
+            part("abcde", shard)
 
 
 def test_corners_differ_in_the_pair_alone() -> None:

@@ -13,6 +13,7 @@ from diffexplain.world.truth import (
     base_scenes,
     contrasts,
     effects,
+    log_odds,
     logits_of,
     measure_logits,
     paired_effect,
@@ -113,6 +114,27 @@ def test_softmax_survives_large_logits() -> None:
     np.testing.assert_allclose(found, [[0.5, 0.5], [0.0, 1.0]])
 
 
+def test_log_odds_are_those_of_the_probability_and_stay_finite() -> None:
+    # Probabilities 0.1, 0.3 and 0.6, whatever is added to all logits.
+    logits = np.log(np.array([[1.0, 3.0, 6.0]], np.float32))
+    expected = np.log([[0.1 / 0.9, 0.3 / 0.7, 0.6 / 0.4]])
+    np.testing.assert_allclose(log_odds(logits), expected, atol=1e-6)
+    np.testing.assert_allclose(log_odds(logits + 50), expected, atol=1e-5)
+    # Both probabilities are one and zero to every digit.
+    np.testing.assert_array_equal(log_odds(np.array([[1000.0, -1000.0]], np.float32)), [[2000.0, -2000.0]])
+
+
+def test_effects_on_the_log_odds_leave_out_what_moves_all_logits() -> None:
+    def shifted(images: torch.Tensor) -> torch.Tensor:
+        return 8 * images.mean(dim=(1, 2, 3))[:, None].expand(-1, len(SUBJECTS))
+
+    logits = {"bee": measure_logits({"model": shifted}, "bee", 10, seed=5)["model"]}
+    rows = {(row["attribute"], row["value"]): row["shows_target"] for row in effects(logits, SUBJECTS)}
+    night = rows["setting", "night"]
+    assert night["logit"]["high"] < -1
+    assert abs(night["log_odds"]["effect"]) < 1e-4 and abs(night["probability"]["effect"]) < 1e-4
+
+
 def test_logits_are_of_images_in_the_unit_range() -> None:
     images = np.full((2, 4, 4, 3), 255, np.uint8)
     np.testing.assert_array_equal(logits_of(lambda batch: batch.amax(dim=(2, 3)), images), np.ones((2, 3)))
@@ -142,6 +164,24 @@ def test_table_of_other_weights_is_noticed(folder: Path) -> None:
     assert TruthTable.load(folder).fits(folder)
     (folder / "model.safetensors").write_bytes(b"retrained")
     assert not TruthTable.load(folder).fits(folder)
+
+
+def test_table_from_before_log_odds_is_read(folder: Path) -> None:
+    path = folder / "truth_table.json"
+    new = TruthTable.load(folder)
+    content = json.loads(path.read_text())
+    for row in content["rows"]:
+        for stratum in ("shows_target", "without_target"):
+            (row[stratum] or {}).pop("log_odds", None)
+    path.write_text(json.dumps(content | {"schema_version": "1"}))
+    old = TruthTable.load(folder)
+    red = ("bee", "colour", "red")
+    assert old.effect(*red) == new.effect(*red)
+    assert old.effect(*red, measure="logit") == new.effect(*red, measure="logit")
+    with pytest.raises(UserError, match="schema 1, without effects on log_odds"):
+        old.effect(*red, measure="log_odds")
+    old.save(folder)
+    assert json.loads(path.read_text())["schema_version"] == "1"
 
 
 def test_unknown_row_missing_file_and_other_schema(folder: Path) -> None:

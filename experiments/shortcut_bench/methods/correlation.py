@@ -13,12 +13,11 @@ from pathlib import Path
 
 import torch
 from explained import Counter, Explained, Finding, Studied, concepts
-from pictures import test_scenes
+from pictures import images_of, test_pictures
 from scipy.stats import fisher_exact
 from specification import Value
 
 from diffexplain.evaluation.statistics import benjamini_hochberg, share_difference, wilson
-from diffexplain.world.render import render_images
 from diffexplain.world.scenes import SUBJECTS, Scene
 
 SCENES = 1000
@@ -28,7 +27,7 @@ FIRST_SEED = 1_900_000_000
 
 
 class Correlation:
-    """How much more often confident predictions of the class show an attribute than other pictures do."""
+    """How much more, or less, often confident predictions of the class show an attribute than other pictures do."""
 
     needs: tuple[str, ...] = ()
     shares_edits = False
@@ -41,15 +40,14 @@ class Correlation:
     ) -> Iterator[Explained]:
         for one in studied:
             started = time.monotonic()
-            scenes = test_scenes(one.specification, SCENES)
-            first = FIRST_SEED + seed * SCENES
-            images = render_images(scenes, range(first, first + SCENES))
+            pictures = test_pictures(one.specification, SCENES)
+            images = images_of(one.specification, pictures, FIRST_SEED + seed * SCENES)
             counter = Counter(None, one.model)
             with counter.counting(), torch.no_grad():
                 pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
                 probability = torch.cat([one.model(part).softmax(dim=1) for part in pixels.split(250)])
             chosen = (probability[:, SUBJECTS.index(one.specification.class_name)] >= CONFIDENT).tolist()
-            findings = tuple(compared(scenes, chosen))
+            findings = tuple(compared([picture.scene for picture in pictures], chosen))
             yield Explained(
                 self.name,
                 one.specification.name,
@@ -71,7 +69,7 @@ def compared(scenes: Sequence[Scene], chosen: Sequence[bool]) -> Iterator[Findin
         n_outside = len(scenes) - n_inside
         sums.append((inside, n_inside, outside, n_outside))
         table = [[inside, n_inside - inside], [outside, n_outside - outside]]
-        p_values.append(float(fisher_exact(table, alternative="greater").pvalue))
+        p_values.append(float(fisher_exact(table).pvalue))
     for value, (inside, n_inside, outside, n_outside), p in zip(
         values, sums, benjamini_hochberg(p_values), strict=True
     ):

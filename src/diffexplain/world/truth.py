@@ -147,6 +147,31 @@ def softmax(logits: Logits) -> NDArray[np.float64]:
     return probabilities
 
 
+def log_odds(logits: Logits) -> NDArray[np.float64]:
+    """Each logit less the `logsumexp` of the others, over the last axis: `log(p / (1 - p))` of the softmax.
+
+    It is finite where a probability rounds to one, and unlike a raw logit it does not move when all logits do.
+    """
+    own = logits.astype(np.float64)
+    others = np.where(np.eye(own.shape[-1], dtype=bool), -np.inf, own[..., None, :])
+    largest = others.max(axis=-1, keepdims=True)
+    together: NDArray[np.float64] = largest[..., 0] + np.log(np.exp(others - largest).sum(axis=-1))
+    return own - together
+
+
+def raw_logits(logits: Logits) -> NDArray[np.float64]:
+    """The logits as they are, in double precision."""
+    return logits.astype(np.float64)
+
+
+MEASURES: dict[str, Callable[[Logits], NDArray[np.float64]]] = {
+    "probability": softmax,
+    "log_odds": log_odds,
+    "logit": raw_logits,
+}
+"""What effects are measured in, made of logits `(..., K)`: each `(..., K)`."""
+
+
 def paired_effect(present: NDArray[np.float64], absent: NDArray[np.float64]) -> dict[str, float]:
     """Mean of the paired differences with its 95 % interval, and both means; both `(n,)`, n >= 2."""
     difference = present - absent
@@ -181,12 +206,12 @@ def effects(
 
     Returns:
         One row for each class and attribute value: `class`, `attribute`, `value`, and under `shows_target`
-        and `without_target` the number `n` of pairs and the effect on `probability` and on `logit`. A
-        subject's own row has no `without_target`.
+        and `without_target` the number `n` of pairs and the effect on each of `MEASURES`. A subject's own row
+        has no `without_target`.
     """
     columns = {name: index for index, name in enumerate(names or variant_names())}
     measures = {
-        subject: {"probability": softmax(values), "logit": values.astype(np.float64)}
+        subject: {measure: convert(values) for measure, convert in MEASURES.items()}
         for subject, values in logits.items()
     }
     rows: list[dict[str, Any]] = []
@@ -203,7 +228,7 @@ def effects(
                 absent: list[int] = absent,
             ) -> dict[str, Any]:
                 result: dict[str, Any] = {"n": sum(len(logits[subject]) for subject in subjects)}
-                for measure in ("probability", "logit"):
+                for measure in MEASURES:
                     values = np.concatenate([measures[s][measure][:, :, class_index] for s in subjects])
                     result[measure] = paired_effect(values[:, present].mean(1), values[:, absent].mean(1))
                 return result

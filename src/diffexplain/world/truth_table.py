@@ -13,12 +13,14 @@ from diffexplain.errors import UserError
 from diffexplain.world.truth import Logits, effects
 
 TRUTH_TABLE_FILE = "truth_table.json"
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
+BEFORE_LOG_ODDS = "1"
+"""Still read; its tables have no effects on the log-odds."""
 THERE = 0.2
 ABSENT = 0.02
 
 Stratum = Literal["shows_target", "without_target"]
-Measure = Literal["probability", "logit"]
+Measure = Literal["probability", "log_odds", "logit"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class TruthTable:
         scenes: that show each subject; each effect rests on so many pairs, or, without the target, on those
             of all other subjects together.
         rows: as `diffexplain.world.truth.effects` gives them.
+        schema_version: of the file that the table was read from.
     """
 
     classifier: str
@@ -39,6 +42,7 @@ class TruthTable:
     seed: int
     scenes: int
     rows: tuple[dict[str, Any], ...]
+    schema_version: str = SCHEMA_VERSION
 
     @staticmethod
     def load(folder: Path) -> TruthTable:
@@ -54,15 +58,16 @@ class TruthTable:
                 hint="python experiments/world/truth_tables.py",
             )
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("schema_version") != SCHEMA_VERSION:
-            raise UserError(f"{path} was written by another version; this one reads schema {SCHEMA_VERSION}.")
+        known = (BEFORE_LOG_ODDS, SCHEMA_VERSION)
+        if content["schema_version"] not in known:
+            raise UserError(f"{path} was written by another version; this one reads schemas {' and '.join(known)}.")
         del content["definition"]
         return TruthTable(**{**content, "rows": tuple(content["rows"])})
 
     def save(self, folder: Path) -> None:
         """Write the table into a classifier's folder, one row a line."""
         head = {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": self.schema_version,
             "definition": "E[p | do(value)] - E[p | do(not value)], paired renders, 95 % intervals",
             "classifier": self.classifier,
             "weights_sha256": self.weights_sha256,
@@ -100,8 +105,15 @@ class TruthTable:
 
         Raises:
             KeyError: nothing of that name was measured.
+            UserError: the table is of schema 1, which has no log-odds.
         """
-        return float(self.row(class_name, attribute, value)[stratum][measure]["effect"])
+        measured = self.row(class_name, attribute, value)[stratum]
+        if measure not in measured:
+            raise UserError(
+                f"The truth table of {self.classifier} has schema {self.schema_version}, without effects on {measure}.",
+                hint="python experiments/world/truth_tables.py",
+            )
+        return float(measured[measure]["effect"])
 
     def largest(self, class_name: str, attributes: Sequence[str]) -> list[tuple[str, str, float]]:
         """Headline effects of these attributes on a class: (attribute, value, effect), largest first."""
