@@ -18,7 +18,7 @@ from diffexplain.evaluation.statistics import mean_interval, wilson
 
 sys.path.append(str(Path(__file__).parents[1] / "shortcut_bench"))
 
-from specification import CONTROLS  # noqa: E402
+from specification import CONTROLS
 
 BOOTSTRAP_SEED = 0
 NOTHING = "–"
