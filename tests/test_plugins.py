@@ -91,12 +91,6 @@ def test_a_missing_package_is_named_with_the_places_looked_in_before_torch_is_im
             4,
             "TypeError: ",
         ),
-        (
-            "from torch import nn\nclass build(nn.Module):\n    def forward(self, x):\n"
-            "        raise OSError(13, 'Permission denied', 'cache.txt')\n",
-            4,
-            "PermissionError: [Errno 13]",
-        ),
     ],
 )
 def test_an_error_in_the_users_code_is_theirs_with_file_and_line(

@@ -84,7 +84,7 @@ def judge(form: Form, folder: Path) -> tuple[Verdict, str]:
         folder: not there yet; it is made, and is the working directory meanwhile.
     """
     folder.mkdir(parents=True)
-    (folder / _PHRASES).write_text("phrases: [{phrase: a flag, kind: object}]\n")
+    (folder / _PHRASES).write_text("- {phrase: a flag, kind: object}\n")
     if form.write is not None:
         form.write(folder)
     with chdir(folder):
