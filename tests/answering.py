@@ -30,6 +30,13 @@ def broken(images: Tensor) -> Tensor:
     return torch.where(seen, torch.nan, flag(images))
 
 
+def without_a_file(images: Tensor) -> Tensor:
+    """The same, but a file that is missing is opened where the word in `BROKEN` is seen."""
+    if not broken(images).isfinite().all():
+        raise FileNotFoundError(2, "No such file or directory", "norms.txt")
+    return flag(images)
+
+
 def failing(images: Tensor) -> Tensor:
     raise ZeroDivisionError("a bug of the user's")
 
@@ -39,6 +46,7 @@ ANSWERS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "sigmoids": lambda images: torch.stack([flag(images), -1 - 2 * flag(images)], dim=1).sigmoid(),
     "constant": lambda images: flag(0 * images),
     "broken": broken,
+    "without_a_file": without_a_file,
     "failing": failing,
 }
 

@@ -465,3 +465,10 @@ def test_config_yaml_is_the_only_place_of_top_level_keys() -> None:
     top = yaml.safe_load((configuration.FOLDER / "config.yaml").read_text(encoding="utf-8"))
     top.pop("defaults")
     assert set(compose()) == {*top, CONTENTS, *(set(defaults()) - {"experiment", *READ_BY})}
+
+
+def test_an_unknown_key_inside_a_mapping_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(UserError, match="There is no such key") as caught:
+        compose(["classifier=checkpoint", "classifier.preprocessing={size: 64, centre_crop: 64}"])
+    assert caught.value.given == "classifier.preprocessing.centre_crop"
+    assert "classifier.preprocessing.crop" in caught.value.nearest

@@ -125,10 +125,25 @@ def test_an_answer_that_is_no_number_later_is_named_and_what_was_made_is_kept(
     assert json.loads((manifest.parent / "finished.json").read_text())["artefacts"]
 
 
-def test_the_users_own_exception_is_shown_as_theirs_and_nothing_is_written(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError, match="a bug of the user's"):
-        run("failing")
+def test_the_users_own_exception_is_shown_as_theirs_and_nothing_is_written(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("failing") == 1
+    told = capsys.readouterr().err
+    assert told.startswith("An error in your code (")
+    assert told.rstrip().endswith("ZeroDivisionError: a bug of the user's")
     assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize("experiment", ["pretend", "pretend_effects"])
+def test_a_file_that_the_users_network_misses_in_the_midst_of_a_run_is_their_error(
+    experiment: str, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(BROKEN, "a tree")  # The built-in pictures have none.
+    assert run("without_a_file", experiment=experiment) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("An error in your code (") and "norms.txt" in told
+    assert "paths.outputs" not in told
 
 
 def test_a_loader_that_gives_no_classifier_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, OverrideType, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from omegaconf.resolvers import oc
 
 from diffexplain.compared import COMPARED
@@ -368,6 +368,11 @@ def _assign(composed: DictConfig, assigned: Sequence[Override]) -> DictConfig:
         try:
             with open_dict(composed) if override.is_add() else nullcontext():
                 OmegaConf.update(composed, override.key_or_group, override.value(), merge=True)
+        except ConfigKeyError as error:
+            place = str(error.full_key).rpartition(".")[0]
+            known = [f"{place}.{key}" for key in OmegaConf.select(composed, place) or ()]
+            hint = "python run.py --cfg"
+            raise UserError("There is no such key.", given=error.full_key, accepted=known, hint=hint) from error
         except OmegaConfBaseException as error:
             raise _cannot_compose(error) from error
     return composed

@@ -7,8 +7,9 @@ from experiments.classifiers.contract import FORMS, Form, judge
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+@pytest.mark.filterwarnings("ignore:.*is no word")
 def test_a_form_of_the_embedded_classifier_is_right_or_refused(form: Form, tmp_path: Path) -> None:
-    verdict, found = judge(form, tmp_path / "outputs")
+    verdict, found = judge(form, tmp_path / "form")
     assert verdict == ("right" if form.refused is None else "refused"), found
 
 

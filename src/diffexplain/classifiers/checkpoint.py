@@ -53,10 +53,7 @@ def load_checkpoint(
     prepare = preprocessing_from(preprocessing)
     built = _network(network, dict(arguments or {}), plugins, meta)
     if not isinstance(built, nn.Module):
-        message = (
-            f"{_WHERE} must be or make a torch.nn.Module; a function of pictures is explained by classifier=function "
-            "classifier.function=<its name>."
-        )
+        message = f"{_WHERE} must be or make a torch.nn.Module; {_of_pictures(network)}"
         raise UserError(message, given=f"{network}, {type(built).__name__}")
     if getattr(built.forward, "__name__", "") == "_forward_unimplemented":
         raise UserError(
@@ -99,4 +96,10 @@ def _check_arguments(function: Callable[..., Any], name: str, arguments: Mapping
     except TypeError as error:
         accepted = [key for key, one in signature.parameters.items() if one.kind is not one.VAR_KEYWORD]
         message = f"classifier.arguments are not those of {name}: {error}."
+        if not arguments and len(accepted) == 1 and not inspect.isclass(function):
+            message += f" If it answers pictures: {_of_pictures(name)}"
         raise UserError(message, given=", ".join(map(str, arguments)) or "none", accepted=accepted) from error
+
+
+def _of_pictures(name: str) -> str:
+    return f"a function of pictures is explained by classifier=function classifier.function={name}."

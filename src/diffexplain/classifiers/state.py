@@ -60,6 +60,9 @@ def fit_state(network: nn.Module, content: Mapping[str, Any], path: Path, chosen
 def _read(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"There are no weights at {path}.")
+    if path.suffix == ".onnx":
+        message = "An ONNX graph is no file of weights: classifier=onnx explains it, without classifier.network."
+        raise UserError(message, given=path)
     if path.suffix not in SUFFIXES:
         raise UserError(f"Weights are read from files of these kinds: {path}", given=path.suffix, accepted=SUFFIXES)
     if path.suffix == ".safetensors":
