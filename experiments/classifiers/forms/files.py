@@ -12,9 +12,9 @@ from experiments.classifiers.forms.inputs import of_weights_in
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from diffexplain import cli
 from diffexplain.classifiers import load_classifier
 from diffexplain.classifiers.architectures import build_backbone
+from diffexplain.convert import convert
 
 HERE = __name__
 State = dict[str, Tensor]
@@ -57,7 +57,7 @@ def saved(name: str, content: Callable[[], Any]) -> Callable[[Path], None]:
 def converted(folder: Path) -> None:
     """A trainer's checkpoint through `diffexplain convert`."""
     torch.save({"epoch": 3, "state_dict": state("module.")}, folder / "best.pth.tar")
-    assert cli.main(["convert", str(folder / "best.pth.tar"), str(folder / "best.safetensors")]) == 0
+    convert(folder / "best.pth.tar", folder / "best.safetensors")
 
 
 def cut_off(folder: Path) -> None:
