@@ -138,6 +138,14 @@ class Editor(Paired):
         self.made += len(places)
         return self.boxes.generate([composition.sentence(state) for state in states], noise[list(places)])
 
+    def exchange(self, prepared: Prepared, places: Sequence[int], subjects: Sequence[str]) -> Tensor:
+        composition, noise, *_ = prepared.kept
+        self.made += len(places)
+        others = [Composition(composition.hierarchy, subject, composition.opening) for subject in subjects]
+        states = [prepared.states[place] for place in places]
+        sentences = [other.sentence(state) for other, state in zip(others, states, strict=True)]
+        return self.boxes.generate(sentences, noise[list(places)])
+
 
 def explain_until_killed(settings: Sequence[str]) -> None:
     """Make the run in a child process that has the worst accident."""

@@ -48,8 +48,8 @@ def test_spsa_goes_through_an_onnx_graph_to_the_end(tmp_path: Path, capsys: pyte
 def test_effects_on_a_function_are_those_on_the_network_that_it_asks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    common = ("paths.configs=[tests/conf]", "experiment=pretend_effects", f"paths.outputs={tmp_path}/outputs")
-    known = made(capsys, *common)
+    common = ("experiment=pretend_effects", f"paths.outputs={tmp_path}/outputs")
+    known = made(capsys, *common, "paths.configs=[tests/conf]", "plugins=[tests]")
     asked = made(capsys, *common, *FUNCTION, "classifier.function=tests.own_black_boxes.pretended", "diffusion=pretend")
     assert known.effects is not None and asked.effects is not None
     assert asked.effects.rankings[0].concepts == known.effects.rankings[0].concepts

@@ -17,7 +17,8 @@ def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(tmp_path: Path, *more: str, experiment: str = "pretend") -> int:
-    settings = ["paths.configs=[tests/conf]", f"experiment={experiment}", f"paths.outputs={tmp_path}"]
+    settings = ["paths.configs=[tests/conf]", "plugins=[tests]", f"experiment={experiment}"]
+    settings.append(f"paths.outputs={tmp_path}")
     return cli.run([*settings, *more])
 
 

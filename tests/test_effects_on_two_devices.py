@@ -20,7 +20,7 @@ from diffexplain.report import Summary
 
 ROOT = Path(__file__).parents[1]
 SHARED = ["paths.configs=[tests/conf]", "plugins=[tests]", "experiment=pretend_effects"]
-SHARED += ["explainer.images=7", "explainer.chunk=3"]
+SHARED += ["effects.images=7", "effects.chunk=3"]
 """Of three images one device has two; the seventh belongs to the first device alone."""
 
 
@@ -60,7 +60,7 @@ def records(folder: Path) -> tuple[dict[str, Any], list[float]]:
     fractions: list[float] = []
     contents = {
         path.name: json.loads(path.read_text(), parse_float=lambda text: fractions.append(float(text)))
-        for path in sorted(folder.rglob("diffex/*.json"))
+        for path in sorted(folder.rglob("effects/*.json"))
     }
     return contents, fractions
 

@@ -163,7 +163,7 @@ def test_killed_and_started_again_gives_the_bytes_of_an_uninterrupted_run(settin
     ("override", "told"),
     [
         ("concepts.hierarchy=wrld", "nearest:  world"),
-        ("explainer.policy=halve", "halving"),
+        ("effects.policy=halve", "halving"),
         ("trainer.precision=bf16-mixed", "32-true"),
         ("trainer.devices=0", "trainer.devices=0"),
         ("prompt=free", "reads no prompt"),

@@ -22,9 +22,10 @@ LEAST = [
     *("evaluation.looked_images=2", "evaluation.elements_tried=1", "evaluation.examples=2"),
 ]
 FEW_EDITS = [
-    "explainer.images=2",
+    "effects.images=2",
+    "effects.smallest=2",
     "explainer.beam=0",
-    "explainer.resamples=50",
+    "effects.resamples=50",
     "concepts.hierarchy=tests/conf/hierarchy.yaml",
 ]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.answering import BROKEN
+from tests.overriding import changed
 
 from diffexplain import cli
 from diffexplain.report import Summary, load_run, render_run
@@ -25,22 +26,20 @@ def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     def with_answer(answer: str, *more: str, experiment: str = "pretend") -> int:
-        return cli.run(
-            [
-                "paths.configs=[tests/conf]",
-                f"experiment={experiment}",
-                "classifier=checkpoint",
-                "diffusion=pretend",
-                "plugins=[tests]",
-                "classifier.network=tests.answering.build",
-                f"classifier.arguments={{answer: {answer}}}",
-                "classifier.labels=[nothing, pole]",
-                "classifier.vocabulary=tests/conf/vocabulary.yaml",
-                "classifier.preprocessing={size: [32, 32], crop: null, mean: [0, 0, 0], std: [1, 1, 1]}",
-                f"paths.outputs={tmp_path}/outputs",
-                *more,
-            ]
-        )
+        settings = [
+            "paths.configs=[tests/conf]",
+            f"experiment={experiment}",
+            "classifier=checkpoint",
+            "diffusion=pretend",
+            "plugins=[tests]",
+            "classifier.network=tests.answering.build",
+            f"classifier.arguments={{answer: {answer}}}",
+            "classifier.labels=[nothing, pole]",
+            "classifier.vocabulary=tests/conf/vocabulary.yaml",
+            "classifier.preprocessing={size: [32, 32], crop: null, mean: [0, 0, 0], std: [1, 1, 1]}",
+            f"paths.outputs={tmp_path}/outputs",
+        ]
+        return cli.run(changed(settings, *more))
 
     return with_answer
 
@@ -148,7 +147,8 @@ def test_a_file_that_the_users_network_misses_in_the_midst_of_a_run_is_their_err
 
 def test_a_loader_that_gives_no_classifier_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = "classifier._target_=tests.own_classifiers.build"
-    settings = ["paths.configs=[tests/conf]", "experiment=pretend", f"paths.outputs={tmp_path}/outputs", target]
+    settings = ["paths.configs=[tests/conf]", "plugins=[tests]", "experiment=pretend", target]
+    settings.append(f"paths.outputs={tmp_path}/outputs")
     assert cli.run(settings) == 2
     assert "which gives a Sequential" in capsys.readouterr().err
     assert not (tmp_path / "outputs").exists()
@@ -158,6 +158,7 @@ def test_a_word_that_is_no_kind_of_output_is_refused_before_weights_are_loaded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.pretend.load_classifier", lambda: pytest.fail("weights were loaded"))
-    settings = ["paths.configs=[tests/conf]", "experiment=pretend", f"paths.outputs={tmp_path}/outputs"]
+    settings = ["paths.configs=[tests/conf]", "plugins=[tests]", "experiment=pretend"]
+    settings.append(f"paths.outputs={tmp_path}/outputs")
     assert cli.run([*settings, "classifier.output=sofmax"]) == 2
     assert "nearest:  softmax" in capsys.readouterr().err

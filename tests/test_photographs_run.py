@@ -40,7 +40,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return [
         *("explainer=diffex", "logger=local", "trainer=cpu", f"images={folder}"),
         f"concepts.hierarchy={tmp_path}/concepts.yaml",
-        *("explainer.policy=uniform", "explainer.beam=0", "explainer.resamples=100", "explainer.chunk=2"),
+        *("effects.policy=uniform", "effects.smallest=2", "effects.resamples=100", "effects.chunk=2"),
+        "explainer.beam=0",
         f"paths.outputs={tmp_path}/outputs",
     ]
 
@@ -67,7 +68,7 @@ def test_photographs_are_edited_and_ranked_and_those_skipped_are_named(
 
     # Stopped before the last edits were known, it goes on to the same bytes.
     whole = artefacts(tmp_path / "outputs")
-    for path in (directory / FINISHED, directory / "summary.json", max(directory.glob("diffex/edits-*.json"))):
+    for path in (directory / FINISHED, directory / "summary.json", max(directory.glob("effects/edits-*.json"))):
         path.unlink()
     with pytest.warns(UserWarning, match="was skipped"):
         assert cli.run(asked) == 0

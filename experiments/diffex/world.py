@@ -34,8 +34,9 @@ from diffexplain.classifiers.classifier import Classifier, load_classifier
 from diffexplain.concepts import Hierarchy
 from diffexplain.diffusion import load_prior
 from diffexplain.diffusion.editing import Checks, Paired
-from diffexplain.explainers.diffex import DiffEx, Studied
-from diffexplain.explainers.edited import Edited
+from diffexplain.effects.engine import Engine, Images, Studied
+from diffexplain.effects.population import Population
+from diffexplain.explainers.diffex import DiffEx
 from diffexplain.paths import resolve_folder
 from diffexplain.runs.run import Run
 from diffexplain.segmentation import Segmenter
@@ -119,9 +120,9 @@ def truth(name: str) -> TruthTable:
     return table
 
 
-def run(class_name: str, seed: int, outputs: Path, method: DiffEx) -> Path:
+def run(class_name: str, seed: int, outputs: Path, method: DiffEx, engine: Engine) -> Path:
     """One run in its own directory; what is there is not made again. Returns the file of its result."""
-    directory = outputs / f"{class_name}-{method.images}-{seed}"
+    directory = outputs / f"{class_name}-{engine.images}-{seed}"
     result = directory / "result.json"
     if result.is_file():
         return result
@@ -133,13 +134,14 @@ def run(class_name: str, seed: int, outputs: Path, method: DiffEx) -> Path:
     files = Run(directory, {"seed": seed}, studied[0].target.text)
     editor = Paired(load_prior("embedded:prior", steps=4))
     checks = Checks(Segmenter.load("embedded:clipseg"))
-    edited = method.population(studied, editor, Hierarchy.load(HIERARCHY), files, checks, None, "cpu")
-    found = replace(method, beam=0).rank_population(edited, studied).to_json()
+    hierarchy = Hierarchy.load(HIERARCHY)
+    edited = engine.population(studied, editor, hierarchy, files, largest=method.together, checks=checks)
+    found = replace(method, beam=0).rank(edited, studied, engine).to_json()
     found |= {"class": class_name, "seed": seed}
-    found["halving"] = {one.name: halved(method, edited, who) for who, one in enumerate(studied)}
-    shares = dict.fromkeys(edited.composition.concepts, edited.count)
+    found["halving"] = {one.name: halved(engine, edited, who) for who, one in enumerate(studied)}
+    shares = dict.fromkeys(edited.composition.concepts, Images(range(edited.count), tested=True))
     found["combinations"] = {
-        one.name: [[list(path) for path in joint.paths] for joint in method.search(edited, who).run(shares)]
+        one.name: [[list(path) for path in joint.paths] for joint in method.search(edited, who, engine).run(shares)]
         for who, one in enumerate(studied)
         if one.name.startswith("pair")
     }
@@ -147,15 +149,17 @@ def run(class_name: str, seed: int, outputs: Path, method: DiffEx) -> Path:
     return result
 
 
-def halved(method: DiffEx, edited: Edited, who: int) -> dict[str, Any]:
+def halved(engine: Engine, edited: Population, who: int) -> dict[str, Any]:
     """What the policy `halving` finds for one classifier: its share of the images, and its first concepts."""
-    halving = replace(method, policy="halving")
+    halving = replace(engine, policy="halving")
     shares = halving.share_out(edited, [who])
-    effects = {path: float(halving.pairs(edited, who, path, count).score.mean()) for path, count in shares.items()}
+    pairs = {path: halving.pairs(edited, who, path, those.indices) for path, those in shares.items()}
+    effects = {path: float(pair.score.mean()) for path, pair in pairs.items()}
     first = sorted(effects, key=lambda path: -abs(effects[path]))[:TOP]
     return {
-        "share": sum(shares.values()) / (edited.count * len(shares)), "first": [list(path) for path in first],
-    }  # fmt: skip
+        "share": sum(those.indices.stop for those in shares.values()) / (edited.count * len(shares)),
+        "first": [list(path) for path in first],
+    }
 
 
 def require(classes: Sequence[str]) -> None:
@@ -317,13 +321,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--classes", nargs="+", default=CLASSES, choices=CLASSES)
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
-    parser.add_argument("--images", type=int, default=DiffEx.images)
+    parser.add_argument("--images", type=int, default=Engine.images)
     parser.add_argument("--outputs", type=Path, default=Path("outputs/diffex_world"))
     parser.add_argument("--table", action="store_true", help="make the table of what is there, run nothing")
     parser.add_argument("--print", action="store_true", help="print the table, leave RESULTS.md as it is")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    method = DiffEx(policy="uniform", images=options.images)
+    method, engine = DiffEx(), Engine(policy="uniform", images=options.images)
     if options.table:
         files = [
             file
@@ -332,7 +336,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ]
     else:
         require(options.classes)
-        files = [run(name, seed, options.outputs, method) for seed in options.seeds for name in options.classes]
+        files = [run(name, seed, options.outputs, method, engine) for seed in options.seeds for name in options.classes]
     text = table([json.loads(file.read_text(encoding="utf-8")) for file in files])
     if not options.print:
         write_between(RESULTS, BEGIN, END, text)

@@ -15,7 +15,7 @@ sys.path.insert(0, str(HERE.parent / "papers"))
 from paper_tables import Sweep, main, shown  # noqa: E402
 from true_effects import rankings  # noqa: E402
 
-from diffexplain.evaluation.effect_results import ConceptEffect, Ranking  # noqa: E402
+from diffexplain.effects.results import ConceptEffect, Ranking  # noqa: E402
 
 COMBINATIONS = 2
 """Joint combinations that are shown, the best."""

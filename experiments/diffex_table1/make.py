@@ -17,7 +17,7 @@ sys.path.insert(0, str(HERE.parent / "papers"))
 from paper_tables import NOTHING, Made, Sweep, head, main, row, shown  # noqa: E402
 from true_effects import concepts_of, rankings  # noqa: E402
 
-from diffexplain.evaluation.effect_results import Ranking  # noqa: E402
+from diffexplain.effects.results import Ranking  # noqa: E402
 from diffexplain.evaluation.statistics import wilson  # noqa: E402
 
 

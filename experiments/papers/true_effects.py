@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from paper_tables import Made, script
 
-from diffexplain.evaluation.effect_results import Ranking
+from diffexplain.effects.results import Ranking
 from diffexplain.evaluation.results import Estimate
 
 RESAMPLES = 2000

@@ -22,6 +22,7 @@ PARTS = tuple(
         "classifiers",
         "concepts",
         "diffusion",
+        "effects",
         "evaluation",
         "explainers",
         "logging",

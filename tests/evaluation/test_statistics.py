@@ -10,7 +10,9 @@ from hypothesis import strategies as some
 from diffexplain.evaluation.results import Estimate
 from diffexplain.evaluation.statistics import (
     benjamini_hochberg,
+    benjamini_hochberg_e,
     bootstrap_mean,
+    e_mean_beyond,
     false_coverage_confidence,
     mean_interval,
     p_mean_above,
@@ -96,9 +98,9 @@ def test_p_of_a_mean_known_by_hand() -> None:
 
 
 def test_p_where_all_pairs_agree() -> None:
-    assert p_mean_above([0.5, 0.5, 0.5], 0.02) == 0
-    assert p_mean_above([0.02, 0.02, 0.02], 0.02) == 1
-    assert p_mean_above([0.0, 0.0], 0.02) == 1
+    assert p_mean_above([0.5, 0.5, 0.5], 0.02) < 1e-6
+    assert p_mean_above([0.02, 0.02, 0.02], 0.02) == pytest.approx(0.5)
+    assert p_mean_above([0.0, 0.0], 0.02) > 0.999
 
 
 def test_p_is_careful_where_few_pairs_answer() -> None:
@@ -140,7 +142,7 @@ def test_mean_interval_known_by_hand() -> None:
     assert (interval.value, interval.n) == (2.0, 3)
     assert interval.high == pytest.approx(2 + 4.3027 / 3**0.5, abs=1e-4)
     assert interval.low == pytest.approx(2 - 4.3027 / 3**0.5, abs=1e-4)
-    assert mean_interval([0.5, 0.5]).low == 0.5
+    assert mean_interval([0.5, 0.5]).low == pytest.approx(0.5, abs=1e-4)
     with pytest.raises(ValueError, match="two values"):
         mean_interval([1.0])
 
@@ -163,3 +165,30 @@ def test_chosen_are_those_whose_adjusted_interval_lies_beyond(samples: list[list
         if abs(p - 0.05) > 1e-9:
             beyond = interval.low > bound + 1e-11 or interval.high < -bound - 1e-11
             assert (p <= 0.05) == beyond or np.std(sample) < 1e-10
+
+
+def test_an_e_value_is_what_bets_would_have_won() -> None:
+    # By hand: 1 + b (x - bound), the largest stake being 1 / (1 + bound); the mean over stakes and both ways.
+    stakes = np.asarray([0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9])
+    assert e_mean_beyond([0.5], 0.0) == pytest.approx(np.mean([1 + stakes * 0.5, 1 - stakes * 0.5]))
+    assert e_mean_beyond([0.0] * 50, 0.02) < 1
+    assert e_mean_beyond([0.4] * 40, 0.02) > 1000
+    assert e_mean_beyond([0.4] * 40, 0.02) == pytest.approx(e_mean_beyond([-0.4] * 40, 0.02))
+    with pytest.raises(ValueError, match=r"\[-1, 1\]"):
+        e_mean_beyond([1.5], 0.02)
+
+
+def test_e_values_hold_where_the_t_test_errs() -> None:
+    # Bulk 0.03, two pairs in a hundred 0.5 lower: the mean is exactly the bound.
+    draws = generator()
+    samples = 0.03 - 0.5 * (draws.random((2000, 25)) < 0.02)
+    rejected_t = np.mean([p_mean_above(sample, 0.02) < 0.05 for sample in samples])
+    rejected_e = np.mean([e_mean_beyond(sample, 0.02) >= 20 for sample in samples])
+    assert rejected_t > 0.4
+    assert rejected_e <= 0.05
+
+
+def test_e_values_of_several_tests() -> None:
+    assert benjamini_hochberg_e([100.0, 30.0, 1.0], 0.05) == [True, True, False]  # 60 for one, 30 each for two
+    assert benjamini_hochberg_e([50.0, 25.0, 1.0], 0.05) == [False, False, False]
+    assert benjamini_hochberg_e([], 0.05) == []

@@ -15,6 +15,9 @@ from torch import Tensor
 from diffexplain.concepts import Concept, Hierarchy
 from diffexplain.diffusion.editing import Composition, Prepared, State
 from diffexplain.diffusion.editing.composition import Path
+from diffexplain.effects.engine import Engine, Studied
+from diffexplain.effects.estimation import PriorError
+from diffexplain.effects.results import EffectsResult
 from diffexplain.runs.draws import Draws
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
@@ -127,6 +130,12 @@ class Checks:
         columns = [images[:, 0].flatten(1)[:, PLACES[path]].numpy() > 0.5 for path in paths]
         return np.stack(columns, axis=1) if columns else np.zeros((len(images), 0), dtype=np.bool_)
 
+    def inside(self, composition: Composition, images: Tensor, paths: Sequence[Path]) -> NDArray[np.float64]:
+        """A dog is drawn inside the subject, everything else beside it."""
+        seen = self.seen(composition, images, paths)
+        shares = np.asarray([0.9 if path == DOG else 0.1 for path in paths])
+        return np.where(seen, shares, np.nan)
+
     def fits(self, composition: Composition, images: Tensor, paths: Sequence[Path]) -> NDArray[np.float64]:
         lit = images[:, 0].flatten(1).double().numpy()
         columns = [lit[:, PLACES[path]] if path else np.full(len(images), 0.5) for path in paths]
@@ -136,6 +145,56 @@ class Checks:
         self, composition: Composition, before: Tensor, after: Tensor, paths: Sequence[Path]
     ) -> NDArray[np.float64]:
         return (after[:, 1] - before[:, 1]).abs().mean(dim=(1, 2)).double().numpy()
+
+
+@dataclass
+class Exchanging(Editor):
+    """Puts another object in the subject's place, too: a pixel of its own then goes dark."""
+
+    def prepare(self, *arguments: Any, **named: Any) -> Prepared:
+        prepared = super().prepare(*arguments, **named)
+        prepared.null[:, 2] = 1.0
+        return prepared
+
+    def edit(self, prepared: Prepared, places: Sequence[int], states: Sequence[State]) -> Tensor:
+        drawn = super().edit(prepared, places, states)
+        drawn[:, 2] = 1.0
+        return drawn
+
+    def exchange(self, prepared: Prepared, places: Sequence[int], subjects: Sequence[str]) -> Tensor:
+        self.evaluations += len(places)
+        drawn = prepared.null[list(places)].clone()
+        drawn[:, 2] = 0.0
+        return drawn
+
+
+def effects_of(
+    directory: FilePath,
+    *classifiers: Any,
+    method: Any,
+    editor: Any = None,
+    target: ResolvedTarget = POLE,
+    checks: Any = None,
+    given: Tensor | None = None,
+    error: PriorError | None = None,
+    others: Sequence[str] = ("a bee", "a kite"),
+    **settings: Any,
+) -> EffectsResult:
+    """What ``method`` finds in this world, with the engine's ``settings``."""
+    engine = Engine(**({"policy": "uniform", "images": 12, "chunk": 4, "resamples": 200} | settings))
+    studied = [Studied(f"classifier {k}", one, target) for k, one in enumerate(classifiers)]
+    population = engine.population(
+        studied,
+        editor or Editor(),
+        HIERARCHY,
+        run_in(directory),
+        largest=method.together,
+        checks=checks,
+        images=given,
+        others=others,
+    )
+    result: EffectsResult = method.rank(population, studied, engine, error)
+    return result
 
 
 def run_in(directory: FilePath) -> Run:

@@ -12,11 +12,12 @@ import torch
 from tests.explainers.known_effects import HIERARCHY, POLE, Checks, Editor, bytes_of, run_in
 from tests.explainers.test_diffex import BASES, PAIR
 
+from diffexplain.effects.devices import Item, OneDevice
+from diffexplain.effects.making import Made
 from diffexplain.errors import UserError
 from diffexplain.explainers import TrainerSettings
 from diffexplain.explainers.diffex import DiffEx, Studied
-from diffexplain.explainers.making import Made
-from diffexplain.explainers.predicting import Item, OneDevice, PredictLoop, merged
+from diffexplain.explainers.predicting import PredictLoop, merged
 
 CPU = TrainerSettings(accelerator="cpu")
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffexplain.evaluation.effect_results import Combination, ConceptEffect, Effect, Ranking
+from diffexplain.effects.results import Combination, ConceptEffect, Effect, Ranking
 from diffexplain.evaluation.results import Activation, Estimate
 from diffexplain.evaluation.salient_imagenet import FeatureLabel, agreement
 

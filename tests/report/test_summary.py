@@ -11,8 +11,8 @@ from typing import get_args, get_type_hints
 import pytest
 from tests.report import samples
 
+from diffexplain.effects.results import Budget, EffectsResult, Ranking
 from diffexplain.errors import UserError
-from diffexplain.evaluation.effect_results import Budget, DiffExResult, Ranking
 from diffexplain.evaluation.results import Verdict
 from diffexplain.report import SCHEMA_VERSION, Model, Summary
 from diffexplain.report.summary import ObjectAbsence
@@ -78,7 +78,7 @@ def test_effects_from_before_photographs_were_told_apart_are_read(summary: Summa
     budget = Budget("uniform", 1, 0, 2, 3, 4, 5)
     score = samples.estimate(0.5)
     ranking = Ranking("world_shortcut_cnn", "class:flagpole", (), score, None, ())
-    made = replace(summary, effects=DiffExResult("a flagpole", (ranking,), (), budget))
+    made = replace(summary, effects=EffectsResult("a flagpole", (ranking,), (), budget))
     plain = json.loads(made.to_json()) | {"schema_version": "2"}
     del plain["effects"]["confirmation"]
     for later in SINCE_CONTROL:

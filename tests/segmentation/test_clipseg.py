@@ -162,3 +162,12 @@ def test_damaged_and_foreign_weights_are_a_users_error(folder: Path, tmp_path: P
     save_file({name: value.contiguous() for name, value in network.items()}, weights)
     with pytest.raises(UserError, match=r"decoder\.reduces\.0\.weight|mismatch|size"):
         Segmenter.load(str(copy))
+
+
+def test_a_phrase_has_the_same_bits_whatever_was_encoded_with_it_or_before() -> None:
+    texts = ["a flag", "a photo of a red bee with a striped flag and a dog in the snow", "in the snow"]
+    together, apart = Segmenter.load("embedded:clipseg"), Segmenter.load("embedded:clipseg")
+    rows = together.text_features(texts)
+    for text in reversed(texts):
+        (alone,) = apart.text_features([text])
+        assert torch.equal(rows[texts.index(text)], alone)

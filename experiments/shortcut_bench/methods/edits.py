@@ -19,13 +19,13 @@ from explained import HIERARCHY, Account, Explained, Finding, Studied, concepts
 from diffexplain.concepts import Hierarchy
 from diffexplain.diffusion import load_prior
 from diffexplain.diffusion.editing import Change, Paired
-from diffexplain.diffusion.editing.composition import Path as ConceptPath
 from diffexplain.diffusion.editing.editor import changed_states
+from diffexplain.effects.engine import Engine, Images, Shares
+from diffexplain.effects.engine import Studied as Explainable
+from diffexplain.effects.estimation import estimate_effects
+from diffexplain.effects.population import Population
+from diffexplain.effects.records import key_of
 from diffexplain.explainers.diffex import DiffEx
-from diffexplain.explainers.diffex import Studied as Explainable
-from diffexplain.explainers.edited import Edited
-from diffexplain.explainers.effects import estimate_effects
-from diffexplain.explainers.records import key_of
 from diffexplain.runs.run import Run
 from diffexplain.target import Target
 
@@ -44,9 +44,9 @@ class Edits:
     needs: tuple[str, ...] = ()
     shares_edits = True
 
-    def __init__(self, name: str, policy: str, images: int = DiffEx.images) -> None:
+    def __init__(self, name: str, policy: str, images: int = Engine.images) -> None:
         self.name = name
-        self.settings = DiffEx(policy=policy)
+        self.method, self.engine = DiffEx(), Engine(policy=policy)
         self.images = images
 
     def explain(
@@ -54,24 +54,24 @@ class Edits:
     ) -> Iterator[Explained]:
         started = time.monotonic()
         edited = population(tuple(studied), seed, folder)
-        replace(self.settings, policy="uniform").share_out(edited, range(len(studied)))
+        replace(self.engine, policy="uniform").share_out(edited, range(len(studied)))
         shared = (time.monotonic() - started) / len(studied)
         for who, one in enumerate(studied):
             started = time.monotonic()
-            shares = self.settings.share_out(edited, [who])
+            shares = self.engine.share_out(edited, [who])
             if self.images < edited.count:
-                shares = dict.fromkeys(shares, self.images)
-            extra: dict[str, Any] = {"images": {"/".join(path): count for path, count in shares.items()}}
-            if one.specification.kind == "pair" and self.images == edited.count and self.settings.policy == "uniform":
-                found = self.settings.search(edited, who).run(shares)
+                shares = dict.fromkeys(shares, Images(range(self.images), tested=True))
+            extra: dict[str, Any] = {"images": {"/".join(path): len(those.indices) for path, those in shares.items()}}
+            if one.specification.kind == "pair" and self.images == edited.count and self.engine.policy == "uniform":
+                found = self.method.search(edited, who, self.engine).run(shares)
                 extra["combinations"] = [[concepts()[path] for path in joint.paths] for joint in found]
-            findings = ranked(self.settings, edited, who, shares)
+            findings = ranked(self.engine, edited, who, shares)
             account = cost(edited, shares, shared + time.monotonic() - started)
             yield Explained(self.name, one.specification.name, findings, account, extra=extra)
 
 
 @lru_cache(maxsize=1)
-def population(studied: tuple[Studied, ...], seed: int, folder: Path) -> Edited:
+def population(studied: tuple[Studied, ...], seed: int, folder: Path) -> Population:
     """The pictures of these classifiers' class, kept in a directory that these classifiers, by their names, share."""
     class_name = studied[0].specification.class_name
     names = ",".join(one.specification.name for one in studied)
@@ -83,13 +83,14 @@ def population(studied: tuple[Studied, ...], seed: int, folder: Path) -> Edited:
     ]
     editor = Paired(load_prior("embedded:prior", steps=STEPS))
     files = Run(directory, {"seed": seed}, f"class:{class_name}")
-    return DiffEx().population(explained, editor, Hierarchy.load(HIERARCHY), files, None, None, "cpu")
+    return Engine().population(explained, editor, Hierarchy.load(HIERARCHY), files, largest=DiffEx().together)
 
 
-def ranked(method: DiffEx, edited: Edited, who: int, shares: Mapping[ConceptPath, int]) -> tuple[Finding, ...]:
+def ranked(engine: Engine, edited: Population, who: int, shares: Shares) -> tuple[Finding, ...]:
     """One finding for each of the concepts that have images, in the hierarchy's order."""
-    pairs = {path: method.pairs(edited, who, path, count) for path, count in shares.items()}
-    effects = estimate_effects(pairs, method.margin, method.significance, method.resamples, edited.files.draws)
+    pairs = {path: engine.pairs(edited, who, path, those.indices) for path, those in shares.items()}
+    tested = {path for path, those in shares.items() if those.tested}
+    effects = estimate_effects(pairs, engine.margin, engine.significance, tested=tested)
     return tuple(
         Finding(
             concepts()[path],
@@ -103,16 +104,18 @@ def ranked(method: DiffEx, edited: Edited, who: int, shares: Mapping[ConceptPath
     )
 
 
-def cost(edited: Edited, shares: Mapping[ConceptPath, int], seconds: float) -> Account:
+def cost(edited: Population, shares: Shares, seconds: float) -> Account:
     """Of the edits that one classifier needs for these shares, each picture counted once."""
     pictures: set[tuple[int, str]] = set()
-    for path, count in shares.items():
+    for path, those in shares.items():
+        upto = range(those.indices.stop)  # what chose a concept was made for it, too
         changes = [Change(path), Change(path, reverse=True), *map(Change, edited.composition.rivals(path))]
         for change in changes:
-            states = changed_states(
-                edited.composition, edited.states(range(count)), range(count), [change], edited.files.draws
-            )
+            states = changed_states(edited.composition, edited.states(upto), upto, [change], edited.files.draws)
             pictures |= {(index, key_of(state)) for index, state in enumerate(states)}
     # The null edits, which show what a picture shows anyway, are among them where a concept changes nothing.
-    pictures |= {(index, key_of(state)) for index, state in enumerate(edited.states(range(max(shares.values()))))}
+    pictures |= {
+        (index, key_of(state))
+        for index, state in enumerate(edited.states(range(max(those.indices.stop for those in shares.values()))))
+    }
     return Account(denoiser=len(pictures) * STEPS, classifier=len(pictures), seconds=seconds)

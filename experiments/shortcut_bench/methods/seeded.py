@@ -9,7 +9,7 @@ from pathlib import Path
 
 from explained import Account, Explained, Finding, Studied, concepts
 
-from diffexplain.explainers.diffex import DiffEx
+from diffexplain.effects.engine import Engine, Images
 from methods.edits import cost, population, ranked
 
 CANDIDATES = 8
@@ -23,7 +23,7 @@ class Seeded:
     def __init__(self, name: str, proposer: str) -> None:
         self.name = name
         self.needs: tuple[str, ...] = (proposer,)
-        self.settings = DiffEx(policy="uniform")
+        self.engine = Engine(policy="uniform")
 
     def explain(
         self, studied: Sequence[Studied], seed: int, folder: Path, earlier: Mapping[str, Mapping[str, Explained]]
@@ -39,10 +39,9 @@ class Seeded:
                 continue  # the edits are of all classifiers, the proposals perhaps of some
             first = sorted(proposed.findings, key=lambda finding: -finding.score)[:CANDIDATES]
             chosen = {paths[finding.value] for finding in first if finding.score > 0}
-            shares = {path: edited.count for path in edited.composition.concepts if path in chosen}
-            tested = (
-                {finding.value: finding for finding in ranked(self.settings, edited, who, shares)} if shares else {}
-            )
+            everything = Images(range(edited.count), tested=True)
+            shares = {path: everything for path in edited.composition.concepts if path in chosen}
+            tested = {finding.value: finding for finding in ranked(self.engine, edited, who, shares)} if shares else {}
             findings = tuple(
                 tested.get(finding.value, Finding(finding.value, UNTESTED * finding.score, reported=False))
                 for finding in proposed.findings

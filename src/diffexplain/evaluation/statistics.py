@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
+from math import hypot, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -15,6 +15,10 @@ from diffexplain.evaluation.results import Estimate
 
 CONFIDENCE = 0.95
 _NORMAL = NormalDist()
+_LEAST_SPREAD = 1e-5
+"""Standard deviation of differences below which rounding is all that they show."""
+_STAKES = (0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9)
+"""Of the largest that cannot lose everything."""
 
 
 def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
@@ -97,12 +101,22 @@ def bootstrap_mean(
     return Estimate(mean, min(ends[0], mean), max(ends[1], mean), int(data.size))
 
 
-def p_mean_above(differences: ArrayLike, bound: float) -> float:
+def p_mean_above(differences: ArrayLike, bound: float, error: float = 0.0) -> float:
     """One-sided p of H0: the mean of paired differences is at most ``bound``; Student's t test.
 
-    A t test and not sign flips: flipping assumes that differences are symmetric about the bound, and those
-    of an element that rarely matters are not (most are 0, a few are large and positive). There the t test
-    errs on the careful side, because the same few values raise its standard error.
+    A t test and not sign flips, which assume that differences are symmetric about the bound. It supposes that their
+    mean is spread about normally: where a few large differences point upwards they raise the standard error with the
+    mean, and it errs on the careful side; where a few rare ones point downwards and are not in the sample, it errs on
+    the other side (bulk 0.03, two pairs in a hundred 0.5 lower, mean exactly 0.02: p < 0.05 in 60 % of samples of 25
+    pairs, 36 % of 50). `e_mean_beyond` supposes nothing, and needs more pairs.
+
+    No spread is taken to be smaller than rounding. Of few pairs that agree the test makes much: whoever calls something
+    by it asks for a smallest number of pairs.
+
+    Args:
+        differences: two or more.
+        bound: of the mean under H0.
+        error: standard error of the mean from other sources than the pairs, added in quadrature.
 
     Raises:
         ValueError: fewer than two differences, or one that is not finite.
@@ -111,13 +125,10 @@ def p_mean_above(differences: ArrayLike, bound: float) -> float:
     if data.size < 2:
         raise ValueError("a paired test needs at least two pairs")
     excess = float(data.mean()) - bound
-    error = float(data.std(ddof=1)) / sqrt(data.size)
-    if error <= 1e-12:  # all pairs agree: rounding aside, no noise to compare with
-        return 0.0 if excess > 1e-12 else 1.0
-    return float(stdtr(data.size - 1, -excess / error))
+    return float(stdtr(data.size - 1, -excess / _standard_error(data, error)))
 
 
-def p_mean_beyond(differences: ArrayLike, bound: float) -> float:
+def p_mean_beyond(differences: ArrayLike, bound: float, error: float = 0.0) -> float:
     """Two-sided p of H0: the mean of paired differences lies within ±``bound``; Student's t test at the nearer end.
 
     At most q exactly where `mean_interval` at confidence 1 - q lies beyond ±``bound``.
@@ -126,11 +137,29 @@ def p_mean_beyond(differences: ArrayLike, bound: float) -> float:
         ValueError: as `p_mean_above`.
     """
     data = _finite(differences)
-    return min(1.0, 2 * min(p_mean_above(data, bound), p_mean_above(-data, bound)))
+    return min(1.0, 2 * min(p_mean_above(data, bound, error), p_mean_above(-data, bound, error)))
 
 
-def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
-    """A mean with Student's t interval; where all values are equal, the point itself.
+def e_mean_beyond(differences: ArrayLike, bound: float) -> float:
+    """E-value of H0: the mean of differences in [-1, 1] lies within ±``bound``; its mean under H0 is at most 1.
+
+    A bet on every pair in turn: the capital grows by 1 + b (x - bound), with a mixture of stakes b; half of it is bet
+    upwards, half downwards (Waudby-Smith & Ramdas, arXiv 2010.09686). Nothing is supposed of how differences are
+    spread but their bounds, nor when one stopped looking.
+
+    Raises:
+        ValueError: no difference, or one outside [-1, 1].
+    """
+    data = _finite(differences)
+    if np.abs(data).max() > 1:
+        raise ValueError("an e-value needs differences in [-1, 1]")
+    stakes = np.asarray(_STAKES)[:, None] / (1 + bound)
+    capital = [np.exp(np.log1p(stakes * (x - bound)).sum(axis=1)).mean() for x in (data, -data)]
+    return float(np.mean(capital))
+
+
+def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE, error: float = 0.0) -> Estimate:
+    """A mean with Student's t interval; ``error``: standard error from other sources, added in quadrature.
 
     Raises:
         ValueError: fewer than two values, or one that is not finite.
@@ -139,9 +168,13 @@ def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate
     if data.size < 2:
         raise ValueError("an interval needs at least two values")
     mean = float(data.mean())
-    error = float(data.std(ddof=1)) / sqrt(data.size)
-    half = float(stdtrit(data.size - 1, 0.5 + confidence / 2)) * error if error > 1e-12 else 0.0
+    half = float(stdtrit(data.size - 1, 0.5 + confidence / 2)) * _standard_error(data)
+    half = hypot(half, _NORMAL.inv_cdf(0.5 + confidence / 2) * error)
     return Estimate(mean, mean - half, mean + half, int(data.size))
+
+
+def _standard_error(data: NDArray[np.float64], other: float = 0.0) -> float:
+    return max(hypot(float(data.std(ddof=1)) / sqrt(data.size), other), _LEAST_SPREAD / sqrt(data.size))
 
 
 def false_coverage_confidence(adjusted: Sequence[float], rate: float) -> float:
@@ -162,6 +195,18 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(1.0, np.minimum.accumulate(scaled[::-1])[::-1])
     return [float(value) for value in adjusted]
+
+
+def benjamini_hochberg_e(e_values: Sequence[float], rate: float) -> list[bool]:
+    """Which hypotheses are rejected at a false discovery rate of ``rate``, however the e-values depend on each other
+    (Wang & Ramdas, arXiv 2009.02824): the largest k for which the k-th largest e-value is at least n / (rate k).
+    """
+    order = np.argsort(-np.asarray(e_values, dtype=np.float64), kind="stable")
+    rejected = [False] * len(e_values)
+    counts = [k for k, place in enumerate(order, 1) if e_values[place] * rate * k >= len(e_values)]
+    for place in order[: max(counts, default=0)]:
+        rejected[place] = True
+    return rejected
 
 
 def _finite(values: ArrayLike) -> NDArray[np.float64]:

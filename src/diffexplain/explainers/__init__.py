@@ -6,6 +6,7 @@ from diffexplain.explainers.diffex import DiffEx
 from diffexplain.explainers.diffexplainer import DiffExplainer
 from diffexplain.explainers.divergence import Diverged
 from diffexplain.explainers.explanation import Explanation, FoundImages
+from diffexplain.explainers.randomised_prompts import RandomisedPrompts
 from diffexplain.explainers.training import TrainerSettings, device_kind
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Maco",
     "MahendranVedaldi",
     "Nguyen",
+    "RandomisedPrompts",
     "TrainerSettings",
     "Yosinski",
     "device_kind",

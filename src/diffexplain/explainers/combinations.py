@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from diffexplain.diffusion.editing import Change
-from diffexplain.evaluation.effect_results import Combination, Path
+from diffexplain.effects.engine import Shares
+from diffexplain.effects.estimation import Mean, top
+from diffexplain.effects.population import Population
+from diffexplain.effects.records import Record, Values, scores, shows
+from diffexplain.effects.results import Combination, Path
 from diffexplain.evaluation.statistics import p_mean_above, wilson
-from diffexplain.explainers.edited import Edited
-from diffexplain.explainers.effects import Mean, Values, top
-from diffexplain.explainers.records import Record, scores, shows
 
 
 class Search:
@@ -25,20 +26,20 @@ class Search:
     6. Return the best joint combination.
 
     Args:
-        edited: the population.
+        population: of images.
         who: of its classifiers.
         mean: of gains, with its interval.
         beam: B.
         threshold: delta.
         roots: so many concepts are extended by and extended with at most, those with the largest gains.
         largest: concepts in a combination at most.
-        images: each combination is tried on so many, the population's first ones.
+        indices: of the images that each combination is tried on.
         significance: largest p of a combination that beats its parents.
     """
 
     def __init__(
         self,
-        edited: Edited,
+        population: Population,
         who: int,
         mean: Mean,
         *,
@@ -46,24 +47,24 @@ class Search:
         threshold: float,
         roots: int,
         largest: int,
-        images: int,
+        indices: range,
         significance: float,
     ) -> None:
-        self.edited = edited
+        self.population = population
         self.who = who
         self.mean = mean
         self.beam = beam
         self.threshold = threshold
         self.roots = roots
         self.largest = largest
-        self.count = min(images, edited.count)
+        self.indices = indices
         self.significance = significance
 
-    def run(self, shares: Mapping[Path, int]) -> tuple[Combination, ...]:
+    def run(self, shares: Shares) -> tuple[Combination, ...]:
         """All combinations that were kept, best first; ``shares``: the images that each concept has had."""
         # Step 1, on the images that each root has had; those above delta again on all of the search's.
-        tops: list[tuple[Path, ...]] = [(path,) for path in self.edited.composition.tops()]
-        roots = {paths: self._gains(paths, min(shares[paths[0]], self.count)) for paths in tops}
+        tops: list[tuple[Path, ...]] = [(path,) for path in self.population.composition.tops()]
+        roots = {paths: self._gains(paths, shares[paths[0]].indices) for paths in tops if paths[0] in shares}
         above = [paths for paths, gains in roots.items() if gains.mean() >= self.threshold]
         firsts = _best(above, roots, self.roots)
         scored = {paths: self._gains(paths) for paths in firsts}
@@ -88,7 +89,7 @@ class Search:
 
     def _extensions(self, parent: tuple[Path, ...], firsts: Sequence[Path]) -> list[tuple[Path, ...]]:
         """One member made finer, or one more concept that goes with all of them."""
-        composition = self.edited.composition
+        composition = self.population.composition
         found = []
         for place, member in enumerate(parent):
             below = [path for path in composition.concepts if path[:-1] == member]
@@ -99,18 +100,18 @@ class Search:
                 found += [tuple(sorted((*parent, path)))] if apart else []
         return list(dict.fromkeys(found))
 
-    def _gains(self, paths: tuple[Path, ...], count: int | None = None) -> Values:
-        indices = range(self.count if count is None else count)
-        return scores(self._records(paths, indices), self.who) - scores(self.edited.null(indices), self.who)
+    def _gains(self, paths: tuple[Path, ...], indices: Sequence[int] | None = None) -> Values:
+        indices = self.indices if indices is None else indices
+        return scores(self._records(paths, indices), self.who) - scores(self.population.null(indices), self.who)
 
     def _records(self, paths: tuple[Path, ...], indices: Sequence[int]) -> list[Record]:
-        return self.edited.records([Change(path) for path in paths], indices)
+        return self.population.records([Change(path) for path in paths], indices)
 
     def _combination(self, paths: tuple[Path, ...], gains: Values, over_parent: Values | None) -> Combination:
-        indices, composition = range(self.count), self.edited.composition
+        indices, composition = self.indices, self.population.composition
         shown = [
             [shows(composition, path, record, before) for path in paths]
-            for record, before in zip(self._records(paths, indices), self.edited.null(indices), strict=True)
+            for record, before in zip(self._records(paths, indices), self.population.null(indices), strict=True)
         ]
         known = not any(None in those for those in shown)
         took = wilson(sum(map(all, shown)), len(shown)) if known else None

@@ -6,50 +6,51 @@ whether it relies on the concept where that is taken out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
-from diffexplain.evaluation.effect_results import Confirmation, ConfirmedConcept, Path
-from diffexplain.explainers.diffex import DiffEx
-from diffexplain.explainers.edited import Edited
-from diffexplain.explainers.effects import Differences, Values, estimate_effects
+from diffexplain.effects.engine import Engine, Shares
+from diffexplain.effects.estimation import Differences, estimate_effects
+from diffexplain.effects.population import Population
+from diffexplain.effects.records import Values
+from diffexplain.effects.results import Confirmation, ConfirmedConcept, Path
 
 _ADDED, _TAKEN_OUT = "added", "taken out"
 
 
-def confirm(method: DiffEx, edited: Edited, counts: Mapping[Path, int]) -> Confirmation | None:
+def confirm(engine: Engine, population: Population, shares: Shares) -> Confirmation | None:
     """The first classifier's effects by what the photographs show; no image is edited that was not edited already.
 
     Args:
-        method: that ranked them.
-        edited: the population.
-        counts: for each concept, the number of photographs that it was tried on.
+        engine: of the effects.
+        population: of the photographs.
+        shares: the photographs that each concept was tried on.
 
     Returns:
         None where no images were given.
     """
-    if edited.images is None:
+    if population.images is None:
         return None
-    reader = edited.readers[0]
-    own = reader.read(edited.images[: edited.count], "a photograph").activates
+    reader = population.readers[0]
+    own = reader.read(population.images[: population.count], "a photograph").activates
     others = ~own
     if reader.target.kind != "class":  # A unit has no photographs of its own.
         own = others = np.ones_like(own)
     parts: dict[Path, Differences] = {}
-    for path, count in counts.items():
-        pairs = method.pairs(edited, 0, path, count)
-        states = edited.states(range(count))
-        shown = np.asarray([edited.composition.shows(state, path) for state in states])
+    for path, those in shares.items():
+        pairs = engine.pairs(population, 0, path, those.indices)
+        states = population.states(those.indices)
+        shown = np.asarray([population.composition.shows(state, path) for state in states])
         for name, kind, which in ((_ADDED, others, ~shown), (_TAKEN_OUT, own, shown)):
-            chosen = which & kind[:count]
+            chosen = which & kind[those.indices.start : those.indices.stop]
             if chosen.sum() >= 2:
                 parts[*path, name] = _those(pairs, chosen)
-    margin = method.margin if reader.target.kind == "class" else 0.0
-    effects = estimate_effects(parts, margin, method.significance, method.resamples, edited.files.draws)
+    margin = engine.margin if reader.target.kind == "class" else 0.0
+    tested = {(*path, way) for path, those in shares.items() if those.tested for way in (_ADDED, _TAKEN_OUT)}
+    of_class = reader.target.kind == "class"
+    effects = estimate_effects(parts, margin, engine.significance, tested=tested, bounded=of_class)
     concepts = tuple(
-        ConfirmedConcept(path, effects.get((*path, _ADDED)), effects.get((*path, _TAKEN_OUT))) for path in counts
+        ConfirmedConcept(path, effects.get((*path, _ADDED)), effects.get((*path, _TAKEN_OUT))) for path in shares
     )
     return Confirmation(int(own.sum()), int(others.sum()), concepts)
 

@@ -73,7 +73,7 @@ class DiffExplainer:
         self,
         prompt: Callable[..., SoftPrompt],
         *,
-        steps: int = 30,
+        steps: int = 40,
         batch: int = 8,
         screening_images: int = 4,
         fresh_latents: bool = True,

@@ -1,68 +1,30 @@
-"""Who makes the edits: this process alone, or a Lightning predict loop whose devices share the images.
-
-An image belongs to one device, by its index; all its edits are made there, so that each device prepares its own images
-and no others. Every device asks for the same batches in the same order and is given what all of them made, in the order
-of the items: whatever is decided from that is decided alike.
-"""
+"""Edits on several devices: a Lightning predict loop over what each of them has to make."""
 
 from __future__ import annotations
 
 import copy
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from traceback import format_exception
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import distributed
 
+from diffexplain.effects.devices import Item, Step
+from diffexplain.effects.making import Made
 from diffexplain.errors import Interrupted, UserError
-from diffexplain.explainers.making import Made
 from diffexplain.explainers.training import TrainerSettings, build_trainer, quiet_lightning
 
-Item = tuple[Any, ...]
-"""Something to be made of an image, whose index comes first."""
-Step = Callable[[Sequence[Any]], Made]
-"""Makes a batch's items."""
 Share = Sequence[tuple[list[Any], int, Exception | None]]
 """What one device made of its part of each batch, what it cost, and why it could not."""
-
-
-class Devices(Protocol):
-    """Makes batches of items, alone or together with others."""
-
-    @property
-    def is_first(self) -> bool:
-        """Whether this is the process that a person looks at."""
-        ...
-
-    def own(self, indices: Sequence[int]) -> tuple[int, ...]:
-        """Which of these images are edited here."""
-        ...
-
-    def make(self, step: Step, batches: Sequence[Sequence[Item]]) -> Made:
-        """What ``step`` makes of the batches, as one list in the items' order; ``step`` is given own images alone."""
-        ...
-
-
-class OneDevice:
-    """Everything is made here, without a trainer."""
-
-    is_first = True
-
-    def own(self, indices: Sequence[int]) -> tuple[int, ...]:
-        return tuple(indices)
-
-    def make(self, step: Step, batches: Sequence[Sequence[Item]]) -> Made:
-        made = [step(batch) for batch in batches]
-        return [one for results, _ in made for one in results], sum(evaluations for _, evaluations in made)
 
 
 class PredictLoop:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,15 +15,16 @@ from diffexplain.compared import COMPARED, compared_targets
 from diffexplain.concepts import Hierarchy
 from diffexplain.contents import CONTENTS, EDITOR_OF_NONE, EDITORS_OF_IMAGES
 from diffexplain.diffusion.editing import Change, Checks
+from diffexplain.effects.engine import Studied, others_of
+from diffexplain.effects.estimation import PriorError
+from diffexplain.effects.population import Population
+from diffexplain.effects.results import EffectExample, Path
 from diffexplain.errors import UserError
-from diffexplain.evaluation.effect_results import EffectExample, Path
 from diffexplain.evaluation.pictures import as_bytes
 from diffexplain.evaluation.vocabulary import class_phrase
-from diffexplain.explainers.confirmation import confirm
-from diffexplain.explainers.diffex import Studied
-from diffexplain.explainers.edited import Edited
 from diffexplain.explainers.predicting import PredictLoop
 from diffexplain.flows.memory import halvings_recorded
+from diffexplain.paths import resolve_folder
 from diffexplain.photographs import Photographs
 from diffexplain.report import Model, Summary, summarise_effects, write_effects_report
 from diffexplain.runs.run import Run
@@ -52,10 +52,11 @@ class EffectsFlow:
         self.loop = PredictLoop(trainer, run.directory)
         self.device = self.loop.device
         self.method = build(run.config["explainer"], plugins=self.plugins, where="explainer")
+        self.engine = build(run.config["effects"], plugins=self.plugins, where="effects")
         self.compared = compared_targets(run.config, target)
         self.proposer = build(run.config["concepts"], plugins=self.plugins, where="concepts")
         check_editor(run.config)
-        self.photographs = find_photographs(run.config, self.method.images)
+        self.photographs = find_photographs(run.config, self.engine.images)
 
     def explain(self, classifier: Any, prior: Any, loggers: Sequence[Any]) -> None:
         prior.to(self.device)
@@ -67,23 +68,32 @@ class EffectsFlow:
         for name, target in self.compared.items():
             other = self.parts.classifier(self.run.config[COMPARED][name], self.plugins, f"compared {name}")
             studied.append(Studied(name, other.to(self.device), target))
-        checks = Checks(segmenter, device=self.device, batch_size=self.method.batch_size)
-        keys = ("editor.micro_batch, " if "micro_batch" in self.run.config["editor"] else "") + "explainer.batch_size"
+        checks = Checks(segmenter, device=self.device, batch_size=self.engine.batch_size)
+        keys = ("editor.micro_batch, " if "micro_batch" in self.run.config["editor"] else "") + "effects.batch_size"
         with self.loop, halvings_recorded(self.run, prior, f"to edit: lower {keys}"):
             images = self._images(prior)
             hierarchy = self._concepts(prior, images)
-            self.edited = self.method.population(
-                studied, editor, hierarchy, self.run, checks, images, self.device, self.loop
+            self.population = self.engine.population(
+                studied,
+                editor,
+                hierarchy,
+                self.run,
+                largest=self.method.together,
+                checks=checks,
+                images=images,
+                device=self.device,
+                devices=self.loop,
+                others=others_of(self.target, classifier.labels.names),
             )
-            ranked = self.method.rank_population(self.edited, studied)
-            tried = {concept.path: concept.over_all.n for concept in ranked.rankings[0].concepts}
-            self.result = replace(ranked, confirmation=confirm(self.method, self.edited, tried))
+            self.result = self.method.rank(
+                self.population, studied, self.engine, error_of(self.run.config["diffusion"])
+            )
 
     def evaluate(self) -> None:
         """Pictures of the strongest concepts and of the weakest; the numbers are the method's own."""
         ranked = [concept.path for concept in self.result.rankings[0].ranked]
         shown = [*ranked[:STRONGEST], *ranked[STRONGEST:][-WEAKEST:]]
-        self.examples = [example for path in shown for example in examples(self.edited, path, EXAMPLES)]
+        self.examples = [example for path in shown for example in examples(self.population, path, EXAMPLES)]
 
     def report(self, *, classifier: Model, prior: Model, command: str) -> Summary:
         summary = summarise_effects(
@@ -94,7 +104,7 @@ class EffectsFlow:
             prior=prior,
             command=command,
             notes=self._notes(),
-            same_answer=self.edited.same_answer(0),
+            same_answer=self.population.same_answer(0),
         )
         write_effects_report(self.run, summary, self.examples)
         return summary
@@ -103,7 +113,7 @@ class EffectsFlow:
         """What is to be known of photographs, and of compared classifiers."""
         notes = [] if self.photographs is None else list(self.photographs.notes())
         for who, name in enumerate(self.compared, 1):
-            same = self.edited.same_answer(who)
+            same = self.population.same_answer(who)
             if same is not None:
                 notes.append(f"{name} gives all {same.pictures} pictures the same answer: its effects tell nothing.")
         return tuple(notes)
@@ -132,10 +142,21 @@ class EffectsFlow:
         """Images of the class, (N, 3, H, W) in [0, 1]; None for a unit without one."""
         if self.target.class_name is None:
             return None
-        prompt = f"{self.method.opening} {class_phrase(self.target.class_name)}"
+        prompt = f"{self.engine.opening} {class_phrase(self.target.class_name)}"
         noise = [self.run.draws.normal("concepts", 0, prior.latent_shape, index) for index in range(DOMAIN_IMAGES)]
         images: Tensor = prior.generate([prompt] * DOMAIN_IMAGES, torch.stack(noise).to(prior.device))
         return images.float().cpu()
+
+
+def error_of(diffusion: Mapping[str, Any]) -> PriorError | None:
+    """The error of effects on a prior's pictures, if it was calibrated as it is used here.
+
+    Raises:
+        UserError: the calibration cannot be read.
+    """
+    folder = diffusion.get("folder")
+    found = None if folder is None else PriorError.load(resolve_folder(str(folder)))
+    return found if found is not None and found.steps == diffusion.get("steps") else None
 
 
 def check_editor(config: Mapping[str, Any]) -> None:
@@ -167,7 +188,7 @@ def find_photographs(config: Mapping[str, Any], most: int) -> Photographs | None
     return found
 
 
-def examples(edited: Edited, path: Path, count: int) -> list[EffectExample]:
+def examples(edited: Population, path: Path, count: int) -> list[EffectExample]:
     """The first images of the population, at most ``count``, without a concept and with it."""
     indices = range(min(count, edited.count, edited.chunk))
     images = [edited.pictures([Change(path, reverse)], indices) for reverse in (True, False)]

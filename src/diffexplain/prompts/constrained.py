@@ -36,9 +36,9 @@ class ConstrainedPrompt(SoftPrompt):
         *,
         tokens: int = 4,
         prefix: str = "",
-        learning_rate: float = 0.3,
-        initial_noise: float = 0.1,
-        temperature: float = 1.0,
+        learning_rate: float = 0.5,
+        initial_noise: float = 2.0,
+        temperature: float = 0.7,
         entropy_weight: float = 0.1,
     ) -> None:
         super().__init__(prior, words, tokens=tokens, prefix=prefix, learning_rate=learning_rate)

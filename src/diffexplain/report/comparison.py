@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from diffexplain.evaluation.effect_results import Difference, DiffExResult, Effect, Ranking
+from diffexplain.effects.results import Difference, Effect, EffectsResult, Ranking
 from diffexplain.report import plots, wording
 from diffexplain.report.effect_tree import Node, effect_sentence, tone_of, tree_of
 from diffexplain.report.summary import Summary
@@ -58,7 +58,7 @@ def compared(summary: Summary, rankings: Sequence[Ranking], axis: plots.Axis) ->
     return found
 
 
-def differing(effects: DiffExResult) -> list[Differing]:
+def differing(effects: EffectsResult) -> list[Differing]:
     """Every two classifiers, in the order in which they were named."""
     pairs: dict[tuple[str, str], list[Difference]] = {}
     for difference in effects.differences:
@@ -66,7 +66,7 @@ def differing(effects: DiffExResult) -> list[Differing]:
     return [_differing(effects, first, second, those) for (first, second), those in pairs.items()]
 
 
-def _differing(effects: DiffExResult, first: str, second: str, those: Sequence[Difference]) -> Differing:
+def _differing(effects: EffectsResult, first: str, second: str, those: Sequence[Difference]) -> Differing:
     sure = sorted((d for d in those if d.effect.significant), key=lambda d: -abs(d.effect.score.value))
     shown = sure[:MOST_DIFFERENCES]
     axis = plots.axis_for([end for d in shown for end in (d.effect.score.low, d.effect.score.high)])

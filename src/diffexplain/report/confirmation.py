@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from diffexplain.evaluation.effect_results import Confirmation, ConfirmedConcept, Effect, Ranking
+from diffexplain.effects.results import Confirmation, ConfirmedConcept, Effect, Ranking
 from diffexplain.report import plots, wording
 from diffexplain.report.effect_tree import tone_of
 from diffexplain.report.summary import Summary

@@ -7,9 +7,20 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from diffexplain.evaluation.effect_results import ConceptEffect, Confirmation, Effect, Path, Ranking
+from diffexplain.effects.results import (
+    ConceptEffect,
+    Confirmation,
+    Effect,
+    ObjectItself,
+    Path,
+    Ranking,
+    Verdict,
+)
 from diffexplain.report import plots, wording
 from diffexplain.report.summary import Summary
+
+RECOGNISED = 0.25
+"""Share of its pictures below which a class is hardly recognised."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +94,17 @@ def _node(name: str, concept: ConceptEffect | None, children: tuple[Node, ...], 
 
 def _small_print(concept: ConceptEffect) -> str:
     effect = concept.over_all
-    parts = [f"{effect.n} pairs", f"adjusted p {wording.p_value(effect.adjusted_p)}"]
+    parts = [f"{effect.n} pairs"]
+    if concept.reason is not None:
+        parts.append(concept.reason)
+    else:
+        parts.append(f"adjusted p {wording.p_value(effect.adjusted_p)}")
+    if effect.significant and effect.holds_by_e is not None:
+        parts.append(f"{'holds' if effect.holds_by_e else 'does not hold'} by e-value")
+    if concept.inside is not None:
+        parts.append(f"{wording.percent(concept.inside.value)} of it inside the object")
+    if concept.strayed is not None:
+        parts.append(f"the rest moved by {wording.number(concept.strayed)}")
     if effect.log_odds is not None:
         parts.append(f"log-odds {wording.signed(effect.log_odds.value)}")
     if concept.took is None:
@@ -97,11 +118,48 @@ def _small_print(concept: ConceptEffect) -> str:
     return ", ".join(parts)
 
 
+def called(concept: ConceptEffect) -> str:
+    """The verdict and what the concept does, in two or three words: "spurious, raises"."""
+    effect = concept.over_all
+    verb = ("raises" if effect.score.value > 0 else "lowers") if effect.significant else ""
+    named = concept.verdict not in (Verdict.RAISES, Verdict.LOWERS, Verdict.RELEVANT)
+    return ", ".join(word for word in (concept.verdict.value if named else "", verb) if word)
+
+
+def itself_sentence(summary: Summary, itself: ObjectItself) -> str:
+    """What the target's own object does, outside the ranking."""
+    name = f"The object itself ({itself.text})"
+    if itself.effect is None:
+        return f"{name} was not tested: {itself.reason}."
+    score = itself.effect.score
+    by, between = wording.number(abs(score.value)), f"95% interval {wording.interval(score)}"
+    if itself.helps is None:
+        return f"{name}: undecided, {wording.signed(score.value)} against another object in its place ({between})."
+    if itself.helps:
+        return f"{name} helps: it raises the {score_noun(summary)} by {by} against another object ({between})."
+    if itself.effect.significant:
+        return f"{name} does harm: it lowers the {score_noun(summary)} by {by} against another object ({between})."
+    return f"{name} makes no difference: {wording.signed(score.value)} against another object ({between})."
+
+
+def recognised_sentence(summary: Summary, itself: ObjectItself) -> str | None:
+    """Whether the classifier recognises what the prior draws; None of a unit."""
+    share = itself.recognised
+    if share is None:
+        return None
+    text = f"{summary.classifier.name} says {wording.target_name(summary)} of {wording.count(share)} pictures of it"
+    if share.high < RECOGNISED:
+        return f"{text}: it hardly knows the class as this prior draws it, and its reasons elsewhere may be others."
+    return f"{text}."
+
+
 def effect_sentence(concept: ConceptEffect, summary: Summary) -> str:
     """What putting the concept in does to the score, with its interval."""
     score = concept.over_all.score
+    if concept.verdict is Verdict.NO_EFFECT:
+        return f"no effect, {wording.signed(score.value)} (95% interval {wording.interval(score)})"
     if not concept.over_all.significant:
-        return f"no effect beyond doubt, {wording.signed(score.value)} (95% interval {wording.interval(score)})"
+        return f"undecided, {wording.signed(score.value)} (95% interval {wording.interval(score)})"
     verb = "raises" if score.value > 0 else "lowers"
     by = wording.number(abs(score.value))
     return f"{verb} the {score_noun(summary)} by {by} (95% interval {wording.interval(score)})"

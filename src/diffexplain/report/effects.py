@@ -8,17 +8,27 @@ from pathlib import Path as FilePath
 
 from markupsafe import Markup
 
-from diffexplain.evaluation.effect_results import (
+from diffexplain.effects.results import (
     Combination,
     ConceptEffect,
-    DiffExResult,
     EffectExample,
+    EffectsResult,
     Ranking,
+    Verdict,
 )
 from diffexplain.evaluation.results import Estimate
 from diffexplain.report import confirmation, plots, views, wording
 from diffexplain.report.comparison import compared, differing
-from diffexplain.report.effect_tree import axis_of, effect_sentence, score_noun, tone_of, tree_of
+from diffexplain.report.effect_tree import (
+    axis_of,
+    called,
+    effect_sentence,
+    itself_sentence,
+    recognised_sentence,
+    score_noun,
+    tone_of,
+    tree_of,
+)
 from diffexplain.report.images import PHOTOGRAPHIC, write_effect_pictures
 from diffexplain.report.load import REPORT, LoadedRun
 from diffexplain.report.summary import SUMMARY, Summary
@@ -66,7 +76,7 @@ def write_effects_report(run: Run, summary: Summary, examples: Sequence[EffectEx
     return run.write_text(REPORT, page)
 
 
-def render_effects(run: LoadedRun, effects: DiffExResult) -> str:
+def render_effects(run: LoadedRun, effects: EffectsResult) -> str:
     """The page as HTML text; equal runs give equal text."""
     summary, ranking = run.summary, effects.rankings[0]
     axis = axis_of(effects.rankings, effects.confirmation)
@@ -82,6 +92,7 @@ def render_effects(run: LoadedRun, effects: DiffExResult) -> str:
         effects=effects,
         ranking=ranking,
         tree=tree_of(ranking, axis),
+        called=called,
         scale=plots.scale(axis),
         margin=wording.margin(summary),
         compared=compared(summary, effects.rankings[1:], axis),
@@ -128,33 +139,64 @@ def _together(combination: Combination, axis: plots.Axis) -> Together:
 def _headline(summary: Summary, ranking: Ranking) -> list[tuple[str, str]]:
     if summary.same_answer is not None:
         return [(wording.same_answer(summary, summary.same_answer), "plain")]
-    score, first = score_noun(summary), ranking.ranked[0]
-    if not first.over_all.significant:
-        return [(f"No concept moves the {score} of {summary.classifier.name} beyond doubt.", "plain")]
+    score = score_noun(summary)
+    first = next((concept for concept in ranking.ranked if concept.over_all.significant), None)
+    if first is None:
+        tested = len(ranking.concepts)
+        return [(f"None of {tested} concepts moves the {score} of {summary.classifier.name} beyond doubt.", "plain")]
     verb = "raises" if first.over_all.score.value > 0 else "lowers"
     by = wording.number(abs(first.over_all.score.value))
     return [
         (wording.capital(first.text), tone_of(first.over_all)),
-        (f" {verb} the {score} of {summary.classifier.name} by {by}.", "plain"),
+        (f" {verb} the {score} of {summary.classifier.name} by {by}{_kind(first)}.", "plain"),
     ]
 
 
-def _findings(summary: Summary, effects: DiffExResult) -> list[tuple[str, str]]:
+def _kind(concept: ConceptEffect) -> str:
+    """What kind of finding it is, as the end of a sentence."""
+    kinds = {
+        Verdict.SPURIOUS: ", and is no part of the object",
+        Verdict.CORE: ", and is part of the object",
+        Verdict.APPEARANCE: ", and is a look of the object",
+    }
+    return kinds.get(concept.verdict, "")
+
+
+def _told_once(concepts: Sequence[ConceptEffect]) -> list[ConceptEffect]:
+    """Without the mirror image of one before: of two values alone, one raises as much as the other lowers."""
+    kept: list[ConceptEffect] = []
+    for concept in concepts:
+        value = concept.over_all.score.value
+        beside = [other.over_all.score.value for other in kept if other.path[:-1] == concept.path[:-1]]
+        if all(abs(other + value) > 1e-9 for other in beside):
+            kept.append(concept)
+    return kept
+
+
+def _findings(summary: Summary, effects: EffectsResult) -> list[tuple[str, str]]:
     if summary.same_answer is not None:
         return [("plain", wording.NOTHING_TOLD)]
     ranking = effects.rankings[0]
     significant = [concept for concept in ranking.ranked if concept.over_all.significant]
     sentences = [
         (tone_of(concept.over_all), f"{wording.capital(concept.text)}: {effect_sentence(concept, summary)}.")
-        for concept in significant[:4]
+        for concept in _told_once(significant)[:4]
     ]
+    itself = ranking.itself
+    if itself is not None:
+        sentences.append(("plain", itself_sentence(summary, itself)))
+        recognised = recognised_sentence(summary, itself)
+        sentences += [] if recognised is None else [("plain", recognised)]
     verb = "has" if len(significant) == 1 else "have"
     margin = wording.margin(summary)
+    none = sum(concept.verdict is Verdict.NO_EFFECT for concept in ranking.concepts)
+    undecided = len(ranking.concepts) - len(significant) - none
     sentences.append(
         (
             "plain",
             f"{len(significant)} of {len(ranking.concepts)} concepts {verb} an effect beyond "
-            f"\N{PLUS-MINUS SIGN}{margin} once all of them are allowed for.",
+            f"\N{PLUS-MINUS SIGN}{margin} once all of them are allowed for; {none} surely have none, "
+            f"{undecided} are undecided, {len(ranking.untested)} were not tested.",
         )
     )
     if effects.confirmation is not None:
@@ -174,9 +216,7 @@ def _facts(ranking: Ranking) -> list[dict[str, str]]:
     return [
         _fact("Strongest concept", first.path[-1], tone_of(first.over_all), wording.signed(first.over_all.score.value)),
         _fact("Concepts with an effect", f"{significant} of {len(ranking.concepts)}"),
-        _fact("Best together", "none", more="no concept raises the score")
-        if best is None
-        else _fact("Best together", together(best), more=wording.signed(best.gain.value)),
+        *([] if best is None else [_fact("Best together", together(best), more=wording.signed(best.gain.value))]),
         _fact("Edits that took", wording.percent(took / n) if n else "not checked", more=f"{took} of {n}" if n else ""),
     ]
 

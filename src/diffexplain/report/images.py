@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from diffexplain.evaluation.effect_results import EffectExample
+from diffexplain.effects.results import EffectExample
 from diffexplain.evaluation.results import EditExample, Evaluation, Example
 from diffexplain.runs.run import Run
 

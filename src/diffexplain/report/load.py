@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffexplain.effects.results import EffectExample
 from diffexplain.errors import UserError
-from diffexplain.evaluation.effect_results import EffectExample
 from diffexplain.evaluation.results import EditExample, Example
 from diffexplain.report.images import read_pictures
 from diffexplain.report.summary import Summary

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diffexplain.effects.results import EffectsResult
 from diffexplain.errors import UserError
-from diffexplain.evaluation.effect_results import DiffExResult
 from diffexplain.evaluation.results import (
     Activation,
     Comparison,
@@ -39,7 +39,8 @@ BEFORE_EFFECTS = "1"
 BEFORE_CONTROL = "2"
 """The version that knew no comparisons and no control; it is read as one of the present."""
 BEFORE_LOG_ODDS = "3"
-"""The version that gave effects on the raw logit, which is no log-odds; it is read without them."""
+"""The version that gave effects on the raw logit, which is no log-odds, and no verdicts; it is read without them."""
+BEFORE = "it was measured before verdicts were given"
 READ = (BEFORE_EFFECTS, BEFORE_CONTROL, BEFORE_LOG_ODDS, SCHEMA_VERSION)
 SUMMARY = "summary.json"
 
@@ -116,7 +117,7 @@ class Summary:
     words: Words | None
     elements: tuple[Element, ...]
     object_absence: ObjectAbsence | None
-    effects: DiffExResult | None
+    effects: EffectsResult | None
     notes: tuple[str, ...]
     settings: Mapping[str, Any]
     versions: Mapping[str, str]
@@ -177,7 +178,7 @@ class Summary:
                 accepted=[f"schema_version {known}" for known in READ],
             )
         if version != SCHEMA_VERSION:
-            plain = _without_logits(plain) | {"schema_version": SCHEMA_VERSION, "same_answer": None}
+            plain = _without_verdicts(_without_logits(plain)) | {"schema_version": SCHEMA_VERSION, "same_answer": None}
         try:
             summary: Summary = from_plain(Summary, plain)
         except Malformed as error:
@@ -244,7 +245,7 @@ def summarise(
 
 
 def summarise_effects(
-    effects: DiffExResult,
+    effects: EffectsResult,
     *,
     run: Run,
     target: ResolvedTarget,
@@ -286,7 +287,25 @@ def _without_logits(plain: Any) -> Any:
     return {old.get(key, key): None if key in old else _without_logits(item) for key, item in plain.items()}
 
 
-def _notes(effects: DiffExResult) -> tuple[str, ...]:
+def _without_verdicts(plain: Any) -> Any:
+    """The same with what effects did not say yet: nothing tested by e-values, no verdict, no object by itself."""
+    if isinstance(plain, list):
+        return [_without_verdicts(item) for item in plain]
+    if not isinstance(plain, dict):
+        return plain
+    known = {key: _without_verdicts(item) for key, item in plain.items()}
+    if "over_took" in plain:
+        known = {"verdict": "undecided", "reason": BEFORE, "inside": None, "strayed": None, "screened": None} | known
+    elif {"adjusted_p", "significant"} <= plain.keys():
+        known = {"e": None, "holds_by_e": None} | known
+    elif {"concepts", "null_score"} <= plain.keys():
+        known = {"itself": None, "untested": []} | known
+    elif "uniform_images" in plain:
+        known = {"screening": 0} | known
+    return known
+
+
+def _notes(effects: EffectsResult) -> tuple[str, ...]:
     """What was not measured."""
     concepts = effects.rankings[0].concepts
     unchecked = [concept for concept in concepts if concept.took is None]

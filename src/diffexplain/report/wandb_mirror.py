@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from diffexplain.effects.results import Effect, EffectExample, EffectsResult
 from diffexplain.errors import RetryableError
-from diffexplain.evaluation.effect_results import DiffExResult, Effect, EffectExample
 from diffexplain.logging.keys import has_key
 from diffexplain.report.load import LoadedRun, load_run
 from diffexplain.report.summary import Summary
@@ -145,7 +145,7 @@ def _log_findings(copy: Any, run: LoadedRun) -> None:
     copy.summary.update(headline_numbers(run.summary))
 
 
-def _log_effects(copy: Any, run: LoadedRun, effects: DiffExResult) -> None:
+def _log_effects(copy: Any, run: LoadedRun, effects: EffectsResult) -> None:
     import wandb
 
     ranking = effects.rankings[0]
@@ -167,7 +167,7 @@ def _log_effects(copy: Any, run: LoadedRun, effects: DiffExResult) -> None:
     )
 
 
-def concept_table(effects: DiffExResult) -> Any:
+def concept_table(effects: EffectsResult) -> Any:
     """The concepts of every classifier as a ``wandb.Table``, the largest absolute effect first."""
     import wandb
 
@@ -181,7 +181,7 @@ def concept_table(effects: DiffExResult) -> Any:
     return table
 
 
-def combination_table(effects: DiffExResult) -> Any:
+def combination_table(effects: EffectsResult) -> Any:
     """What the search kept for every classifier as a ``wandb.Table``, best first."""
     import wandb
 
@@ -195,7 +195,7 @@ def combination_table(effects: DiffExResult) -> Any:
     return table
 
 
-def difference_table(effects: DiffExResult) -> Any:
+def difference_table(effects: EffectsResult) -> Any:
     """The effect on one classifier minus that on another as a ``wandb.Table``."""
     import wandb
 

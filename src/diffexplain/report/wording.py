@@ -93,7 +93,8 @@ def margin(summary: Summary) -> float:
     """The effect up to which an element or a concept counts as not relevant, from the run's settings."""
     if summary.effects is not None and summary.target.kind == "unit":
         return 0.0
-    evaluation = summary.settings.get("evaluation" if summary.effects is None else "explainer")
+    engine = summary.settings.get("effects", summary.settings.get("explainer"))  # schema 3 had it with the explainer
+    evaluation = summary.settings.get("evaluation") if summary.effects is None else engine
     value = evaluation.get("margin") if isinstance(evaluation, Mapping) else None
     return float(value) if isinstance(value, int | float) else DEFAULT_MARGIN
 

@@ -241,14 +241,14 @@ class Segmenter(nn.Module):
     def _conditions(self, phrases: Sequence[str]) -> Tensor:
         """(P, projection_dim), each phrase encoded once in the life of the segmenter."""
         new = [phrase for phrase in dict.fromkeys(phrases) if phrase not in self._embeddings]
-        if new:
-            limit = int(self.model.config.text_config.max_position_embeddings)
-            tokens = self.tokenizer(new, padding=True, truncation=True, max_length=limit, return_tensors="pt")
+        limit = int(self.model.config.text_config.max_position_embeddings)
+        for phrase in new:  # One by one: the bits of one in a padded batch would depend on the others.
+            tokens = self.tokenizer(phrase, truncation=True, max_length=limit, return_tensors="pt")
             embedded: Tensor = self.model.clip.get_text_features(
                 input_ids=tokens["input_ids"].to(self.mean.device),
                 attention_mask=tokens["attention_mask"].to(self.mean.device),
             ).pooler_output
-            self._embeddings.update(zip(new, embedded, strict=True))
+            self._embeddings[phrase] = embedded[0]
         if not phrases:
             return self.mean.new_empty((0, int(self.model.config.projection_dim)))
         return torch.stack([self._embeddings[phrase].to(self.mean.device) for phrase in phrases])

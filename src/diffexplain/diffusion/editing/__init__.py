@@ -2,7 +2,7 @@
 
 from diffexplain.diffusion.editing.checks import Checks
 from diffexplain.diffusion.editing.composition import Change, Composition, State
-from diffexplain.diffusion.editing.editor import Editor, Prepared, changed_states
+from diffexplain.diffusion.editing.editor import Editor, ExchangingEditor, Prepared, changed_states
 from diffexplain.diffusion.editing.instruct import Instruct, load_instruct
 from diffexplain.diffusion.editing.leditspp import LeditsPP
 from diffexplain.diffusion.editing.paired import Paired
@@ -12,6 +12,7 @@ __all__ = [
     "Checks",
     "Composition",
     "Editor",
+    "ExchangingEditor",
     "Instruct",
     "LeditsPP",
     "Paired",

@@ -103,6 +103,16 @@ class Checks:
         return seen
 
     @torch.no_grad()
+    def inside(self, composition: Composition, images: Tensor, paths: Sequence[Path]) -> NDArray[np.float64]:
+        """Share of each concept's mask that lies inside the subject's own, (N, P) in [0, 1]; NaN where it has none."""
+        if not paths:
+            return np.zeros((len(images), 0))
+        texts = [composition.subject, *map(composition.phrase, paths)]
+        masks = self._each(images, lambda part: self._masks(part, texts))
+        own, concepts = masks[:, :1], masks[:, 1:]
+        return ((own * concepts).sum(dim=(2, 3)) / concepts.sum(dim=(2, 3))).double().numpy()
+
+    @torch.no_grad()
     def fits(self, composition: Composition, images: Tensor, paths: Sequence[Path]) -> NDArray[np.float64]:
         """Similarity of images (N, 3, H, W) in [0, 1] to the subject with each attribute or setting, (N, P)."""
         texts = [composition.description(path) if path else composition.subject for path in paths]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ from diffexplain.diffusion.editing.composition import Change, Composition, Path,
 from diffexplain.runs.draws import Draws
 
 PURPOSE = "edit"
-BASE, EXCHANGE, NOISE, INVERT, KIND = range(5)
+BASE, EXCHANGE, NOISE, INVERT, KIND, SUBJECT = range(6)
 """The purposes of an editor's draws, their `step`; the index is the image's."""
 
 
@@ -82,6 +82,21 @@ class Editor(Protocol):
             prepared: by this editor.
             places: which of the prepared images, (m,).
             states: what each is to show; several concepts at once are one pass.
+        """
+        ...
+
+
+@runtime_checkable
+class ExchangingEditor(Editor, Protocol):
+    """One that can put another object in the subject's place, too."""
+
+    def exchange(self, prepared: Prepared, places: Sequence[int], subjects: Sequence[str]) -> Tensor:
+        """The images (m, 3, H, W) in [0, 1] on the CPU as they are, but of other subjects.
+
+        Args:
+            prepared: by this editor.
+            places: which of the prepared images, (m,).
+            subjects: noun phrases, (m,).
         """
         ...
 

@@ -79,10 +79,26 @@ class Paired:
         Raises:
             UserError: a description is too long for the text encoder.
         """
-        composition, noise, kinds = prepared.kept
+        composition = prepared.kept[0]
+        return self._images(prepared, places, states, [composition] * len(places))
+
+    def exchange(self, prepared: Prepared, places: Sequence[int], subjects: Sequence[str]) -> Tensor:
+        """The images as they are described, from the images' own noise, but of other subjects.
+
+        Raises:
+            UserError: a description is too long for the text encoder.
+        """
+        composition = prepared.kept[0]
+        others = [Composition(composition.hierarchy, subject, composition.opening) for subject in subjects]
+        return self._images(prepared, places, [prepared.states[place] for place in places], others)
+
+    def _images(
+        self, prepared: Prepared, places: Sequence[int], states: Sequence[State], compositions: Sequence[Composition]
+    ) -> Tensor:
+        _, noise, kinds = prepared.kept
         prompts = [
             composition.sentence(frozenset(kinds[place].get(path, path) for path in state), prepared.states[place])
-            for place, state in zip(places, states, strict=True)
+            for place, state, composition in zip(places, states, compositions, strict=True)
         ]
         for prompt in prompts:
             self._check_length(prompt)

@@ -38,7 +38,7 @@ class SPSA:
 
     needs_gradient: ClassVar[bool] = False
 
-    def __init__(self, probes: int = 1, width: float = 0.05) -> None:
+    def __init__(self, probes: int = 4, width: float = 0.05) -> None:
         if probes < 1:
             raise UserError("SPSA needs at least one probe.", given=f"gradient.probes={probes}")
         if width <= 0:

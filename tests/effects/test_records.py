@@ -9,7 +9,7 @@ from tests.explainers.known_effects import BLUE, FLAG, GRASS, HIERARCHY, RED, SE
 
 from diffexplain.diffusion.editing import Composition
 from diffexplain.diffusion.editing.composition import Path
-from diffexplain.explainers.records import Record, shows, took
+from diffexplain.effects.records import Record, shows, took
 
 COMPOSITION = Composition(HIERARCHY, "a flagpole")
 PLAIN = {(): 0.3, RED: 0.2, BLUE: 0.4, SNOW: 0.1, GRASS: 0.2, SEA: 0.0}
@@ -19,7 +19,7 @@ PLAIN = {(): 0.3, RED: 0.2, BLUE: 0.4, SNOW: 0.1, GRASS: 0.2, SEA: 0.0}
 def record(
     seen: Mapping[Path, bool] | None = None, fits: Mapping[Path, float] | None = None, strayed: float | None = None
 ) -> Record:
-    return Record((0.5,), (0.0,), seen or {}, fits or {}, strayed)
+    return Record((0.5,), (True,), (0.0,), seen or {}, fits or {}, strayed)
 
 
 def test_an_object_took_if_it_is_seen_with_and_not_without() -> None:

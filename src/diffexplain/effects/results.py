@@ -1,4 +1,4 @@
-"""What DiffEx found: small frozen records of plain values, that go into JSON as they are.
+"""Effects of concepts on a classifier, and what they come to: small frozen records that go into JSON as they are.
 
 This module imports neither torch nor the rest of the package but the record of an estimate.
 """
@@ -6,6 +6,7 @@ This module imports neither torch nor the rest of the package but the record of 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,20 @@ from diffexplain.evaluation.results import Estimate
 Path = tuple[str, ...]
 
 
+class Verdict(StrEnum):
+    """What a concept is to the target, by the rule of ``verdicts.py``."""
+
+    CORE = "core"
+    SPURIOUS = "spurious"
+    APPEARANCE = "appearance"
+    RELEVANT = "relevant"  # it moves the target, and where it lies cannot be told
+    RAISES = "raises"  # of a unit without a class, which has no object
+    LOWERS = "lowers"
+    NO_EFFECT = "no effect"
+    UNDECIDED = "undecided"
+    NOT_TESTED = "not tested"
+
+
 @dataclass(frozen=True)
 class Effect:
     """A mean paired difference: images with the concept minus the same images without it.
@@ -24,9 +39,12 @@ class Effect:
         score: of the class probability, or of a unit's activation, with the 95 % bootstrap interval.
         log_odds: of log(p / (1 - p)) of the class, in nats; None for a unit without a class.
         adjusted: the mean of the score with the interval adjusted for all concepts of the tree.
-        p: of H0: the mean lies within the margin.
-        adjusted_p: Benjamini-Hochberg over the tree.
-        significant: the adjusted interval lies beyond the margin.
+        p: of H0: the mean lies within the margin; 1 where the pairs had chosen what is tested.
+        adjusted_p: Benjamini-Hochberg over all concepts that were tried.
+        significant: ``adjusted_p`` is at most the rate.
+        e: betting e-value of the same H0, which needs no assumption on how differences are spread; None for a unit,
+            whose activation has no bounds.
+        holds_by_e: whether it is significant by e-values, too (Benjamini-Hochberg for e-values); None likewise.
     """
 
     score: Estimate
@@ -35,6 +53,8 @@ class Effect:
     p: float
     adjusted_p: float
     significant: bool
+    e: float | None = None
+    holds_by_e: bool | None = None
 
     @property
     def n(self) -> int:
@@ -55,6 +75,11 @@ class ConceptEffect:
         took: share of the pairs whose edit passed; None where nothing was checked.
         within_noise: the effect's interval lies inside what the null edit alone does to the score; None where the
             null edit is the image itself.
+        verdict: what it is to the target.
+        reason: why nothing more can be said, where that is so.
+        inside: mean share of its mask that lies inside the target's own; None where it has none, or was never seen.
+        strayed: mean change in [0, 1] of what the edit had no reason to touch; None where nothing was checked.
+        screened: its score in the screen that came before, in log-odds: it orders concepts and is no effect.
     """
 
     path: Path
@@ -64,6 +89,42 @@ class ConceptEffect:
     over_took: Effect | None
     took: Estimate | None
     within_noise: bool | None
+    verdict: Verdict = Verdict.UNDECIDED
+    reason: str | None = None
+    inside: Estimate | None = None
+    strayed: float | None = None
+    screened: float | None = None
+
+
+@dataclass(frozen=True)
+class ObjectItself:
+    """The target's own object, exchanged for another one in the same picture: outside the ranking and its tests.
+
+    Attributes:
+        text: the object, as a prompt says it.
+        effect: with it minus with another object in its place; positive means that it helps. None where it was not
+            tested.
+        helps: the interval lies beyond the margin, upwards; False: downwards, or within it; None: neither.
+        recognised: share of the pictures with the object that the classifier gives the class.
+        reason: why it was not tested.
+    """
+
+    text: str
+    effect: Effect | None
+    helps: bool | None
+    recognised: Estimate | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Untested:
+    """A concept that was proposed and not tested, and why."""
+
+    path: Path
+    text: str
+    kind: str
+    reason: str
+    screened: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +154,8 @@ class Ranking:
         null_score: mean score of the null edits.
         null_shift: null edits minus the given images as they are; None where the editor makes its own.
         combinations: those that the search kept, best first.
+        itself: the target's own object; None for a unit without a class, and in summaries of before.
+        untested: what was proposed and not tested.
     """
 
     classifier: str
@@ -101,6 +164,8 @@ class Ranking:
     null_score: Estimate
     null_shift: Estimate | None
     combinations: tuple[Combination, ...]
+    itself: ObjectItself | None = None
+    untested: tuple[Untested, ...] = ()
 
     @property
     def ranked(self) -> tuple[ConceptEffect, ...]:
@@ -166,6 +231,7 @@ class Budget:
         evaluations: samples that the denoising network was called on for the edits.
         preparing: and for the images that they start from.
         uniform_images: edited images that the same population would have taken if every concept got all of it.
+        screening: samples that the denoising network was called on for the screen that came before.
     """
 
     policy: str
@@ -175,10 +241,11 @@ class Budget:
     evaluations: int
     preparing: int
     uniform_images: int
+    screening: int = 0
 
 
 @dataclass(frozen=True)
-class DiffExResult:
+class EffectsResult:
     """Everything that one run found, one ranking for each classifier.
 
     ``confirmation``: of given photographs; None where the editor made its own images.

@@ -12,15 +12,18 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
-from diffexplain.diffusion.editing import Change, Composition, Editor, State, changed_states
+from diffexplain.diffusion.editing import Change, Composition, Editor, ExchangingEditor, State, changed_states
+from diffexplain.diffusion.editing.editor import PURPOSE, SUBJECT
+from diffexplain.effects.devices import Devices, OneDevice
+from diffexplain.effects.making import ChecksLike, Made, Maker, Pair
+from diffexplain.effects.records import SEPARATOR, Record, key_of, path_of
 from diffexplain.evaluation.activation import Reader, Reading, same_answer
 from diffexplain.evaluation.results import SameAnswer
-from diffexplain.explainers.making import ChecksLike, Made, Maker, Pair
-from diffexplain.explainers.predicting import Devices, OneDevice
-from diffexplain.explainers.records import SEPARATOR, Record, key_of, path_of
 from diffexplain.runs.draws import Draws
 
-FOLDER = "diffex"
+FOLDER = "effects"
+DRAWN_FROM = 1_000_000
+"""The index of the first image that is drawn for itself: none of the population's noise is its."""
 
 
 class Files(Protocol):
@@ -35,7 +38,7 @@ class Files(Protocol):
     def write_json(self, name: str, value: Any, /) -> FilePath: ...
 
 
-class Edited:
+class Population:
     """The population under changes: edits, reads and checks what is not known yet.
 
     A unit of work is one lot of images under one set of changes. Each is a file, written whole when it is done, so
@@ -52,6 +55,7 @@ class Edited:
         count: size of the population.
         chunk: images that are prepared together.
         devices: make the edits; this process alone if None.
+        others: objects that may stand in the subject's place, as noun phrases.
     """
 
     def __init__(
@@ -65,7 +69,9 @@ class Edited:
         count: int,
         chunk: int,
         devices: Devices | None = None,
+        others: Sequence[str] = (),
     ) -> None:
+        self.others = tuple(others)
         self.composition = composition
         self.readers = tuple(readers)
         self.files = files
@@ -75,12 +81,14 @@ class Edited:
         self.devices = devices or OneDevice()
         self.evaluations = 0
         self.preparing = 0
+        self.screening = 0
         self.made = 0
         self.read = 0
         self._records: dict[tuple[int, str], Record] = {}
         self._maker = Maker(editor, composition, readers, checks, files.draws, images)
         self._states: dict[int, State] = {}
         self._original: dict[int, Record] = {}
+        self._exchanged: dict[int, Record] = {}
 
     def start(self, upto: int) -> None:
         """See to it that the first ``upto`` images are prepared and their null edits known."""
@@ -134,6 +142,43 @@ class Edited:
         """The given images as they are; None where the editor made its own."""
         return None if self.images is None else [self._original[index] for index in indices]
 
+    @property
+    def can_exchange(self) -> bool:
+        """Whether another object can be put in the subject's place."""
+        return bool(self.others) and isinstance(self._maker.editor, ExchangingEditor)
+
+    def exchanged(self, indices: Sequence[int]) -> list[Record]:
+        """The null edits with one of the ``others`` in the subject's place, drawn for each image.
+
+        Raises:
+            ValueError: images beyond those that were started, or there is nothing to exchange.
+        """
+        if not self.can_exchange:
+            raise ValueError("nothing can stand in the subject's place")
+        self.states(indices)
+        for number in sorted({index // self.chunk for index in indices}):
+            if number * self.chunk not in self._exchanged:
+                self._exchange_chunk(number)
+        return [self._exchanged[index] for index in indices]
+
+    def drawn(self, states: Sequence[State]) -> list[Record]:
+        """Images of their own that show these states, none of them of the population; what classifiers make of them."""
+        pairs = [(DRAWN_FROM + place, state) for place, state in enumerate(states)]
+        records: list[Record] = []
+        for start in range(0, len(pairs), self.chunk):
+            part = pairs[start : start + self.chunk]
+            digest = sha256(json.dumps([[index, key_of(state)] for index, state in part]).encode()).hexdigest()[:16]
+            name = f"{FOLDER}/drawn-{digest}.json"
+            content = self._read(name)
+            if content is None:
+                made, evaluations = self.devices.make(self._maker.drawn, [part])
+                shown = [key_of(state) for _, state in part]
+                content = self._write(name, {"evaluations": evaluations, "states": shown, "records": made})
+            self.screening += content["evaluations"]
+            self.read += len(part)
+            records += [Record.from_json(record) for record in content["records"]]
+        return records
+
     def pictures(self, changes: Sequence[Change], indices: Sequence[int]) -> Tensor:
         """Those images of the first lot under the changes, (n, 3, H, W) in [0, 1]: to be shown, not recorded."""
         prepared = self._maker.prepared(self._indices(0))
@@ -164,6 +209,21 @@ class Edited:
             if content["originals"]:
                 self._original[index] = Record.from_json(content["originals"][place])
 
+    def _exchange_chunk(self, number: int) -> None:
+        indices = self._indices(number)
+        name = f"{FOLDER}/exchanged-{number:03d}.json"
+        content = self._read(name)
+        if content is None:
+            generators = [self.files.draws.generator(PURPOSE, SUBJECT, index) for index in indices]
+            subjects = [self.others[int(one.integers(len(self.others)))] for one in generators]
+            made, evaluations = self.devices.make(self._exchange, [list(zip(indices, subjects, strict=True))])
+            content = self._write(name, {"evaluations": evaluations, "subjects": subjects, "records": made})
+        self.evaluations += content["evaluations"]
+        self.made += len(content["records"])
+        self.read += len(content["records"])
+        for index, record in zip(indices, content["records"], strict=True):
+            self._exchanged[index] = Record.from_json(record)
+
     def _unit(self, changes: Sequence[Change], missing: Sequence[Pair]) -> None:
         digest = sha256(json.dumps([[index, key_of(state)] for index, state in missing]).encode()).hexdigest()[:16]
         name = f"{FOLDER}/edits-{digest}.json"
@@ -193,6 +253,9 @@ class Edited:
     def _edit(self, pairs: Sequence[Pair]) -> Made:
         number = pairs[0][0] // self.chunk
         return self._maker.edit(self.devices.own(self._indices(number)), pairs)
+
+    def _exchange(self, subjects: Sequence[tuple[int, str]]) -> Made:
+        return self._maker.exchange(self.devices.own(self._indices(subjects[0][0] // self.chunk)), subjects)
 
     def _indices(self, number: int) -> tuple[int, ...]:
         return tuple(range(number * self.chunk, min((number + 1) * self.chunk, self.count)))

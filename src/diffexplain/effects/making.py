@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffexplain.diffusion.editing import Composition, Editor, Prepared, State
+from diffexplain.diffusion.editing import Composition, Editor, ExchangingEditor, Prepared, State
 from diffexplain.diffusion.editing.checks import SUBJECT, by_mask, by_similarity
+from diffexplain.effects.records import SEPARATOR, Record
+from diffexplain.effects.results import Path
 from diffexplain.evaluation.activation import Reader
-from diffexplain.evaluation.effect_results import Path
-from diffexplain.explainers.records import SEPARATOR, Record
 from diffexplain.runs.draws import Draws
 
 Pair = tuple[int, State]
@@ -26,6 +26,8 @@ class ChecksLike(Protocol):
     """`diffexplain.diffusion.editing.checks.Checks`, or a fake."""
 
     def seen(self, composition: Composition, images: Tensor, paths: Sequence[Path], /) -> NDArray[np.bool_]: ...
+
+    def inside(self, composition: Composition, images: Tensor, paths: Sequence[Path], /) -> NDArray[np.float64]: ...
 
     def fits(self, composition: Composition, images: Tensor, paths: Sequence[Path], /) -> NDArray[np.float64]: ...
 
@@ -96,6 +98,30 @@ class Maker:
         records = self._look(images, prepared.null[places], looked, sentences)
         return [record.to_json() for record in records], evaluations
 
+    def drawn(self, pairs: Sequence[Pair]) -> Made:
+        """Images that show these states from the start, none of them of the population; the scores of each."""
+        before = self.editor.evaluations
+        indices, states = [index for index, _ in pairs], [state for _, state in pairs]
+        prepared = self.editor.prepare(self.composition, self.draws, indices, None, states)
+        evaluations = self.editor.evaluations - before
+        sentences = [self.composition.sentence(state) for state in states]
+        records = self._look(prepared.null, None, [[]] * len(pairs), sentences)
+        return [record.to_json() for record in records], evaluations
+
+    def exchange(self, indices: tuple[int, ...], subjects: Sequence[tuple[int, str]]) -> Made:
+        """Images that are prepared together as ``indices`` with another object as their subject; the record of each.
+
+        The editor can exchange the subject.
+        """
+        assert isinstance(self.editor, ExchangingEditor)
+        prepared = self.prepared(indices)
+        before = self.editor.evaluations
+        places = [indices.index(index) for index, _ in subjects]
+        images = self.editor.exchange(prepared, places, [subject for _, subject in subjects])
+        evaluations = self.editor.evaluations - before
+        records = self._look(images, None, [[]] * len(subjects), [subject for _, subject in subjects])
+        return [record.to_json() for record in records], evaluations
+
     def prepared(self, indices: tuple[int, ...]) -> Prepared:
         """These images, prepared together, now or before."""
         if indices not in self._prepared:
@@ -133,6 +159,7 @@ class Maker:
         seen: list[dict[Path, bool]] = [{} for _ in images]
         fits: list[dict[Path, float]] = [{} for _ in images]
         strayed: list[float | None] = [None for _ in images]
+        inside: list[dict[Path, float]] = [{} for _ in images]
         for paths in dict.fromkeys(tuple(paths) for paths in looked):
             if self.checks is None:
                 break
@@ -143,18 +170,23 @@ class Maker:
             others = [SUBJECT, *others] if others else []
             table = self.checks.seen(self.composition, part, things)
             similar = self.checks.fits(self.composition, part, others)
+            lies = None if null is None else self.checks.inside(self.composition, part, things)
             far = None if null is None else self.checks.strayed(self.composition, null[places], part, paths)
             for row, place in enumerate(places):
                 seen[place] = dict(zip(things, map(bool, table[row]), strict=True))
                 fits[place] = dict(zip(others, map(float, similar[row]), strict=True))
+                if lies is not None:
+                    inside[place] = {p: float(v) for p, v in zip(things, lies[row], strict=True) if seen[place][p]}
                 strayed[place] = None if far is None else float(far[row])
         return [
             Record(
                 scores=tuple(float(reading.score[place]) for reading in readings),
+                activates=tuple(bool(reading.activates[place]) for reading in readings),
                 log_odds=tuple(None if r.log_odds is None else float(r.log_odds[place]) for r in readings),
                 seen=seen[place],
                 fits=fits[place],
                 strayed=strayed[place],
+                inside=inside[place],
             )
             for place in range(len(images))
         ]

@@ -8,9 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
+from diffexplain.effects.estimation import top
+from diffexplain.effects.records import Values
 from diffexplain.errors import UserError
 from diffexplain.evaluation.statistics import mean_interval
-from diffexplain.explainers.effects import Values, top
 
 
 class Policy(Protocol):
@@ -19,8 +20,12 @@ class Policy(Protocol):
     @property
     def name(self) -> str: ...
 
-    def rounds(self, images: int) -> list[int]:
-        """How many images a concept has had by the end of each round, if it is in it; the last is ``images``."""
+    def choosing(self, images: int) -> list[int]:
+        """How many images a concept has had by the end of each round that chooses, if it is in it; may be none."""
+        ...
+
+    def testing(self, images: int) -> range:
+        """The images on which the concepts that are left are tested; no round that chose has seen them."""
         ...
 
     def survivors(self, differences: Sequence[Values]) -> list[int]:
@@ -30,12 +35,15 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class Uniform:
-    """Every concept gets every image."""
+    """Every concept is tested on every image."""
 
     name: str = "uniform"
 
-    def rounds(self, images: int) -> list[int]:
-        return [images]
+    def choosing(self, images: int) -> list[int]:
+        return []
+
+    def testing(self, images: int) -> range:
+        return range(images)
 
     def survivors(self, differences: Sequence[Values]) -> list[int]:
         return list(range(len(differences)))
@@ -45,9 +53,10 @@ class Uniform:
 class Halving:
     """Batched successive halving (Karnin, Koren & Somekh 2013) with confidence bounds in the place of a fixed half.
 
-    Images double from round to round. The ``keep`` concepts with the largest absolute mean go on; of the others, those
-    whose upper confidence bound exceeds both the lower one of the ``keep``-th best and what an effect is worth. So
-    nothing is dropped by chance alone, and nothing goes on to fill a half.
+    Images double from round to round, up to a quarter of all; what is left is tested on the other images. The ``keep``
+    concepts with the largest absolute mean go on; of the others, those whose upper confidence bound exceeds both the
+    lower one of the ``keep``-th best and what an effect is worth. So nothing is dropped by chance alone, and nothing
+    goes on to fill a half.
 
     Attributes:
         first: images in the first round.
@@ -66,13 +75,16 @@ class Halving:
         if self.first < 2 or self.keep < 1:
             raise ValueError("halving needs two images in its first round, and one concept to keep")
 
-    def rounds(self, images: int) -> list[int]:
+    def choosing(self, images: int) -> list[int]:
         counts = []
         count = self.first
-        while count < images:
+        while count <= images / 4:
             counts.append(count)
             count *= 2
-        return [*counts, images]
+        return counts
+
+    def testing(self, images: int) -> range:
+        return range(max(self.choosing(images), default=0), images)
 
     def survivors(self, differences: Sequence[Values]) -> list[int]:
         if len(differences) <= self.keep:

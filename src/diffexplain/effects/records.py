@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from diffexplain.diffusion.editing import Composition
 from diffexplain.diffusion.editing.checks import SUBJECT, appeared, by_mask, by_similarity, fits_best, gained
 from diffexplain.diffusion.editing.composition import Path
-from diffexplain.explainers.effects import Values
 
 SEPARATOR = " > "
+Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -22,26 +23,32 @@ class Record:
 
     Attributes:
         scores: class probability or activation, one for each classifier.
+        activates: whether it is classified as the class; of a unit always False, whose threshold is not known here.
         log_odds: of the class; None for a unit without a class.
         seen: whether it shows each object and sub-type that was looked for.
         fits: how similar it is to the subject with each attribute or setting that was asked about, and without any.
         strayed: how far the rest of the image moved from the null edit, a mean in [0, 1]; None if unchecked.
+        inside: of what was edited and is seen by its mask, the share of that inside the subject's own.
     """
 
     scores: tuple[float, ...]
+    activates: tuple[bool, ...]
     log_odds: tuple[float | None, ...]
     seen: Mapping[Path, bool]
     fits: Mapping[Path, float]
     strayed: float | None
+    inside: Mapping[Path, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
             "scores": list(self.scores),
+            "activates": list(self.activates),
             "log_odds": list(self.log_odds),
             "seen": {SEPARATOR.join(path): there for path, there in self.seen.items()},
             "fits": {SEPARATOR.join(path): fit for path, fit in self.fits.items()},
             "strayed": self.strayed,
+            "inside": {SEPARATOR.join(path): share for path, share in self.inside.items()},
         }
 
     @staticmethod
@@ -49,10 +56,12 @@ class Record:
         """What `to_json` wrote."""
         return Record(
             tuple(content["scores"]),
+            tuple(content["activates"]),
             tuple(content["log_odds"]),
             {path_of(text): there for text, there in content["seen"].items()},
             {path_of(text): fit for text, fit in content["fits"].items()},
             content["strayed"],
+            {path_of(text): share for text, share in content["inside"].items()},
         )
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from diffexplain.effects.budget import Halving, Uniform, policy_named
+from diffexplain.effects.estimation import Differences, PriorError, estimate_effects, top, within
 from diffexplain.errors import UserError
 from diffexplain.evaluation.results import Estimate
-from diffexplain.explainers.effects import Differences, estimate_effects, top, within
-from diffexplain.explainers.policies import Halving, Uniform, policy_named
 from diffexplain.runs.draws import Draws
 
 DRAWS = Draws(0, "class:flagpole")
@@ -20,15 +20,16 @@ def noisy(mean: float, spread: float, count: int = 8, index: int = 0) -> NDArray
     return mean + spread * (values - values.mean())
 
 
-def test_uniform_gives_everything_to_all() -> None:
-    assert Uniform().rounds(48) == [48]
+def test_uniform_tests_all_on_everything() -> None:
+    assert (Uniform().choosing(48), Uniform().testing(48)) == ([], range(48))
     assert Uniform().survivors([noisy(0, 1), noisy(5, 1)]) == [0, 1]
 
 
-def test_halving_doubles_and_ends_at_the_population() -> None:
-    assert Halving(first=6).rounds(48) == [6, 12, 24, 48]
-    assert Halving(first=6).rounds(30) == [6, 12, 24, 30]
-    assert Halving(first=6).rounds(4) == [4]
+def test_halving_doubles_up_to_a_quarter_and_tests_on_the_rest() -> None:
+    halving = Halving(first=6)
+    assert (halving.choosing(48), halving.testing(48)) == ([6, 12], range(12, 48))
+    assert (halving.choosing(30), halving.testing(30)) == ([6], range(6, 30))
+    assert (halving.choosing(20), halving.testing(20)) == ([], range(20))
 
 
 def test_those_go_that_surely_are_not_among_the_best() -> None:
@@ -65,15 +66,33 @@ def test_effects_beyond_the_margin_and_within() -> None:
     pairs = {
         ("large",): Differences(noisy(0.4, 0.05), noisy(2.0, 0.5), None),
         ("none",): Differences(noisy(0.01, 0.001, index=1), None, None),
-        ("unsure",): Differences(noisy(0.1, 0.5, index=2), None, None),
+        ("unsure",): Differences(noisy(0.1, 0.2, index=2), None, None),
     }
-    found = estimate_effects(pairs, margin=0.02, rate=0.05, resamples=200, draws=DRAWS)
+    found = estimate_effects(pairs, margin=0.02, rate=0.05)
     assert [effect.significant for effect in found.values()] == [True, False, False]
     large = found["large",]
     assert large.score.value == pytest.approx(0.4) and large.n == 8
     assert large.adjusted.low > 0.02 and large.log_odds is not None and large.log_odds.value == pytest.approx(2.0)
     # One of three chosen: each adjusted interval is as wide as a 98.3 % one.
     assert large.adjusted.high - large.adjusted.low > large.score.high - large.score.low
+
+
+def test_what_chose_a_concept_does_not_call_it() -> None:
+    pairs = {(name,): Differences(noisy(0.4, 0.05, index=k), None, None) for k, name in enumerate("ab")}
+    found = estimate_effects(pairs, 0.02, 0.05, tested={("a",)})
+    assert found["a",].significant and not found["b",].significant
+    assert (found["b",].p, found["b",].e) == (1.0, 0.0)
+    assert found["b",].score.value == pytest.approx(0.4)  # what is known of it is still said
+
+
+def test_the_priors_error_widens_intervals_and_tests() -> None:
+    pairs = {("one",): Differences(noisy(0.1, 0.02), None, None)}
+    error = PriorError(absolute=0.05, relative=0.5, classifiers=1, effects=1, steps=4)
+    (without,), (allowed,) = (estimate_effects(pairs, 0.02, 0.05, error=e).values() for e in (None, error))
+    assert without.significant and not allowed.significant
+    spread = 1.959964 * np.hypot(0.05, 0.5 * 0.1)
+    half = (without.score.high - without.score.low) / 2
+    assert (allowed.score.high - allowed.score.low) / 2 == pytest.approx(np.hypot(half, spread))
 
 
 def test_differences_that_took() -> None:

@@ -1,0 +1,391 @@
+"""Test: how far each concept moves each classifier, by paired interventions on one population of images.
+
+    effect of a on c  =  E[p_c | do(a)] - E[p_c | do(not a)],  everything else and the noise equal
+
+Whatever found the concepts, this is the way to every number that a report calls an effect. Rounds of few images choose
+the concepts that are worth more; those are tested on images that no round has seen. All that had the smallest number of
+pairs count as one family of tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from diffexplain.concepts import Hierarchy
+from diffexplain.diffusion.editing import Change, Composition, Editor
+from diffexplain.effects.budget import policy_named
+from diffexplain.effects.devices import Devices
+from diffexplain.effects.estimation import (
+    Differences,
+    Mean,
+    PriorError,
+    bootstrapped,
+    differences_of,
+    estimate_effects,
+    within,
+)
+from diffexplain.effects.making import ChecksLike
+from diffexplain.effects.population import Files, Population
+from diffexplain.effects.records import Record, scores, took
+from diffexplain.effects.results import (
+    Budget,
+    ConceptEffect,
+    Difference,
+    Effect,
+    ObjectItself,
+    Path,
+    Ranking,
+    Untested,
+    Verdict,
+)
+from diffexplain.effects.verdicts import NOT_TO_THE_END, WHERE_NOT_TOLD, WIDE, judge
+from diffexplain.errors import UserError
+from diffexplain.evaluation.activation import Reader
+from diffexplain.evaluation.parts import ClassifierLike
+from diffexplain.evaluation.results import Estimate
+from diffexplain.evaluation.statistics import wilson
+from diffexplain.evaluation.vocabulary import class_phrase
+from diffexplain.target import ResolvedTarget
+
+EVERYDAY = ("a chair", "a bottle", "a book", "a cup", "a lamp", "a bag", "a shoe", "a box")
+"""What stands in the object's place where a classifier has no other classes."""
+NO_SUBJECT = "this editor does not exchange the object"
+
+
+@dataclass(frozen=True)
+class Studied:
+    """A classifier that is explained, and what of it."""
+
+    name: str
+    classifier: ClassifierLike
+    target: ResolvedTarget
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images behind one concept's effect: ``chose`` it, or ``tested`` it, or both, where nothing was chosen."""
+
+    indices: range
+    tested: bool
+
+
+Shares = Mapping[Path, Images]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Interventions, and what is made of them.
+
+    Attributes:
+        policy: shares out the images among the concepts, by name: halving, uniform.
+        images: size of the population; of given images, so many at most.
+        chunk: images prepared together.
+        batch_size: images that a classifier reads at once; it changes the last bits of results.
+        margin: a mean difference in probability within ±margin is no effect; of a unit, within ±0.
+        significance: the false discovery rate over all concepts that were tried.
+        smallest: pairs below which nothing is said of a concept.
+        strayed: an edit that moved the rest of the image further than this, a mean in [0, 1], did not take.
+        resamples: of the bootstrap.
+        opening: begins every prompt.
+    """
+
+    policy: str = "halving"
+    images: int = 48
+    chunk: int = 16
+    batch_size: int = 25
+    margin: float = 0.02
+    significance: float = 0.05
+    smallest: int = 6
+    strayed: float = 0.1
+    resamples: int = 2000
+    opening: str = "a photo of"
+
+    def __post_init__(self) -> None:
+        if self.smallest < 2:
+            raise UserError("An effect needs at least two images.", given=f"effects.smallest={self.smallest}")
+        if len(policy_named(self.policy).testing(self.images)) < self.smallest:
+            given = f"effects.images={self.images}, effects.policy={self.policy}"
+            message = f"Too few images are left to test on: at least effects.smallest={self.smallest} are needed."
+            raise UserError(message, given=given)
+        if not 0 < self.significance < 1 or not 0 <= self.margin < 1:
+            given = f"effects.significance={self.significance}, effects.margin={self.margin}"
+            raise UserError("A rate lies between 0 and 1, and a margin from 0 up to 1.", given=given)
+
+    def population(
+        self,
+        studied: Sequence[Studied],
+        editor: Editor,
+        hierarchy: Hierarchy,
+        files: Files,
+        *,
+        largest: int = 1,
+        checks: ChecksLike | None = None,
+        images: Tensor | None = None,
+        device: torch.device | str = "cpu",
+        devices: Devices | None = None,
+        others: Sequence[str] = (),
+    ) -> Population:
+        """The images that are edited.
+
+        Args:
+            studied: at least one; where the hierarchy has no domain, the first one's class is the subject.
+            editor: makes the edits.
+            hierarchy: of the concepts.
+            files: the run's directory and draws; what is there already is not made again.
+            largest: concepts that are put in together at most.
+            checks: whether edits took; None reports them as unchecked.
+            images: photographs, (N, 3, H, W) in [0, 1]; None where the editor makes its own.
+            device: of the classifiers.
+            devices: make the edits; this process alone if None.
+            others: objects, as noun phrases, that may stand in the subject's place.
+
+        Raises:
+            UserError: there is nothing that says what the images show, too few images, or descriptions that the
+                editor would cut off.
+        """
+        count = self.images if images is None else min(self.images, len(images))
+        if len(policy_named(self.policy).testing(count)) < self.smallest:
+            raise UserError(f"A test needs at least {self.smallest} images.", given=f"{count} images")
+        composition = Composition(hierarchy, subject_of(hierarchy, studied), self.opening)
+        editor.check(composition, largest)
+        readers = [Reader(one.classifier, one.target, self.batch_size, torch.device(device)) for one in studied]
+        return Population(editor, composition, readers, checks, files, images, count, self.chunk, devices, others)
+
+    def share_out(
+        self, population: Population, whose: Sequence[int], candidates: Sequence[Path] | None = None
+    ) -> dict[Path, Images]:
+        """Edit, round by round, as the policy says; the images that each concept has come to have.
+
+        Args:
+            population: of images.
+            whose: the classifiers, by their places, for which a concept may be worth more images.
+            candidates: the concepts to try; all by default.
+        """
+        policy = policy_named(self.policy)
+        left = list(population.composition.concepts if candidates is None else candidates)
+        shares: dict[Path, Images] = {}
+        silent = None if population.devices.is_first else True  # None: unless on a terminal.
+        for upto in policy.choosing(population.count):
+            population.start(upto)
+            for path in tqdm(left, desc=f"concepts, {upto} images", disable=silent):
+                self.pairs(population, 0, path, range(upto))
+                shares[path] = Images(range(upto), tested=False)
+            kept = {
+                left[place]
+                for who in whose
+                for place in policy.survivors([self.pairs(population, who, path, range(upto)).score for path in left])
+            }
+            # The images of its rivals, which it is compared with, are made anyway.
+            kept |= {rival for path in kept for rival in population.composition.rivals(path)}
+            left = [path for path in left if path in kept]
+        indices = policy.testing(population.count)
+        population.start(population.count)
+        for path in tqdm(left, desc=f"concepts, {len(indices)} images to test on", disable=silent):
+            self.pairs(population, 0, path, indices)
+            shares[path] = Images(indices, tested=True)
+        return shares
+
+    def pairs(self, population: Population, who: int, path: Path, indices: Sequence[int]) -> Differences:
+        """do(concept) minus do(not the concept), on these images of the population.
+
+        An object is left out. In the place of a value stand its rivals: the mean over those that are edited in anyway
+        is less noisy than one of them. The check looks at the one that is drawn for the image.
+        """
+        composition = population.composition
+        present = population.records([Change(path)], indices)
+        absent = population.records([Change(path, reverse=True)], indices)
+        instead = [population.records([Change(rival)], indices) for rival in composition.rivals(path)] or [absent]
+        passed = [took(composition, path, one, other, self.strayed) for one, other in zip(present, absent, strict=True)]
+        return differences_of(present, instead, who, None if None in passed else np.asarray(passed, dtype=np.bool_))
+
+    def rank(
+        self,
+        population: Population,
+        studied: Sequence[Studied],
+        shares: Shares,
+        *,
+        error: PriorError | None = None,
+        untested: Sequence[Untested] = (),
+        screened: Sequence[Mapping[Path, float]] = (),
+    ) -> tuple[Ranking, ...]:
+        """The effects on every classifier, and what they come to.
+
+        Args:
+            population: of images.
+            studied: in the order of its readers.
+            shares: the images that each concept has.
+            error: of the prior.
+            untested: concepts that were proposed and not tried.
+            screened: each classifier's scores of an earlier screen.
+        """
+        return tuple(
+            self._ranking(population, who, one, shares, error, untested, screened[who] if screened else {})
+            for who, one in enumerate(studied)
+        )
+
+    def differences(self, population: Population, studied: Sequence[Studied], shares: Shares) -> tuple[Difference, ...]:
+        """Every two classifiers, on the same edits; the first one's effect minus the second one's."""
+        found = []
+        of = [self._pairs(population, who, shares) for who in range(len(studied))]
+        for first, second in combinations(range(len(studied)), 2):
+            of_class = {studied[k].target.kind for k in (first, second)} == {"class"}
+            apart = {path: pair.minus(of[second][path]) for path, pair in of[first].items()}
+            effects = estimate_effects(
+                apart, self.margin if of_class else 0.0, self.significance, tested=_tested(shares), bounded=False
+            )
+            found += [Difference(studied[first].name, studied[second].name, path, e) for path, e in effects.items()]
+        return tuple(found)
+
+    def budget(self, population: Population, shares: Shares, tree: int) -> Budget:
+        """What it cost; ``tree``: edits that were made for single concepts."""
+        return Budget(
+            policy=self.policy,
+            images=tree,
+            search_images=population.made - tree,
+            read=population.read,
+            evaluations=population.evaluations,
+            preparing=population.preparing,
+            uniform_images=population.count * len(shares),
+            screening=population.screening,
+        )
+
+    def testing(self, population: Population) -> range:
+        """The images of the population that concepts are tested on."""
+        return policy_named(self.policy).testing(population.count)
+
+    def mean(self, population: Population) -> Mean:
+        """The bootstrap's, of gains."""
+        return bootstrapped(population.files.draws, self.resamples)
+
+    def _pairs(self, population: Population, who: int, shares: Shares) -> dict[Path, Differences]:
+        return {path: self.pairs(population, who, path, those.indices) for path, those in shares.items()}
+
+    def _ranking(
+        self,
+        population: Population,
+        who: int,
+        one: Studied,
+        shares: Shares,
+        error: PriorError | None,
+        untested: Sequence[Untested],
+        screened: Mapping[Path, float],
+    ) -> Ranking:
+        composition, of_class = population.composition, one.target.kind == "class"
+        margin = self.margin if of_class else 0.0
+        if not of_class:
+            error = None  # It is known of probabilities alone.
+        pairs = self._pairs(population, who, shares)
+        tested = _tested(shares)
+
+        def estimated(those: Mapping[Path, Differences]) -> dict[Path, Effect]:
+            return estimate_effects(those, margin, self.significance, tested=tested, error=error, bounded=of_class)
+
+        over_all = estimated(pairs)
+        over_took = estimated({p: those for p, pair in pairs.items() if (those := pair.those_that_took()) is not None})
+        mean, everything = self.mean(population), range(population.count)
+        null, originals = scores(population.null(everything), who), population.originals(everything)
+        shift = None if originals is None else mean(null - scores(originals, who))
+        concepts = []
+        for path, pair in pairs.items():
+            concept, effect = composition.concepts[path], over_all[path]
+            records = population.records([Change(path)], shares[path].indices)
+            inside = self._inside(path, records, mean)
+            moved = [record.strayed for record in records if record.strayed is not None]
+            found = judge(
+                effect,
+                composition.role(path),
+                inside,
+                margin=margin,
+                of_class=of_class and one.target.class_name is not None,
+                is_setting_of_class=denotes(one.target.class_name, concept.text),
+            )
+            concepts.append(
+                ConceptEffect(
+                    path,
+                    concept.text,
+                    concept.kind,
+                    effect,
+                    over_took.get(path),
+                    None if pair.took is None else wilson(int(pair.took.sum()), len(pair.took)),
+                    within(effect.score, shift),
+                    found,
+                    _reason(found, shares[path]),
+                    inside,
+                    float(np.mean(moved)) if moved else None,
+                    screened.get(path),
+                )
+            )
+        itself = None if one.target.class_name is None else self._itself(population, who, one, margin, error)
+        return Ranking(one.name, one.target.text, tuple(concepts), mean(null), shift, (), itself, tuple(untested))
+
+    def _inside(self, path: Path, records: Sequence[Record], mean: Mean) -> Estimate | None:
+        shares = [record.inside[path] for record in records if path in record.inside]
+        return mean(np.asarray(shares)) if len(shares) >= 2 else None
+
+    def _itself(
+        self, population: Population, who: int, one: Studied, margin: float, error: PriorError | None
+    ) -> ObjectItself:
+        """The object against another one in its place: a single test, outside the family of the concepts'."""
+        subject = population.composition.subject
+        if not population.can_exchange:
+            return ObjectItself(subject, None, None, None, NO_SUBJECT)
+        indices = self.testing(population)
+        null = population.null(indices)
+        pair = differences_of(null, [population.exchanged(indices)], who, None)
+        of_class = one.target.kind == "class"
+        (effect,) = estimate_effects({(): pair}, margin, self.significance, error=error, bounded=of_class).values()
+        helps = None
+        if effect.significant:
+            helps = effect.score.value > 0
+        elif -margin <= effect.score.low and effect.score.high <= margin:
+            helps = False
+        named = [record.activates[who] for record in null]
+        recognised = wilson(sum(named), len(named)) if of_class else None
+        return ObjectItself(subject, effect, helps, recognised, None)
+
+
+def subject_of(hierarchy: Hierarchy, studied: Sequence[Studied]) -> str:
+    """What all images show: the hierarchy's domain, or else the class as a noun phrase.
+
+    Raises:
+        UserError: neither is there.
+    """
+    name = studied[0].target.class_name
+    if not hierarchy.domain and name is None:
+        raise UserError(
+            "Nothing says what the images show: give the hierarchy a domain, or name a class whose name is a word, "
+            "beside a unit as unit:<module>:<channel>@<class>.",
+            given=studied[0].target.text,
+        )
+    return hierarchy.domain or class_phrase(str(name))
+
+
+def others_of(target: ResolvedTarget, class_names: Sequence[str]) -> tuple[str, ...]:
+    """What may stand in the place of the target's object: the classifier's other classes, or things of every day."""
+    others = [class_phrase(name) for place, name in enumerate(class_names) if place != target.class_index]
+    return tuple(others) if len(others) > 1 else EVERYDAY
+
+
+def denotes(class_name: str | None, text: str) -> bool:
+    """Whether a class is named after this setting: "seashore" after "on the seashore"."""
+    words = {word.casefold() for word in text.split()}
+    return class_name is not None and all(word.casefold() in words for word in class_name.replace("_", " ").split())
+
+
+def _tested(shares: Shares) -> set[Path]:
+    return {path for path, those in shares.items() if those.tested}
+
+
+def _reason(found: Verdict, those: Images) -> str | None:
+    if found is Verdict.RELEVANT:
+        return WHERE_NOT_TOLD
+    if found is not Verdict.UNDECIDED:
+        return None
+    return WIDE if those.tested else NOT_TO_THE_END

@@ -1,0 +1,169 @@
+"""From paired differences to effects: intervals, tests, and their adjustment for a whole tree of concepts."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffexplain.effects.records import Record, Values, log_odds_differences, scores
+from diffexplain.effects.results import Effect, Path
+from diffexplain.errors import UserError
+from diffexplain.evaluation.results import Estimate
+from diffexplain.evaluation.statistics import (
+    benjamini_hochberg,
+    benjamini_hochberg_e,
+    bootstrap_mean,
+    e_mean_beyond,
+    false_coverage_confidence,
+    mean_interval,
+    p_mean_beyond,
+)
+from diffexplain.runs.draws import Draws
+
+Mean = Callable[[Values], Estimate]
+"""The mean of some values with its interval."""
+_ROUNDING = 1e-4
+"""A score moves by so much, between equal images, in batches of another size."""
+PRIOR_ERROR_FILE = "effect_error.json"
+"""Beside a prior's weights: its `PriorError`."""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """One concept's paired differences, (n,) each: image with it minus image without it.
+
+    ``took``: whether the pair's edit passed its check; None where nothing was checked.
+    """
+
+    score: Values
+    log_odds: Values | None
+    took: NDArray[np.bool_] | None
+
+    def those_that_took(self) -> Differences | None:
+        """The pairs whose edit passed; None where nothing was checked or fewer than two passed."""
+        if self.took is None or int(self.took.sum()) < 2:
+            return None
+        odds = None if self.log_odds is None else self.log_odds[self.took]
+        return Differences(self.score[self.took], odds, self.took[self.took])
+
+    def minus(self, other: Differences) -> Differences:
+        """How much larger these are than another classifier's on the same pairs."""
+        odds = None if self.log_odds is None or other.log_odds is None else self.log_odds - other.log_odds
+        return Differences(self.score - other.score, odds, self.took)
+
+
+def differences_of(
+    present: Sequence[Record], instead: Sequence[Sequence[Record]], who: int, took: NDArray[np.bool_] | None
+) -> Differences:
+    """One classifier's differences between images and the mean of what stands in their place."""
+    score = np.mean([scores(present, who) - scores(records, who) for records in instead], axis=0)
+    odds = [log_odds_differences(present, records, who) for records in instead]
+    known = [values for values in odds if values is not None]
+    return Differences(score, np.mean(known, axis=0) if len(known) == len(odds) else None, took)
+
+
+@dataclass(frozen=True)
+class PriorError:
+    """How far effects measured on a prior's pictures are off besides by chance, calibrated on classifiers with known
+    effects: standard deviations, in probability.
+
+    Attributes:
+        absolute: of any effect.
+        relative: and of a large one, as a share of it.
+        classifiers: that it was calibrated on.
+        effects: and effects of theirs.
+        steps: of the sampler that made the pictures.
+    """
+
+    absolute: float
+    relative: float
+    classifiers: int
+    effects: int
+    steps: int
+
+    def of(self, effect: float) -> float:
+        """The standard deviation of an effect of this size."""
+        return math.hypot(self.absolute, self.relative * effect)
+
+    @staticmethod
+    def load(folder: FilePath) -> PriorError | None:
+        """What lies beside a prior's weights; None where nothing does.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        path = folder / PRIOR_ERROR_FILE
+        if not path.is_file():
+            return None
+        try:
+            return PriorError(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(f"The calibration of effects in {path} cannot be read: {error}") from error
+
+
+def bootstrapped(draws: Draws, resamples: int) -> Mean:
+    """The bootstrap's mean. The same resamples for all values: their intervals then differ by the data alone."""
+    return lambda values: bootstrap_mean(values, draws.generator("diffex bootstrap"), resamples)
+
+
+def estimate_effects(
+    pairs: Mapping[Path, Differences],
+    margin: float,
+    rate: float,
+    *,
+    tested: Collection[Path] | None = None,
+    error: PriorError | None = None,
+    bounded: bool = True,
+) -> dict[Path, Effect]:
+    """The effect of every concept, adjusted for all of them together.
+
+    Args:
+        pairs: of the concepts with at least two pairs each.
+        margin: a mean of the score within ±margin is no effect.
+        rate: the false discovery rate, and that of intervals that miss.
+        tested: the concepts whose pairs had no part in choosing them; the others count in the family of tests and
+            cannot be significant. All by default.
+        error: of the prior; intervals and tests allow for it.
+        bounded: whether a score lies in [0, 1], as a probability does and an activation does not.
+    """
+    own = {path: 0.0 if error is None else error.of(float(pair.score.mean())) for path, pair in pairs.items()}
+    tests = pairs.keys() if tested is None else tested
+    p_values = [p_mean_beyond(pair.score, margin, own[path]) if path in tests else 1.0 for path, pair in pairs.items()]
+    adjusted = benjamini_hochberg(p_values)
+    confidence = false_coverage_confidence(adjusted, rate)
+    e_values = [e_mean_beyond(pair.score, margin) if path in tests else 0.0 for path, pair in pairs.items() if bounded]
+    by_e = iter(zip(e_values, benjamini_hochberg_e(e_values, rate), strict=True))
+
+    found = {}
+    for (path, pair), p, adjusted_p in zip(pairs.items(), p_values, adjusted, strict=True):
+        e, holds_by_e = next(by_e, (None, None))
+        found[path] = Effect(
+            score=mean_interval(pair.score, error=own[path]),
+            log_odds=None if pair.log_odds is None else mean_interval(pair.log_odds),
+            adjusted=mean_interval(pair.score, confidence, own[path]),
+            p=p,
+            adjusted_p=adjusted_p,
+            significant=adjusted_p <= rate,
+            e=e,
+            holds_by_e=holds_by_e,
+        )
+    return found
+
+
+def within(effect: Estimate, noise: Estimate | None) -> bool | None:
+    """Whether the whole interval lies inside ± the largest shift that the null edit may make by itself."""
+    if noise is None:
+        return None
+    limit = max(abs(noise.low), abs(noise.high), _ROUNDING)
+    return -limit <= effect.low and effect.high <= limit
+
+
+def top(values: Sequence[float], count: int) -> list[int]:
+    """Places of the ``count`` largest values, the largest first; of equal ones the first."""
+    return sorted(range(len(values)), key=lambda place: (-values[place], place))[:count]

@@ -1,0 +1,39 @@
+"""Judge: what a concept is to the target, from its effect and from where it lies; one rule, whatever found it."""
+
+from __future__ import annotations
+
+from diffexplain.effects.results import Effect, Verdict
+from diffexplain.evaluation.results import Estimate
+
+HALF = 0.5
+"""Of its mask inside the target's own: from here on a concept is part of the object."""
+WHERE_NOT_TOLD = "it was not seen in enough pictures to tell whether it is part of the object"
+NOT_TO_THE_END = "dropped on the first pictures, since its effect is surely not among the largest"
+WIDE = "the interval reaches over the margin"
+
+
+def judge(
+    effect: Effect, role: str, inside: Estimate | None, *, margin: float, of_class: bool, is_setting_of_class: bool
+) -> Verdict:
+    """Core, spurious, appearance; no effect; or undecided.
+
+    Args:
+        effect: of the concept.
+        role: object, sub-type, attribute (a look of the target itself) or setting.
+        inside: share of its mask that lies inside the target's own.
+        margin: the whole interval within ± this is no effect.
+        of_class: whether the score is a class's; a unit without one has no object that a concept could be part of.
+        is_setting_of_class: whether the class's own name denotes this setting (a seashore).
+    """
+    if not effect.significant:
+        within = -margin <= effect.score.low and effect.score.high <= margin
+        return Verdict.NO_EFFECT if within else Verdict.UNDECIDED
+    if not of_class:
+        return Verdict.RAISES if effect.score.value > 0 else Verdict.LOWERS
+    if role == "attribute":
+        return Verdict.APPEARANCE
+    if role == "setting":
+        return Verdict.CORE if is_setting_of_class else Verdict.SPURIOUS
+    if inside is None:
+        return Verdict.RELEVANT
+    return Verdict.CORE if inside.value >= HALF else Verdict.SPURIOUS

@@ -1,0 +1,163 @@
+"""What concepts come to, in a world in which every effect is known."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.explainers.known_effects import (
+    BASE,
+    DOG,
+    FLAG,
+    GRASS,
+    HIERARCHY,
+    POLE,
+    RED,
+    SEA,
+    SNOW,
+    TREE,
+    Checks,
+    Classifier,
+    Editor,
+    Exchanging,
+    bytes_of,
+    effects_of,
+)
+
+from diffexplain.diffusion.editing import Composition
+from diffexplain.effects.engine import denotes, others_of
+from diffexplain.effects.estimation import PriorError
+from diffexplain.effects.regression import candidates, draw_state, screen
+from diffexplain.effects.results import ConceptEffect, Ranking, Verdict
+from diffexplain.errors import UserError
+from diffexplain.explainers import DiffEx, RandomisedPrompts
+from diffexplain.runs.draws import Draws
+from diffexplain.target import ResolvedTarget
+
+ALL = Classifier(lambda shows: 2 * shows(FLAG) + 2 * shows(DOG) - 2 * shows(SNOW) + 2 * shows(RED))
+BASES = (BASE, frozenset({SNOW, RED}), frozenset({SEA, DOG}), frozenset({GRASS, RED, FLAG}))
+ALONE = DiffEx(beam=0)
+SCREEN = RandomisedPrompts(pictures=64, tested=3, pairs=0)
+
+
+def found(ranking: Ranking) -> dict[tuple[str, ...], ConceptEffect]:
+    return {concept.path: concept for concept in ranking.concepts}
+
+
+def test_a_concept_is_called_by_its_effect_and_by_where_it_lies(tmp_path: Path) -> None:
+    (ranking,) = effects_of(tmp_path, ALL, method=ALONE, editor=Editor(BASES), checks=Checks()).rankings
+    verdicts = {path: concept.verdict for path, concept in found(ranking).items()}
+    assert verdicts[FLAG] is Verdict.SPURIOUS  # drawn beside the pole
+    assert verdicts[DOG] is Verdict.CORE  # drawn inside it
+    assert verdicts[SNOW] is Verdict.SPURIOUS and found(ranking)[SNOW].over_all.score.value < 0
+    assert verdicts[RED] is Verdict.APPEARANCE
+    assert verdicts[TREE] is Verdict.NO_EFFECT
+    assert found(ranking)[DOG].inside is not None
+
+
+def test_a_thing_that_is_never_seen_is_relevant_and_nothing_more(tmp_path: Path) -> None:
+    (ranking,) = effects_of(tmp_path, ALL, method=ALONE, editor=Editor(BASES)).rankings
+    flag = found(ranking)[FLAG]
+    assert flag.verdict is Verdict.RELEVANT and flag.inside is None and flag.reason is not None
+
+
+def test_the_object_is_tested_by_another_one_in_its_place(tmp_path: Path) -> None:
+    editor = Exchanging(BASES)
+    pole = _OfThePole()
+    (ranking,) = effects_of(tmp_path, pole, method=ALONE, editor=editor, checks=Checks()).rankings
+    itself = ranking.itself
+    assert itself is not None and itself.effect is not None and itself.helps is True
+    assert itself.effect.score.value == pytest.approx(1 / (1 + math.exp(-3)) - 0.5)
+    assert itself.recognised is not None and itself.recognised.value == 1
+    # It stands outside the ranking and the family of tests.
+    assert all(concept.verdict is Verdict.NO_EFFECT for concept in ranking.concepts)
+
+
+def test_an_object_that_cannot_be_exchanged_is_said_to_be_untested(tmp_path: Path) -> None:
+    (ranking,) = effects_of(tmp_path, ALL, method=ALONE).rankings
+    assert ranking.itself is not None and ranking.itself.effect is None and ranking.itself.helps is None
+    assert ranking.itself.reason
+
+
+def test_what_the_screen_left_out_is_not_tested_and_never_without_effect(tmp_path: Path) -> None:
+    (ranking,) = effects_of(tmp_path, ALL, method=SCREEN, editor=Editor(BASES), checks=Checks()).rankings
+    tested, left = set(found(ranking)), {one.path for one in ranking.untested}
+    assert tested.isdisjoint(left) and tested | left == set(dict(HIERARCHY.concepts()))
+    assert all(one.reason and one.screened is not None for one in ranking.untested)
+
+
+def test_the_screen_is_not_what_is_reported(tmp_path: Path) -> None:
+    result = effects_of(tmp_path, ALL, method=SCREEN, editor=Editor(BASES), checks=Checks())
+    by_screen = effects_of(tmp_path / "all", ALL, method=ALONE, editor=Editor(BASES), checks=Checks())
+    alone = found(by_screen.rankings[0])
+    for path, concept in found(result.rankings[0]).items():
+        assert concept.over_all.score == alone[path].over_all.score
+        assert concept.screened is not None
+    assert result.budget.screening == 64
+
+
+def test_a_resumed_screen_ends_with_equal_bytes(tmp_path: Path) -> None:
+    whole = effects_of(tmp_path / "whole", ALL, method=SCREEN, editor=Editor(BASES), checks=Checks())
+    with pytest.raises(KeyboardInterrupt):
+        effects_of(tmp_path / "again", ALL, method=SCREEN, editor=Editor(BASES, stop_after=9), checks=Checks())
+    assert effects_of(tmp_path / "again", ALL, method=SCREEN, editor=Editor(BASES), checks=Checks()) == whole
+    assert bytes_of(tmp_path / "again") == bytes_of(tmp_path / "whole")
+
+
+def test_photographs_have_no_prompts(tmp_path: Path) -> None:
+    import torch
+
+    with pytest.raises(UserError, match="explainer=diffex"):
+        effects_of(tmp_path, ALL, method=SCREEN, given=torch.zeros(12, 3, 4, 4))
+
+
+def test_regression_finds_what_moves_the_score_and_what_acts_together() -> None:
+    composition, draws = Composition(HIERARCHY, "a flagpole"), Draws(0, "class:flagpole")
+    states = [draw_state(composition, draws.generator("test", 0, index), 5, 2) for index in range(400)]
+
+    def shown(path: tuple[str, ...]) -> np.ndarray:
+        return np.asarray([composition.shows(state, path) for state in states], dtype=np.float64)
+
+    noise = draws.generator("noise").standard_normal(400)
+    result = screen(composition, states, [shown(FLAG) - 0.5 * shown(RED) + 2 * shown(TREE) * shown(SNOW) + 0.1 * noise])
+    assert result.single[FLAG] > 5 and result.single[RED] < -3
+    assert set(result.pairs[0][0]) == {TREE, SNOW}
+    assert candidates(result, 1, 0) == [result.ordered()[0]]
+    assert {TREE, SNOW} <= set(candidates(result, 1, 1))
+
+
+def test_the_priors_error_is_known_of_the_prior_that_it_was_measured_on(tmp_path: Path) -> None:
+    assert PriorError.load(tmp_path) is None
+    (tmp_path / "effect_error.json").write_text(
+        '{"absolute": 0.01, "relative": 0.1, "classifiers": 8, "effects": 352, "steps": 4}'
+    )
+    error = PriorError.load(tmp_path)
+    assert error is not None and error.of(0.0) == 0.01 and error.of(1.0) == pytest.approx(math.hypot(0.01, 0.1))
+    (tmp_path / "effect_error.json").write_text("[]")
+    with pytest.raises(UserError, match="effect_error"):
+        PriorError.load(tmp_path)
+
+
+def test_what_stands_in_the_objects_place() -> None:
+    assert others_of(POLE, ["flagpole", "bee", "dog_sled"]) == ("a bee", "a dog sled")
+    assert len(others_of(POLE, ["flagpole", "no flagpole"])) > 2  # things of every day
+    assert others_of(ResolvedTarget("unit", "unit:a:1", "unit", module="a", channel=1), ["bee", "kite"])
+
+
+def test_a_class_may_be_named_after_a_setting() -> None:
+    assert denotes("seashore", "on the seashore") and denotes("coral_reef", "by a coral reef")
+    assert not denotes("flagpole", "by the sea") and not denotes(None, "by the sea")
+
+
+class _OfThePole:
+    """Answers to the pole's own pixel alone."""
+
+    exclusive = True
+
+    def __call__(self, images):  # type: ignore[no-untyped-def]
+        import torch
+
+        logit = 3.0 * images[:, 2, 0, 0]
+        return torch.stack([logit, torch.zeros_like(logit)], dim=1)
