@@ -51,10 +51,21 @@ def test_several_spurious_elements_are_named_or_counted(tmp_path: Path) -> None:
 
 
 def test_without_spurious_or_core_elements_it_says_so(tmp_path: Path) -> None:
-    elements = (samples.element("a cloud", Verdict.NOT_RELEVANT, 0.0),)
+    elements = tuple(samples.element(name, Verdict.NOT_RELEVANT, 0.0) for name in ("a cloud", "a flagpole"))
     summary = summary_of(tmp_path, samples.evaluation(elements=elements))
     assert headline(summary).endswith("; nothing spurious was found.")
     assert "Nothing that is part of the flagpole itself was found to matter." in told(summary)
+
+
+def test_what_could_not_be_tested_was_not_found_to_be_harmless(tmp_path: Path) -> None:
+    untested = samples.element("a flower", Verdict.UNDECIDED, None)
+    assert untested.shown is not None
+    elements = (samples.element("a cloud", Verdict.NOT_RELEVANT, 0.0), untested)
+    summary = summary_of(tmp_path, samples.evaluation(elements=elements))
+    assert headline(summary).endswith("; nothing spurious of the one element that could be tested, and 1 could not.")
+    assert "nothing spurious was found" not in headline(summary)
+    assert "Whether the flagpole itself matters was not tested" in told(summary)
+    assert "Nothing that is part of the flagpole" not in told(summary)
 
 
 def test_when_no_element_was_seen_the_headline_claims_nothing(tmp_path: Path) -> None:

@@ -119,9 +119,14 @@ def headline(summary: Summary) -> list[tuple[str, str]]:
         named = spurious if len(spurious) < 3 else [spurious[0], f"{len(spurious) - 1} other elements"]
         verb = " is spurious." if len(spurious) == 1 else " are spurious."
         return [(f"{first}; ", "plain"), (listed(named), "spurious"), (verb, "plain")]
-    tested = any(element.removal is not None for element in summary.elements)
-    tested = tested and summary.target.class_name is not None
-    return [(f"{first}; nothing spurious was found." if tested else f"{first}.", "plain")]
+    tested = sum(element.removal is not None for element in summary.elements)
+    if not tested or summary.target.class_name is None:
+        return [(f"{first}.", "plain")]
+    untold = _untold(summary)
+    if untold:  # What could not be tested was not found to be harmless.
+        among = f"among the {tested} elements" if tested > 1 else "of the one element"
+        return [(f"{first}; nothing spurious {among} that could be tested, and {untold} could not.", "plain")]
+    return [(f"{first}; nothing spurious was found.", "plain")]
 
 
 _OUTPUTS = {
@@ -193,7 +198,7 @@ def findings(summary: Summary) -> list[tuple[str, str]]:
             )
         ]
     sentences = [*_spurious(summary), *_core(summary), *_absent(summary)]
-    undecided = len(summary.having(Verdict.UNDECIDED))
+    undecided = _untold(summary)
     if summary.target.class_index is not None and summary.target.class_name is None:
         sentences.append(("plain", f"{capital(summary.target.no_object)}."))
     elif summary.target.class_name is None:
@@ -249,7 +254,12 @@ def _core(summary: Summary) -> list[tuple[str, str]]:
         return []
     core = summary.having(Verdict.CORE)
     if not core:
-        return [("plain", f"Nothing that is part of the {object_name(summary)} itself was found to matter.")]
+        name = str(object_name(summary))
+        own = [element for element in summary.elements if element.phrase.partition(" ")[2] == name]
+        if not any(element.removal is not None for element in own):
+            reason = next((f": {element.reason}" for element in own if element.reason), "")
+            return [("plain", f"Whether the {name} itself matters was not tested{reason}.")]
+        return [("plain", f"Nothing that is part of the {name} itself was found to matter.")]
     first, *others = core
     text = f"{capital(first.phrase)} is core: {effect_sentence(first, summary)}."
     if others:
@@ -272,6 +282,11 @@ def _absent(summary: Summary) -> list[tuple[str, str]]:
     if share.value == 1:
         return [("absent", f"The {name} itself cannot be seen in any of the {share.n} activating pictures.")]
     return [("absent", f"The {name} itself cannot be seen in {count(share)} activating pictures.")]
+
+
+def _untold(summary: Summary) -> int:
+    """How many elements were seen and could not be tested."""
+    return sum(element.shown is not None for element in summary.having(Verdict.UNDECIDED))
 
 
 def _tested(summary: Summary) -> str:
