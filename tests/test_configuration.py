@@ -18,7 +18,7 @@ from diffexplain.configuration import available, compose, defaults, expand, leav
 from diffexplain.contents import CONTENTS
 from diffexplain.errors import UserError
 
-READ_BY = {"concepts": ["explainer=diffex"], "editor": ["explainer=diffex"]}
+READ_BY = {group: ["explainer=diffex"] for group in ("concepts", "editor", "effects")}
 """The method that reads a group, where the default one does not."""
 MORE = f"paths.configs=[{Path(__file__).parent / 'conf'}]"
 
@@ -44,7 +44,8 @@ def test_a_method_has_a_default_for_every_group_that_it_reads(name: str) -> None
     config = compose([f"explainer={name}"])
     of_a_prompt = {"prompt", "augmentation", "gradient", "memory", "evaluation", "wording"}
     of_images = {key: {"augmentation"} for key in ("yosinski", "mahendran_vedaldi", "nguyen", "maco")}
-    own = {"diffex": {"concepts", "editor"}, **of_images}.get(name, of_a_prompt)
+    of_effects = {key: {"concepts", "editor", "effects"} for key in ("diffex", "randomised_prompts")}
+    own = {**of_effects, **of_images}.get(name, of_a_prompt)
     of_all = {"segmenter", "diffusion", "classifier", "explainer", "trainer", "logger"}
     assert {group for group in available() if group in config} == own | of_all
 

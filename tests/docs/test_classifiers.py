@@ -127,7 +127,7 @@ def test_what_needs_a_download_says_how_to_bring_it(fetch: str, run: str, capsys
 
 def test_a_function_is_explained_to_the_end(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "concepts.yaml").write_text(CONCEPTS)
-    quick = ("classifier.hierarchy=concepts.yaml", "explainer.images=2", "explainer.beam=0")
+    quick = ("classifier.hierarchy=concepts.yaml", "effects.images=2", "effects.smallest=2", "explainer.beam=0")
     assert cli.run(overrides(FUNCTION, *LOCALLY, *quick)) == 0
     run = Path(capsys.readouterr().out.split("Report: ")[1].strip()).parent
     effects = load_run(run).summary.effects

@@ -13,10 +13,11 @@ from tests.explainers.known_effects import HIERARCHY, POLE, Checks, Editor, byte
 from tests.explainers.test_diffex import BASES, PAIR
 
 from diffexplain.effects.devices import Item, OneDevice
+from diffexplain.effects.engine import Engine, Studied
 from diffexplain.effects.making import Made
 from diffexplain.errors import UserError
 from diffexplain.explainers import TrainerSettings
-from diffexplain.explainers.diffex import DiffEx, Studied
+from diffexplain.explainers.diffex import DiffEx
 from diffexplain.explainers.predicting import PredictLoop, merged
 
 CPU = TrainerSettings(accelerator="cpu")
@@ -37,21 +38,17 @@ def test_shares_of_any_size_are_put_together_in_the_items_order(world: int) -> N
 
 
 def test_the_loop_on_one_device_makes_what_is_made_without_it(tmp_path: Path) -> None:
-    method = DiffEx("halving", images=12, chunk=5, resamples=50, search_images=12)
+    method, engine = DiffEx(search_images=12), Engine("halving", images=12, chunk=5, resamples=50)
+    studied = [Studied("pair", PAIR, POLE)]
     found = []
     with PredictLoop(CPU, tmp_path) as loop:
         assert loop.device == torch.device("cpu") and loop.is_first
         for name, devices in (("with", loop), ("without", None)):
-            found.append(
-                method.rank(
-                    [Studied("pair", PAIR, POLE)],
-                    Editor(BASES),
-                    HIERARCHY,
-                    run_in(tmp_path / name),
-                    checks=Checks(),
-                    devices=devices,
-                )
+            files = run_in(tmp_path / name)
+            population = engine.population(
+                studied, Editor(BASES), HIERARCHY, files, largest=method.together, checks=Checks(), devices=devices
             )
+            found.append(method.rank(population, studied, engine))
     assert found[0] == found[1]
     assert bytes_of(tmp_path / "with") == bytes_of(tmp_path / "without")
 

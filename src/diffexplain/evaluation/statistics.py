@@ -161,6 +161,8 @@ def e_mean_beyond(differences: ArrayLike, bound: float) -> float:
 def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE, error: float = 0.0) -> Estimate:
     """A mean with Student's t interval; ``error``: standard error from other sources, added in quadrature.
 
+    Where all values are equal, and there is no other error, it is the point itself.
+
     Raises:
         ValueError: fewer than two values, or one that is not finite.
     """
@@ -168,7 +170,8 @@ def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE, error: floa
     if data.size < 2:
         raise ValueError("an interval needs at least two values")
     mean = float(data.mean())
-    half = float(stdtrit(data.size - 1, 0.5 + confidence / 2)) * _standard_error(data)
+    spread = 0.0 if np.ptp(data) <= 1e-12 else float(data.std(ddof=1))
+    half = float(stdtrit(data.size - 1, 0.5 + confidence / 2)) * spread / sqrt(data.size)
     half = hypot(half, _NORMAL.inv_cdf(0.5 + confidence / 2) * error)
     return Estimate(mean, mean - half, mean + half, int(data.size))
 
