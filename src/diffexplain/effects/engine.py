@@ -45,7 +45,7 @@ from diffexplain.effects.results import (
     Untested,
     Verdict,
 )
-from diffexplain.effects.verdicts import NOT_TO_THE_END, WHERE_NOT_TOLD, WIDE, judge
+from diffexplain.effects.verdicts import NOT_TO_THE_END, WHERE_NOT_TOLD, WIDE, has_none, judge
 from diffexplain.errors import UserError
 from diffexplain.evaluation.activation import Reader
 from diffexplain.evaluation.parts import ClassifierLike
@@ -232,7 +232,9 @@ class Engine:
 
     def differences(self, population: Population, studied: Sequence[Studied], shares: Shares) -> tuple[Difference, ...]:
         """Every two classifiers, on the same edits; the first one's effect minus the second one's."""
-        found = []
+        found: list[Difference] = []
+        if len(studied) < 2:
+            return ()
         of = [self._pairs(population, who, shares) for who in range(len(studied))]
         for first, second in combinations(range(len(studied)), 2):
             of_class = {studied[k].target.kind for k in (first, second)} == {"class"}
@@ -344,7 +346,7 @@ class Engine:
         helps = None
         if effect.significant:
             helps = effect.score.value > 0
-        elif -margin <= effect.score.low and effect.score.high <= margin:
+        elif has_none(effect, margin):
             helps = False
         named = [record.activates[who] for record in null]
         recognised = wilson(sum(named), len(named)) if of_class else None

@@ -167,8 +167,7 @@ class Population:
         records: list[Record] = []
         for start in range(0, len(pairs), self.chunk):
             part = pairs[start : start + self.chunk]
-            digest = sha256(json.dumps([[index, key_of(state)] for index, state in part]).encode()).hexdigest()[:16]
-            name = f"{FOLDER}/drawn-{digest}.json"
+            name = f"{FOLDER}/drawn-{_digest(part)}.json"
             content = self._read(name)
             if content is None:
                 made, evaluations = self.devices.make(self._maker.drawn, [part])
@@ -225,8 +224,7 @@ class Population:
             self._exchanged[index] = Record.from_json(record)
 
     def _unit(self, changes: Sequence[Change], missing: Sequence[Pair]) -> None:
-        digest = sha256(json.dumps([[index, key_of(state)] for index, state in missing]).encode()).hexdigest()[:16]
-        name = f"{FOLDER}/edits-{digest}.json"
+        name = f"{FOLDER}/edits-{_digest(missing)}.json"
         content = self._read(name)
         if content is None:
             # What was prepared together is edited together.
@@ -269,3 +267,8 @@ class Population:
         self.files.write_json(name, content)
         written: dict[str, Any] = json.loads(json.dumps(content))
         return written
+
+
+def _digest(pairs: Sequence[Pair]) -> str:
+    """Images and states as the part of a file's name."""
+    return sha256(json.dumps([[index, key_of(state)] for index, state in pairs]).encode()).hexdigest()[:16]

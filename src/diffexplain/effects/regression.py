@@ -6,7 +6,7 @@ and the object, out of a picture, so that a coefficient is no effect of the conc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -45,17 +45,8 @@ def draw_state(composition: Composition, generator: np.random.Generator, stated:
 
     An object that has sub-types is named as one of them.
     """
-    groups: dict[tuple[Path, str], list[Path]] = {}
-    objects: list[Path] = []
-    for path in composition.tops():
-        kind = composition.concepts[path].kind
-        if kind == "object":
-            objects.append(path)
-        else:
-            groups.setdefault((path[:-1], kind), []).append(path)
-    several = [values for values in groups.values() if len(values) > 1]
-    chosen = sorted(generator.permutation(len(several))[:stated])
-    state: State = frozenset(several[place][int(generator.integers(len(several[place])))] for place in chosen)
+    state = composition.draw_values(generator, stated)
+    _, objects = composition.choices()
     count = int(generator.integers(min(most, len(objects)) + 1))
     for place in sorted(generator.permutation(len(objects))[:count]):
         kinds = composition.subtypes(objects[place]) or (objects[place],)
@@ -84,11 +75,11 @@ def screen(composition: Composition, states: Sequence[State], outcomes: Sequence
     single = {path: float(score) for path, score in zip(paths, found, strict=True)}
     strongest = set(sorted(range(len(paths)), key=lambda place: -abs(found[place]))[:among])
     pairs = []
+    last = np.eye(len(tops) + 1)[-1:]
     for first, second in combinations(range(len(paths)), 2):
         both = named[:, first] * named[:, second]
         if strongest.isdisjoint((first, second)) or both.sum() < TOGETHER or _overlap(paths[first], paths[second]):
             continue
-        last = np.eye(len(tops) + 1)[-1:]
         beyond = [float(_fit(np.column_stack([broad, both]), values, last)[0][0]) for values in outcomes]
         pairs.append(((paths[first], paths[second]), float(np.mean(beyond))))
     return Screen(single, tuple(sorted(pairs, key=lambda pair: -abs(pair[1]))))
@@ -96,8 +87,7 @@ def screen(composition: Composition, states: Sequence[State], outcomes: Sequence
 
 def candidates(found: Screen, most: int, pairs: int) -> list[Path]:
     """The concepts worth a test: the ``most`` with the largest scores, and the members of so many ``pairs``."""
-    chosen: Collection[Path] = [*found.ordered()[:most], *(path for both, _ in found.pairs[:pairs] for path in both)]
-    return list(dict.fromkeys(chosen))
+    return list(dict.fromkeys([*found.ordered()[:most], *(path for both, _ in found.pairs[:pairs] for path in both)]))
 
 
 def _contrasts(composition: Composition, paths: Sequence[Path]) -> NDArray[np.float64]:

@@ -26,8 +26,7 @@ def judge(
         is_setting_of_class: whether the class's own name denotes this setting (a seashore).
     """
     if not effect.significant:
-        within = -margin <= effect.score.low and effect.score.high <= margin
-        return Verdict.NO_EFFECT if within else Verdict.UNDECIDED
+        return Verdict.NO_EFFECT if has_none(effect, margin) else Verdict.UNDECIDED
     if not of_class:
         return Verdict.RAISES if effect.score.value > 0 else Verdict.LOWERS
     if role == "attribute":
@@ -37,3 +36,8 @@ def judge(
     if inside is None:
         return Verdict.RELEVANT
     return Verdict.CORE if inside.value >= HALF else Verdict.SPURIOUS
+
+
+def has_none(effect: Effect, margin: float) -> bool:
+    """Whether the whole interval lies within ±margin."""
+    return -margin <= effect.score.low and effect.score.high <= margin

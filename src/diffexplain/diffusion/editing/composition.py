@@ -69,6 +69,24 @@ class Composition:
         """The concepts above which there are categories alone, in order: the roots of the search."""
         return tuple(path for path in self.concepts if not any(path[:k] in self.concepts for k in range(1, len(path))))
 
+    def choices(self) -> tuple[list[list[Path]], list[Path]]:
+        """The values of each thing that has several, and the objects: what a description is drawn from."""
+        groups: dict[tuple[Path, str], list[Path]] = {}
+        objects: list[Path] = []
+        for path in self.tops():
+            kind = self.concepts[path].kind
+            if kind == "object":
+                objects.append(path)
+            else:
+                groups.setdefault((path[:-1], kind), []).append(path)
+        return [values for values in groups.values() if len(values) > 1], objects
+
+    def draw_values(self, generator: np.random.Generator, stated: int) -> State:
+        """One value each of at most ``stated`` things that have several."""
+        several, _ = self.choices()
+        chosen = sorted(generator.permutation(len(several))[:stated])
+        return frozenset(several[place][int(generator.integers(len(several[place])))] for place in chosen)
+
     def shows(self, state: State, path: Path) -> bool:
         """Whether the concept, or a finer one below it, is in the state."""
         return any(other[: len(path)] == path for other in state)

@@ -120,12 +120,11 @@ class Paired:
     def _draw(self, composition: Composition, draws: Draws, index: int) -> State:
         """What image ``index`` shows before any edit: a value of each thing that has several, perhaps one object."""
         generator = draws.generator(PURPOSE, BASE, index)
-        several, objects = _choices(composition)
-        chosen = sorted(generator.permutation(len(several))[: self.stated])
-        state = {several[place][int(generator.integers(len(several[place])))] for place in chosen}
+        state = composition.draw_values(generator, self.stated)
+        _, objects = composition.choices()
         if objects and generator.random() < self.companion_share:
-            state.add(objects[int(generator.integers(len(objects)))])
-        return frozenset(state)
+            state |= {objects[int(generator.integers(len(objects)))]}
+        return state
 
 
 def longest_description(
@@ -140,7 +139,7 @@ def longest_description(
         changes: concepts that are put in together at most.
         length: of a sentence, in tokens.
     """
-    several, objects = _choices(composition)
+    several, objects = composition.choices()
     things = [*objects, *(kind for path in objects for kind in composition.subtypes(path))]
 
     def longest(state: State, paths: Sequence[Path]) -> State:
@@ -158,16 +157,3 @@ def longest_description(
             state = longest(state, list(composition.concepts))
         found.append(composition.sentence(state))
     return max(found, key=length)
-
-
-def _choices(composition: Composition) -> tuple[list[list[Path]], list[Path]]:
-    """The values of each thing that has several, and the objects: what a description is drawn from."""
-    groups: dict[tuple[Path, str], list[Path]] = {}
-    objects: list[Path] = []
-    for path in composition.tops():
-        kind = composition.concepts[path].kind
-        if kind == "object":
-            objects.append(path)
-        else:
-            groups.setdefault((path[:-1], kind), []).append(path)
-    return [values for values in groups.values() if len(values) > 1], objects
