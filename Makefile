@@ -38,7 +38,7 @@ demo: $(STAMP)  ## install, then explain what a classifier looks for in a flagpo
 	$(BIN)/python run.py
 
 test: $(STAMP)  ## install, then run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 lint: $(STAMP)  ## check style, format and types
 	$(BIN)/ruff check .

@@ -86,7 +86,7 @@ class Elsewhere:
         operator.attrgetter("load"),
         dict[str, int],
     ],
-    ids=repr,
+    ids=lambda foreign: type(foreign).__name__,
 )
 def test_what_a_part_holds_of_others_is_not_called(foreign: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("diffexplain.segmentation.clipseg.held", foreign, raising=False)

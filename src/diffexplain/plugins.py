@@ -134,12 +134,13 @@ def shown(error: BaseException | None) -> str | None:
     """The traceback of an error in a plugin's code, from the first of its frames on; ``None`` if none is in it."""
     while error is not None:
         frame = error.__traceback__
-        while frame is not None and not _is_theirs(frame.tb_frame.f_code.co_filename):
+        while frame is not None and _whose(frame.tb_frame.f_code.co_filename) is None:
             frame = frame.tb_next
-        broken = isinstance(error, SyntaxError) and _is_theirs(error.filename or "")
-        if frame is not None or broken:
+        broken = _whose(error.filename or "") if isinstance(error, SyntaxError) else None
+        name = broken if frame is None else _whose(frame.tb_frame.f_code.co_filename)
+        if name is not None:
             lines = traceback.TracebackException(type(error), error, frame).format(chain=False)
-            return f"An error in your code ({', '.join(sorted(_loaded))}), not in diffexplain's:\n{''.join(lines)}"
+            return f"An error in your code ({name}), not in diffexplain's:\n{''.join(lines)}"
         error = error.__cause__ or error.__context__
     return None
 
@@ -192,9 +193,11 @@ def _imports(path: Path, _changed: int) -> frozenset[str]:
         return frozenset()
 
 
-def _is_theirs(filename: str) -> bool:
+def _whose(filename: str) -> str | None:
+    """The plugin that a source file belongs to; of plugins in one another's folders, the innermost."""
     path = Path(filename)
-    return any(path == place or path.is_relative_to(place) for place in _loaded.values())
+    owners = [name for name, place in _loaded.items() if path == place or path.is_relative_to(place)]
+    return max(owners, key=lambda name: len(_loaded[name].parts), default=None)
 
 
 def _resolved(path: str) -> Path:
