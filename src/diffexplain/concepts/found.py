@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from diffexplain.concepts.grouping import grouped
-from diffexplain.concepts.hierarchy import Hierarchy
+from diffexplain.concepts.hierarchy import Hierarchy, Kind
 from diffexplain.concepts.merging import Draft, finished, merged, normal_form
 from diffexplain.concepts.proposer import subject_of
+from diffexplain.effects.results import ConceptEffect, Untested, Verdict
 from diffexplain.errors import UserError
-from diffexplain.evaluation.results import Element, Verdict
 from diffexplain.evaluation.vocabulary import Phrase, Vocabulary
 from diffexplain.paths import resolve_folder
 from diffexplain.target import ResolvedTarget
@@ -19,16 +19,17 @@ from diffexplain.target import ResolvedTarget
 if TYPE_CHECKING:
     from torch import Tensor
 
-_JUDGED = (Verdict.CORE, Verdict.SPURIOUS)
+_NOTHING = (Verdict.NO_EFFECT, Verdict.UNDECIDED, Verdict.NOT_TESTED)
+"""Verdicts that find nothing."""
 
 
 class RunProposer:
-    """Proposes the elements that a run saw more often in activating images, and the words nearest to its prompt.
+    """Proposes the concepts that a run found to move its target, and the words nearest to its prompt.
 
     Args:
         from_run: the run's directory, which holds ``summary.json``.
         words: nearest words taken of each token.
-        verdicts: only elements with one of these verdicts, such as spurious; None: all that matter.
+        verdicts: only concepts with one of these verdicts, such as spurious; None: all that were found to matter.
         domain: the phrase of what the images show that the concepts are tried on; empty: the target's class.
 
     Raises:
@@ -45,16 +46,15 @@ class RunProposer:
         self.nearest = found.nearest
         self.words = words
         self._domain = domain
-        self._elements = [element for element in self.summary.elements if _matters(element)]
-        if verdicts is not None:
-            known = [verdict.value for verdict in Verdict]
-            for verdict in verdicts:
-                if verdict not in known:
-                    raise UserError("There is no such verdict.", given=verdict, accepted=known)
-            self._elements = [element for element in self._elements if element.verdict.value in verdicts]
-            if not self._elements and not words:
-                named = " or ".join(verdicts)
-                raise UserError(f"That run found nothing {named}, so there is nothing to try.", given=from_run)
+        known = [verdict.value for verdict in Verdict if verdict not in _NOTHING]
+        for verdict in verdicts or ():
+            if verdict not in known:
+                raise UserError("There is no such verdict.", given=verdict, accepted=known)
+        asked = [Verdict(verdict) for verdict in (known if verdicts is None else verdicts)]
+        self._found = self.summary.having(*asked)
+        if verdicts is not None and not self._found and not words:
+            named = " or ".join(verdicts)
+            raise UserError(f"That run found nothing {named}, so there is nothing to try.", given=from_run)
 
     def propose(self, images: Tensor | None, target: ResolvedTarget) -> Hierarchy:
         """What the run found, the elements in the order of its verdicts, then the words; see `Proposer`."""
@@ -67,10 +67,29 @@ class RunProposer:
         """The same before duplicates are merged; the target's own phrase is no concept of it."""
         own = subject_of("", target)
         vocabulary = self._vocabulary()
-        phrases = [vocabulary.find(element.phrase) or _phrase(element) for element in self._elements]
-        phrases += self._said(vocabulary)
-        others = [phrase for phrase in phrases if own is None or normal_form(phrase.text) != normal_form(own)]
-        return grouped(list(dict.fromkeys(others)), vocabulary)
+        said = [
+            phrase for phrase in self._said(vocabulary) if own is None or normal_form(phrase.text) != normal_form(own)
+        ]
+        return [*self._tree(), *grouped(list(dict.fromkeys(said)), vocabulary)]
+
+    def _tree(self) -> list[Draft]:
+        """The concepts as the run's hierarchy had them, with what stands above each."""
+        effects = self.summary.effects
+        ranking = None if effects is None else effects.rankings[0]
+        every: list[ConceptEffect | Untested] = [] if ranking is None else [*ranking.concepts, *ranking.untested]
+        by_path = {one.path: one for one in every}
+        drafts: dict[tuple[str, ...], Draft] = {}
+        roots: list[Draft] = []
+        for concept in self._found:
+            for depth in range(1, len(concept.path) + 1):
+                path = concept.path[:depth]
+                if path in drafts:
+                    continue
+                one = by_path.get(path)
+                kind = one.kind if one is not None else concept.kind
+                drafts[path] = Draft(path[-1], "" if one is None else one.text, cast(Kind, kind))
+                (drafts[path[:-1]].children if depth > 1 else roots).append(drafts[path])
+        return roots
 
     def _said(self, vocabulary: Vocabulary) -> Iterator[Phrase]:
         """The phrases that are said with the words found; a word that none is said with stands for itself."""
@@ -84,15 +103,3 @@ class RunProposer:
             classifier = self.summary.settings["classifier"]
             return Vocabulary.load(classifier["vocabulary"], classifier.get("more_phrases"))
         return Vocabulary(())
-
-
-def _matters(element: Element) -> bool:
-    seen_more = element.lift is not None and element.lift.value > 0 and element.verdict is not Verdict.NOT_SEEN
-    return seen_more or element.verdict in _JUDGED
-
-
-def _phrase(element: Element) -> Phrase:
-    """Of an element whose vocabulary is no longer there: kinds of an object stand alone."""
-    if element.kind == "description":
-        return Phrase(element.phrase, "description", element.of)
-    return Phrase(element.phrase, "setting" if element.kind == "setting" else "object")

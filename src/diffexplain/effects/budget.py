@@ -98,6 +98,8 @@ class Halving:
         return [k for k in range(len(size)) if k in better or size[k] + half[k] > max(bound, self.worth)]
 
 
+SCREENED = "screened"
+"""What a report says where other pictures chose which concepts are tested on how many images."""
 POLICIES = {"uniform": Uniform, "halving": Halving}
 
 

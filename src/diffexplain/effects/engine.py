@@ -21,6 +21,7 @@ from tqdm import tqdm
 from diffexplain.concepts import Hierarchy
 from diffexplain.diffusion.editing import Change, Composition, Editor
 from diffexplain.effects.budget import policy_named
+from diffexplain.effects.confirmation import confirm
 from diffexplain.effects.devices import Devices
 from diffexplain.effects.estimation import (
     Differences,
@@ -29,6 +30,7 @@ from diffexplain.effects.estimation import (
     bootstrapped,
     differences_of,
     estimate_effects,
+    joined,
     within,
 )
 from diffexplain.effects.making import ChecksLike
@@ -39,6 +41,7 @@ from diffexplain.effects.results import (
     ConceptEffect,
     Difference,
     Effect,
+    EffectsResult,
     ObjectItself,
     Path,
     Ranking,
@@ -61,19 +64,30 @@ NO_SUBJECT = "this editor does not exchange the object"
 
 @dataclass(frozen=True)
 class Studied:
-    """A classifier that is explained, and what of it."""
+    """A classifier that is explained, and what of it.
+
+    ``control``: it has learned nothing; it reads what was made for the others, and chooses nothing.
+    """
 
     name: str
     classifier: ClassifierLike
     target: ResolvedTarget
+    control: bool = False
 
 
 @dataclass(frozen=True)
 class Images:
-    """The images behind one concept's effect: ``chose`` it, or ``tested`` it, or both, where nothing was chosen."""
+    """The images behind one concept's effect.
+
+    Attributes:
+        indices: of the images, from one on without a gap.
+        tested: whether they had no part in choosing the concept.
+        rivals: the first ``rivals`` of them show each of a value's rivals in its place, the others one that is drawn.
+    """
 
     indices: range
     tested: bool
+    rivals: int
 
 
 Shares = Mapping[Path, Images]
@@ -175,12 +189,12 @@ class Engine:
         for upto in policy.choosing(population.count):
             population.start(upto)
             for path in tqdm(left, desc=f"concepts, {upto} images", disable=silent):
-                self.pairs(population, 0, path, range(upto))
-                shares[path] = Images(range(upto), tested=False)
+                shares[path] = Images(range(upto), tested=False, rivals=upto)
+                self.pairs(population, 0, path, shares[path])
             kept = {
                 left[place]
                 for who in whose
-                for place in policy.survivors([self.pairs(population, who, path, range(upto)).score for path in left])
+                for place in policy.survivors([self.pairs(population, who, p, shares[p]).score for p in left])
             }
             # The images of its rivals, which it is compared with, are made anyway.
             kept |= {rival for path in kept for rival in population.composition.rivals(path)}
@@ -188,22 +202,47 @@ class Engine:
         indices = policy.testing(population.count)
         population.start(population.count)
         for path in tqdm(left, desc=f"concepts, {len(indices)} images to test on", disable=silent):
-            self.pairs(population, 0, path, indices)
-            shares[path] = Images(indices, tested=True)
+            shares[path] = Images(indices, tested=True, rivals=len(indices))
+            self.pairs(population, 0, path, shares[path])
         return shares
 
-    def pairs(self, population: Population, who: int, path: Path, indices: Sequence[int]) -> Differences:
+    def test(self, population: Population, first: Sequence[Path], others: int) -> dict[Path, Images]:
+        """Test every concept on a few images, and those that something else chose on all of them.
+
+        No image has a part in choosing: whichever concepts come ``first`` was known before any of these was made.
+
+        Args:
+            population: of images.
+            first: the concepts that are tested on all images.
+            others: images for each of the others; 0 leaves them untested.
+        """
+        composition, few = population.composition, min(others, population.count)
+        population.start(population.count)
+        shares = {path: Images(range(few), tested=True, rivals=few) for path in composition.concepts if few}
+        shares |= {path: Images(range(population.count), tested=True, rivals=few) for path in first}
+        silent = None if population.devices.is_first else True
+        for path in tqdm(shares, desc="concepts to test", disable=silent):
+            self.pairs(population, 0, path, shares[path])
+        return shares
+
+    def pairs(self, population: Population, who: int, path: Path, those: Images) -> Differences:
         """do(concept) minus do(not the concept), on these images of the population.
 
         An object is left out. In the place of a value stand its rivals: the mean over those that are edited in anyway
-        is less noisy than one of them. The check looks at the one that is drawn for the image.
+        is less noisy than the one that is drawn for the image, at which the check looks.
         """
-        composition = population.composition
+        composition, indices = population.composition, those.indices
         present = population.records([Change(path)], indices)
+        rivals = composition.rivals(path)
+        wide = indices[: those.rivals] if rivals else indices[:0]
         absent = population.records([Change(path, reverse=True)], indices)
-        instead = [population.records([Change(rival)], indices) for rival in composition.rivals(path)] or [absent]
+        instead = [population.records([Change(rival)], wide) for rival in rivals]
+        parts = []
+        for part, beside in ((slice(0, len(wide)), instead), (slice(len(wide), None), [absent[len(wide) :]])):
+            if present[part]:
+                parts.append(differences_of(present[part], beside, who))
         passed = [took(composition, path, one, other, self.strayed) for one, other in zip(present, absent, strict=True)]
-        return differences_of(present, instead, who, None if None in passed else np.asarray(passed, dtype=np.bool_))
+        return joined(parts, None if None in passed else np.asarray(passed, dtype=np.bool_))
 
     def rank(
         self,
@@ -226,8 +265,40 @@ class Engine:
             screened: each classifier's scores of an earlier screen.
         """
         return tuple(
-            self._ranking(population, who, one, shares, error, untested, screened[who] if screened else {})
+            self._ranking(population, who, one, shares, error, untested, screened[who] if who < len(screened) else {})
             for who, one in enumerate(studied)
+        )
+
+    def result(
+        self,
+        population: Population,
+        studied: Sequence[Studied],
+        shares: Shares,
+        rankings: Sequence[Ranking],
+        *,
+        policy: str | None = None,
+        tree: int | None = None,
+    ) -> EffectsResult:
+        """All that was found, and what it cost.
+
+        Args:
+            population: of images.
+            studied: in the order of its readers.
+            shares: the images that each concept has.
+            rankings: of each of the studied.
+            policy: by which images were shared out, if not by the engine's own.
+            tree: edits that were made for single concepts, if others were made, too.
+        """
+        own = [ranking for ranking, one in zip(rankings, studied, strict=True) if not one.control]
+        controls = [ranking for ranking, one in zip(rankings, studied, strict=True) if one.control]
+        made = population.made if tree is None else tree
+        return EffectsResult(
+            population.composition.subject,
+            tuple(own),
+            self.differences(population, studied, shares),
+            self.budget(population, shares, made, policy),
+            confirm(self, population, shares),
+            controls[0] if controls else None,
         )
 
     def differences(self, population: Population, studied: Sequence[Studied], shares: Shares) -> tuple[Difference, ...]:
@@ -236,7 +307,7 @@ class Engine:
         if len(studied) < 2:
             return ()
         of = [self._pairs(population, who, shares) for who in range(len(studied))]
-        for first, second in combinations(range(len(studied)), 2):
+        for first, second in combinations((who for who, one in enumerate(studied) if not one.control), 2):
             of_class = {studied[k].target.kind for k in (first, second)} == {"class"}
             apart = {path: pair.minus(of[second][path]) for path, pair in of[first].items()}
             effects = estimate_effects(
@@ -245,10 +316,10 @@ class Engine:
             found += [Difference(studied[first].name, studied[second].name, path, e) for path, e in effects.items()]
         return tuple(found)
 
-    def budget(self, population: Population, shares: Shares, tree: int) -> Budget:
+    def budget(self, population: Population, shares: Shares, tree: int, policy: str | None = None) -> Budget:
         """What it cost; ``tree``: edits that were made for single concepts."""
         return Budget(
-            policy=self.policy,
+            policy=policy or self.policy,
             images=tree,
             search_images=population.made - tree,
             read=population.read,
@@ -267,7 +338,7 @@ class Engine:
         return bootstrapped(population.files.draws, self.resamples)
 
     def _pairs(self, population: Population, who: int, shares: Shares) -> dict[Path, Differences]:
-        return {path: self.pairs(population, who, path, those.indices) for path, those in shares.items()}
+        return {path: self.pairs(population, who, path, those) for path, those in shares.items()}
 
     def _ranking(
         self,
@@ -338,9 +409,9 @@ class Engine:
         subject = population.composition.subject
         if not population.can_exchange:
             return ObjectItself(subject, None, None, None, NO_SUBJECT)
-        indices = self.testing(population)
+        indices = range(population.count)
         null = population.null(indices)
-        pair = differences_of(null, [population.exchanged(indices)], who, None)
+        pair = differences_of(null, [population.exchanged(indices)], who)
         of_class = one.target.kind == "class"
         (effect,) = estimate_effects({(): pair}, margin, self.significance, error=error, bounded=of_class).values()
         helps = None

@@ -58,14 +58,20 @@ class Differences:
         return Differences(self.score - other.score, odds, self.took)
 
 
-def differences_of(
-    present: Sequence[Record], instead: Sequence[Sequence[Record]], who: int, took: NDArray[np.bool_] | None
-) -> Differences:
+def differences_of(present: Sequence[Record], instead: Sequence[Sequence[Record]], who: int) -> Differences:
     """One classifier's differences between images and the mean of what stands in their place."""
     score = np.mean([scores(present, who) - scores(records, who) for records in instead], axis=0)
     odds = [log_odds_differences(present, records, who) for records in instead]
     known = [values for values in odds if values is not None]
-    return Differences(score, np.mean(known, axis=0) if len(known) == len(odds) else None, took)
+    return Differences(score, np.mean(known, axis=0) if len(known) == len(odds) else None, None)
+
+
+def joined(parts: Sequence[Differences], took: NDArray[np.bool_] | None) -> Differences:
+    """Differences of one concept on several lots of images as one."""
+    odds = [part.log_odds for part in parts]
+    known = [values for values in odds if values is not None]
+    score = np.concatenate([part.score for part in parts])
+    return Differences(score, np.concatenate(known) if len(known) == len(odds) else None, took)
 
 
 @dataclass(frozen=True)

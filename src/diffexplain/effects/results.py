@@ -248,7 +248,8 @@ class Budget:
 class EffectsResult:
     """Everything that one run found, one ranking for each classifier.
 
-    ``confirmation``: of given photographs; None where the editor made its own images.
+    ``confirmation``: of given photographs; None where the editor made its own images. ``control``: what the same
+    images do to a classifier that has learned nothing; None where none was asked for.
     """
 
     subject: str
@@ -256,6 +257,7 @@ class EffectsResult:
     differences: tuple[Difference, ...]
     budget: Budget
     confirmation: Confirmation | None = None
+    control: Ranking | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers."""

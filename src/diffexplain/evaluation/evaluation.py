@@ -6,29 +6,22 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from diffexplain.evaluation import pictures
 from diffexplain.evaluation.activation import Reader, Seeds, Studio, same_answer
 from diffexplain.evaluation.captions import Captioner
-from diffexplain.evaluation.control import judge_control
-from diffexplain.evaluation.described import said, similarities, with_descriptions
-from diffexplain.evaluation.elements import (
-    Looked,
-    by_lift,
-    judge_elements,
-    unseen_elements,
-    untested_elements,
-)
 from diffexplain.evaluation.parts import ClassifierLike, ExplanationLike, PriorLike, SeeingSegmenter
+from diffexplain.evaluation.presence import fits, youden_threshold
 from diffexplain.evaluation.quality import FeaturesLike, features_of, quality
-from diffexplain.evaluation.removal import Remover
-from diffexplain.evaluation.results import Caption, Element, Estimate, Evaluation, Quality, Words
+from diffexplain.evaluation.results import Caption, Control, Evaluation, ObjectAbsence, Quality, Words
 from diffexplain.evaluation.scored import FOUND, RANDOM_WORDS, Scored, Scorer, comparisons
 from diffexplain.evaluation.settings import EvaluationSettings
-from diffexplain.evaluation.sight import look_for
+from diffexplain.evaluation.sight import look
 from diffexplain.evaluation.statistics import wilson
-from diffexplain.evaluation.verdict import Trial
 from diffexplain.evaluation.vocabulary import Phrase, Vocabulary, class_phrase
 from diffexplain.evaluation.words import best_phrase
 from diffexplain.runs.draws import Draws
@@ -46,29 +39,30 @@ def evaluate(
     vocabulary: Vocabulary,
     settings: EvaluationSettings,
     draws: Draws,
+    *,
+    raising: Sequence[Phrase] = (),
+    others: Sequence[str] = (),
     control: ClassifierLike | None = None,
     clip: FeaturesLike | None = None,
     reference: Tensor | None = None,
     captioner: Captioner | None = None,
 ) -> Evaluation:
-    """Measure how well the found prompt activates the target, say it in words, and judge every element.
-
-    The verdicts on a unit with a class are about that class's probability in images that activate the unit.
+    """Measure how well the found prompt activates the target, say it in words, and look at what its images show.
 
     Args:
+        raising: what was found to raise the target, the largest effect first; tried in words, and outlined.
+        others: objects, as noun phrases, that the target's own is told from.
         control: a classifier that has learned nothing (`control.random_weights`); it reads the same images.
         clip: by which the quality of the images is measured; None: it is not.
         reference: photographs that they are compared with, (M, 3, H, W) in [0, 1].
         captioner: of the activating images; None: they are not captioned.
     """
     studio = Studio(prior, draws)
-    main = None
-    target_phrase = None if target.class_name is None else class_phrase(target.class_name)
-    if target_phrase is not None:
-        vocabulary = vocabulary.including(Phrase(target_phrase))
-        main = vocabulary.find(target_phrase)
-        assert main is not None  # it is included
-        target_phrase = main.text
+    main = None if target.class_name is None else Phrase(class_phrase(target.class_name))
+    if main is not None:
+        vocabulary = vocabulary.including(main)
+        main = vocabulary.find(main.text)
+    target_phrase = None if main is None else main.text
 
     neutral_images = studio.photograph([settings.neutral_text], Seeds.SCORE, settings.images)
     reader = Reader(classifier, target, settings.batch_size, prior.device).calibrated(neutral_images)
@@ -78,7 +72,11 @@ def evaluate(
     images = studio.photograph(explanation.condition, Seeds.SCORE, settings.images)
     found = scorer.read(FOUND, None, images)
     reading = found.reading
-    scored = [found, *scorer.baselines(target_phrase, neutral_images, vocabulary)]
+    named = None
+    if target_phrase is not None:
+        text = f"a photo of {target_phrase}"
+        named = (text, studio.photograph([text], Seeds.SCORE, settings.images))
+    scored = [found, *scorer.baselines(named, neutral_images, vocabulary)]
 
     activating = [index for index in range(len(images)) if reading.activates[index]]
     captioned = activating[: settings.looked_images]
@@ -87,65 +85,83 @@ def evaluate(
         scored.append(scorer.captioned(captions, captioned))
     activations = [row.activation(draws, settings) for row in scored]
     same = same_answer([row.reading for row in scored], target.kind)
-    looked = None
-    if same is None:
-        looked = _look(activating, images, neutral_images, vocabulary, main, segmenter, reader, settings)
-    notes: list[str] = []
-    trials: tuple[Trial, ...] = ()
-    elements: tuple[Element, ...]
-    if same is not None:
-        elements = unseen_elements(vocabulary, SAME_ANSWER)
-        notes.append(f"{SAME_ANSWER.capitalize()}.")
-    elif looked is None:
+    looked = activating[: settings.looked_images]
+    if target_phrase is None or named is None:
+        absence = ObjectAbsence(None, target.no_object)
+    elif same is not None:
+        absence = ObjectAbsence(None, SAME_ANSWER)
+    elif len(looked) < settings.minimum_activating or settings.images < 2:
         few = f"{len(activating)} of {settings.images} images of the found prompt activate the target"
-        reason = f"{few}, fewer than the {settings.minimum_activating} needed"
-        elements = unseen_elements(vocabulary, reason)
-        notes.append(f"{reason.capitalize()}: nothing is said about elements.")
-    elif target_phrase is None:
-        elements = untested_elements(vocabulary, looked, target.no_object, settings)
-        if target.class_index is None:
-            notes.append(f"{target.no_object[:1].upper()}{target.no_object[1:]}.")
+        absence = ObjectAbsence(None, f"{few}, fewer than the {settings.minimum_activating} needed")
     else:
-        remover = Remover(studio, reader, segmenter, vocabulary, settings, target_phrase)
-        asked = said([words[0].text for words in explanation.words], vocabulary)
-        elements, trials = judge_elements(vocabulary, looked, target_phrase, remover, draws, settings, asked)
-    controlled = None
-    if idle is not None:
-        silent = [row.control_activation(draws, settings) for row in scored]
-        controlled = judge_control(str(settings.control), idle, silent, trials, elements, draws, settings)
-    absent, absent_reason = _object_absent(looked, target_phrase, elements, target.no_object)
+        absence = object_absence(
+            segmenter, target_phrase, others, images[looked], named[1], neutral_images, settings, reader.device
+        )
+    shown = [phrase.text for phrase in raising if phrase.kind != "description"]
+    sight = look(segmenter, images[looked], shown, settings.batch_size, reader.device) if shown and looked else None
 
-    seen = [] if looked is None else by_lift(vocabulary, looked, settings)
-    nearest = [[word.text for word in words] for words in explanation.words]
+    nearest = tuple(tuple(word.text for word in words) for words in explanation.words)
+    tried = [] if main is None else [main]
     if same is None:
-        words = best_phrase(nearest, seen, vocabulary, studio, reader, settings)
+        words = best_phrase(nearest, [*tried, *raising], vocabulary, studio, reader, settings)
     else:
-        words = Words(tuple(tuple(token) for token in nearest), (), None, SAME_ANSWER)
+        words = Words(nearest, (), None, SAME_ANSWER)
     counted = tuple(Caption(text, count) for text, count in Counter(captions).most_common())
     return Evaluation(
         found=activations[0],
         baselines=tuple(activations[1:]),
         words=replace(words, captions=counted),
-        elements=elements,
-        object_absent=absent,
-        object_absent_reason=absent_reason,
+        object_absence=absence,
         activating_images=len(activating),
         unit_threshold=reader.threshold,
         images_generated=studio.made,
-        notes=tuple(notes),
-        examples=pictures.examples(
-            images,
-            reading,
-            activating,
-            None if looked is None else looked.sight,
-            [phrase.text for phrase in seen if phrase.kind != "description"],
-            settings.examples,
-        ),
-        edits=pictures.edit_examples(trials, activating, settings.edit_examples),
+        notes=(),
+        examples=pictures.examples(images, reading, activating, sight, shown, settings.examples),
         comparisons=comparisons(scored),
-        control=controlled,
+        control=None
+        if idle is None
+        else Control(str(settings.control), tuple(row.control_activation(draws, settings) for row in scored)),
         quality=() if clip is None else _quality(scored, clip, reference, target_phrase, scorer),
         same_answer=same,
+    )
+
+
+def object_absence(
+    segmenter: SeeingSegmenter,
+    phrase: str,
+    others: Sequence[str],
+    images: Tensor,
+    named: Tensor,
+    neutral: Tensor,
+    settings: EvaluationSettings,
+    device: torch.device,
+) -> ObjectAbsence:
+    """In how many images the object cannot be seen, by the CLIP behind the segmenter, and how well that sees it.
+
+    Every second picture of the known ones sets the bound, the others say how well it holds.
+
+    Args:
+        segmenter: whose CLIP looks.
+        phrase: of the object.
+        others: objects that it is told from.
+        images: (N, 3, H, W) in [0, 1], as the next two.
+        named: the prior's pictures of the object by its name, and
+        neutral: those of a prompt that asks for nothing; at least two each.
+        settings: of the evaluation.
+        device: of the segmenter.
+    """
+
+    def margins(some: Tensor) -> NDArray[np.float64]:
+        return fits(segmenter, some, phrase, others, settings.batch_size, device)
+
+    there, elsewhere = margins(named), margins(neutral)
+    bound = youden_threshold(there[::2], elsewhere[::2]).value
+    absent = margins(images) < bound
+    return ObjectAbsence(
+        wilson(int(absent.sum()), len(absent)),
+        None,
+        wilson(int((there[1::2] >= bound).sum()), len(there[1::2])),
+        wilson(int((elsewhere[1::2] < bound).sum()), len(elsewhere[1::2])),
     )
 
 
@@ -164,44 +180,3 @@ def _quality(
         for row in scored
         if row.features is not None and row.name != RANDOM_WORDS
     )
-
-
-def _look(
-    activating: Sequence[int],
-    images: Tensor,
-    neutral_images: Tensor,
-    vocabulary: Vocabulary,
-    main: Phrase | None,
-    segmenter: SeeingSegmenter,
-    reader: Reader,
-    settings: EvaluationSettings,
-) -> Looked | None:
-    """Look for every phrase in activating and neutral images; None if too few activate."""
-    if len(activating) < settings.minimum_activating:
-        return None
-    chosen = images[list(activating)[: settings.looked_images]]
-    neutral = neutral_images[: settings.looked_images]
-
-    size, device = settings.batch_size, reader.device
-    seen, unmoved = (look_for(segmenter, some, vocabulary.phrases, size, device) for some in (chosen, neutral))
-    descriptions = vocabulary.of_kind("description")
-    if descriptions:
-        mains = [] if main is None else [main]
-        fits, known = (
-            similarities(segmenter, some, vocabulary, mains, descriptions, size, device) for some in (chosen, neutral)
-        )
-        seen = with_descriptions(seen, fits, known, descriptions)
-        unmoved = with_descriptions(unmoved, known, known, descriptions)
-    return Looked(chosen, neutral, seen, unmoved)
-
-
-def _object_absent(
-    looked: Looked | None, target_phrase: str | None, elements: Sequence[Element], no_object: str
-) -> tuple[Estimate | None, str | None]:
-    """Share of the activating images without the object itself, or why there is none."""
-    if target_phrase is None:
-        return None, no_object
-    if looked is None:
-        return None, elements[0].reason
-    present = len(looked.sight.showing(target_phrase))
-    return wilson(looked.sight.count - present, looked.sight.count), None

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diffexplain.evaluation.activation import Reading
-from diffexplain.evaluation.results import EditExample, Example
+from diffexplain.evaluation.results import Example
 from diffexplain.evaluation.sight import Sight
-from diffexplain.evaluation.verdict import Trial
 
 
 def as_bytes(image: Tensor) -> NDArray[np.uint8]:
@@ -44,27 +43,3 @@ def examples(
         score, activates = float(reading.score[index]), bool(reading.activates[index])
         result.append(Example(index, as_bytes(images[index]), score, activates, masks))
     return tuple(result)
-
-
-def edit_examples(trials: Sequence[Trial], activating: Sequence[int], limit: int) -> tuple[EditExample, ...]:
-    """The first edits of each element that took."""
-    return tuple(
-        _edit_example(trial, int(place), activating)
-        for trial in trials
-        for place in np.flatnonzero(trial.edits.took)[:limit]
-    )
-
-
-def _edit_example(trial: Trial, place: int, activating: Sequence[int]) -> EditExample:
-    edits = trial.edits
-    return EditExample(
-        phrase=trial.phrase.text,
-        index=activating[edits.indices[place]],
-        before=as_bytes(edits.before[place]),
-        without=as_bytes(edits.without[place]),
-        null=as_bytes(edits.null[place]),
-        mask=edits.masks[place].numpy(),
-        score_before=float(edits.read_before.score[place]),
-        score_without=float(edits.read_without.score[place]),
-        score_null=float(edits.read_null.score[place]),
-    )

@@ -84,21 +84,28 @@ def calibrated_gate(
     absent: Tensor,
     others: Sequence[str] = (),
     batch_size: int = 64,
+    device: torch.device | None = None,
 ) -> Gate:
     """The gate of a phrase, from images (N, 3, H, W) in [0, 1] that show what it names and images that do not."""
-    scores = [fits(segmenter, images, phrase, others, batch_size) for images in (present, absent)]
+    scores = [fits(segmenter, images, phrase, others, batch_size, device) for images in (present, absent)]
     return Gate(phrase, tuple(others), youden_threshold(*scores))
 
 
 @torch.no_grad()
 def fits(
-    segmenter: SeeingSegmenter, images: Tensor, phrase: str, others: Sequence[str] = (), batch_size: int = 64
+    segmenter: SeeingSegmenter,
+    images: Tensor,
+    phrase: str,
+    others: Sequence[str] = (),
+    batch_size: int = 64,
+    device: torch.device | None = None,
 ) -> NDArray[np.float64]:
     """CLIP's cosine of each image (N, 3, H, W) in [0, 1] with the phrase, less that with the best of the others: (N,).
 
-    Alone, a cosine depends more on what else is in the image.
+    Alone, a cosine depends more on what else is in the image. ``device``: of the segmenter, if not of the images.
     """
-    pieces = [segmenter.similarity(piece, [phrase, *others]).cpu() for piece in images.split(batch_size)]
+    texts = [phrase, *others]
+    pieces = [segmenter.similarity(piece.to(device or piece.device), texts).cpu() for piece in images.split(batch_size)]
     cosines = torch.cat(pieces).double()
     scores: NDArray[np.float64] = (cosines[:, 0] - (cosines[:, 1:].amax(dim=1) if others else 0)).numpy()
     return scores

@@ -9,20 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-
-
-class Verdict(StrEnum):
-    """What an element is to the classifier, by the rule of ``verdict.py``."""
-
-    CORE = "core"
-    SPURIOUS = "spurious"
-    NOT_RELEVANT = "not relevant"
-    NOT_SEEN = "not seen"
-    UNDECIDED = "undecided"  # seen, but not tested; ``Element.reason`` says why
 
 
 @dataclass(frozen=True)
@@ -99,59 +88,6 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Removal:
-    """What taking the element out of activating images does to the class probability.
-
-    All columns are over the same pairs of images: with the element drawn again (the null edit) and without
-    it, by the same operation on the same pixels with the same noise.
-
-    ``drop``: probability with minus probability without, the number that the verdict rests on.
-    ``log_odds_drop``: the same on log(p / (1 - p)), in nats; None in a summary of before it was measured.
-    ``raw_drop``: probability of the untouched image minus that of the image without the element.
-    ``null_drop``: probability of the untouched image minus that of the image with the element drawn again,
-        what editing alone costs.
-    ``blur_drop``: untouched minus blurred in the same pixels, a check that needs no prior; None for settings.
-    ``neutral_drop``: ``drop`` on images of the neutral prompt that show the element; None if not measured.
-    ``took``: share of edited images in which the segmenter no longer sees the element and still sees it in
-        the null edit; only these pairs count.
-    ``p``: one-sided, H0: drop <= 0.02. ``adjusted_p``: Benjamini-Hochberg over all elements tried.
-    """
-
-    drop: Estimate
-    log_odds_drop: Estimate | None
-    raw_drop: Estimate
-    null_drop: Estimate
-    blur_drop: Estimate | None
-    neutral_drop: Estimate | None
-    took: Estimate
-    p: float
-    adjusted_p: float
-
-
-@dataclass(frozen=True)
-class Element:
-    """One phrase of the vocabulary and what it is to the classifier.
-
-    ``kind``: "object", "setting", "attribute" (a kind of the object ``of``, for example a striped flag) or
-        "description" (of the target: its colour, for example, which it is one ``of``; it has no mask and no overlap).
-    ``shown`` / ``shown_neutral``: share of activating / neutral images in which it is seen, Wilson interval.
-    ``lift``: difference of the two, Newcombe interval. ``overlap``: mean share of its mask inside the
-    target's own.
-    """
-
-    phrase: str
-    kind: str
-    of: str | None
-    verdict: Verdict
-    reason: str | None
-    shown: Estimate | None
-    shown_neutral: Estimate | None
-    lift: Estimate | None
-    overlap: Estimate | None
-    removal: Removal | None
-
-
-@dataclass(frozen=True)
 class Comparison:
     """One prompt beside another on the same seeds: which images activate under the one and not under the other.
 
@@ -167,32 +103,28 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class ControlledElement:
-    """What the control classifier answers to an element being taken out: ``drop`` as in `Removal`, same edits."""
-
-    phrase: str
-    verdict: Verdict
-    drop: Estimate
-    adjusted_p: float
-
-
-@dataclass(frozen=True)
 class Control:
     """What a classifier that has learned nothing makes of the same images, all made for the explained one.
 
-    ``kind``: "random_weights", the same architecture.
-    ``activation``: of the found prompt and the baselines. ``elements``: those that could be tested, in the order of
-    the explained classifier's verdicts.
+    ``kind``: "random_weights", the same architecture. ``activation``: of the found prompt and the baselines.
     """
 
     kind: str
     activation: tuple[Activation, ...]
-    elements: tuple[ControlledElement, ...]
 
-    @property
-    def relevant(self) -> tuple[ControlledElement, ...]:
-        """The elements that it answers to, which therefore says nothing about what a classifier has learned."""
-        return tuple(one for one in self.elements if one.verdict in (Verdict.CORE, Verdict.SPURIOUS))
+
+@dataclass(frozen=True)
+class ObjectAbsence:
+    """Share of activating images without the object itself; None with a ``reason``.
+
+    ``sensitivity`` and ``specificity`` say how well that is seen: of the prior's pictures of the class by its name the
+    share in which the object is found, and of neutral pictures that in which it is not.
+    """
+
+    share: Estimate | None
+    reason: str | None
+    sensitivity: Estimate | None = None
+    specificity: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -218,7 +150,7 @@ class Quality:
 class Example:
     """An image of the found prompt, for the report's grid.
 
-    ``image``: (H, W, 3) uint8. ``masks``: phrase -> (H, W) bool, for the elements seen in this image.
+    ``image``: (H, W, 3) uint8. ``masks``: phrase -> (H, W) bool, for what is seen in this image.
     """
 
     index: int
@@ -229,55 +161,30 @@ class Example:
 
 
 @dataclass(frozen=True)
-class EditExample:
-    """One pair of edits of one element: images (H, W, 3) uint8, mask (H, W) bool of the replaced pixels."""
-
-    phrase: str
-    index: int
-    before: NDArray[np.uint8]
-    without: NDArray[np.uint8]
-    null: NDArray[np.uint8]
-    mask: NDArray[np.bool_]
-    score_before: float
-    score_without: float
-    score_null: float
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """Everything that was measured for one target.
 
     ``found``: activation of the found prompt.
     ``baselines``: "class name" (not for a unit without a class), "neutral", "random words", each "given text".
-    ``elements``: in verdict order (spurious, core, undecided, not relevant, not seen), within each by
-        effect, largest first.
-    ``object_absent``: share of activating images in which the segmenter finds no object of the class; None
-        with ``object_absent_reason``.
+    ``object_absence``: of the class, from activating images.
     ``unit_threshold``: for a unit, the 99th percentile of its activation on neutral images.
     ``notes``: sentences for the reader: what was not measured, and why.
     ``comparisons``: of the found prompt and the baselines with the class name (a unit without a class: neutral).
     ``control``: None where none was asked for. ``quality``: of the same prompts; empty where it was not asked for.
     ``same_answer``: what the classifier answered to all pictures alike; None where answers differ.
-    ``examples`` and ``edits`` are pictures; they belong to the page, not to ``summary.json``.
+    ``examples`` are pictures; they belong to the page, not to ``summary.json``.
     """
 
     found: Activation
     baselines: tuple[Activation, ...]
     words: Words
-    elements: tuple[Element, ...]
-    object_absent: Estimate | None
-    object_absent_reason: str | None
+    object_absence: ObjectAbsence
     activating_images: int
     unit_threshold: float | None
     images_generated: int
     notes: tuple[str, ...]
     examples: tuple[Example, ...]
-    edits: tuple[EditExample, ...]
     comparisons: tuple[Comparison, ...] = ()
     control: Control | None = None
     quality: tuple[Quality, ...] = ()
     same_answer: SameAnswer | None = None
-
-    def having(self, verdict: Verdict) -> tuple[Element, ...]:
-        """The elements with this verdict, strongest first."""
-        return tuple(element for element in self.elements if element.verdict is verdict)

@@ -75,14 +75,15 @@ class Scorer:
         images = self.studio.photograph(prompts, Seeds.SCORE, self.settings.images)
         return self.read(CAPTIONS, most_frequent, images)
 
-    def baselines(self, target_phrase: str | None, neutral: Tensor, vocabulary: Vocabulary) -> list[Scored]:
+    def baselines(self, named: tuple[str, Tensor] | None, neutral: Tensor, vocabulary: Vocabulary) -> list[Scored]:
         """The class's own name (if it has one), the neutral prompt, random words, and the texts that the user gives.
 
         Args:
-            neutral: images of the neutral prompt, (N, 3, H, W) in [0, 1].
+            named: the prompt of the class's name and its images, (N, 3, H, W) in [0, 1]; None: it has no name.
+            neutral: images of the neutral prompt, likewise.
         """
         settings = self.settings
-        rows = [] if target_phrase is None else [self.score(CLASS_NAME, f"a photo of {target_phrase}")]
+        rows = [] if named is None else [self.read(CLASS_NAME, *named)]
         rows.append(self.read(NEUTRAL, settings.neutral_text, neutral))
         words = content_words(phrase.said for phrase in vocabulary.phrases)
         if words:

@@ -22,22 +22,10 @@ class EvaluationSettings:
         pairs_of_phrases: how many of the next best are tried together with the best one.
         choosing_images: images for each phrase tried.
         rescoring_images: fresh images for the one chosen.
-        looked_images: activating, and as many neutral, images in which every phrase is looked for.
-        minimum_activating: with fewer activating images nothing is said about elements.
-        minimum_shown: an element seen in a smaller share of activating images is "not seen".
-        elements_tried: at most so many elements are taken out, those with the largest lift.
-        attributes_tried: and at most so many kinds of a relevant object, and so many descriptions.
-        edited_images: at most so many activating images are edited for one element; half of them where
-            that half shows no effect at all.
-        neutral_edited_images: and so many neutral images, once the element is relevant.
-        minimum_edits: fewer edits that took, and the element is "undecided".
-        margin: a mean drop in class probability up to this is no effect.
-        significance: largest adjusted p of a relevant element.
-        core_overlap: smallest share of a core element's mask inside the target's own.
-        dilation: how far a mask grows before it is replaced, as a share of the image's side.
+        looked_images: activating images in which the object and what raises the target are looked for.
+        minimum_activating: with fewer activating images nothing is said about what they show.
         resamples: of the bootstrap.
         examples: pictures kept for the page.
-        edit_examples: pictures kept of the edits of each element.
         texts: prompts of the user's, scored like the found one.
         control: a classifier that has learned nothing reads the same images ("random_weights"); None: there is none.
         quality: measure how good and how varied the images are, by the CLIP that the segmenter is made of.
@@ -57,19 +45,8 @@ class EvaluationSettings:
     rescoring_images: int = 24
     looked_images: int = 48
     minimum_activating: int = 8
-    minimum_shown: float = 0.1
-    elements_tried: int = 4
-    attributes_tried: int = 2
-    edited_images: int = 48
-    neutral_edited_images: int = 6
-    minimum_edits: int = 8
-    margin: float = 0.02
-    significance: float = 0.05
-    core_overlap: float = 0.5
-    dilation: float = 0.03
     resamples: int = 2000
     examples: int = 24
-    edit_examples: int = 3
     texts: list[str] = field(default_factory=list)
     control: str | None = None
     quality: bool = False
@@ -91,10 +68,6 @@ class EvaluationSettings:
         for name in positive:
             if getattr(self, name) < 1:
                 raise ValueError(f"evaluation.{name} must be at least 1, not {getattr(self, name)}")
-        if self.minimum_edits < 2:
-            raise ValueError("evaluation.minimum_edits must be at least 2: a test needs two pairs")
-        if self.edited_images < self.minimum_edits:
-            raise ValueError("evaluation.edited_images must not be below evaluation.minimum_edits")
         if any(not isinstance(text, str) or not text.strip() for text in self.texts):
             raise ValueError("evaluation.texts is a list of prompts")
         if self.reference is not None and not self.quality:
@@ -115,12 +88,6 @@ class EvaluationSettings:
             rescoring_images=4,
             looked_images=8,
             minimum_activating=2,
-            elements_tried=2,
-            attributes_tried=1,
-            edited_images=4,
-            neutral_edited_images=2,
-            minimum_edits=2,
             resamples=200,
             examples=6,
-            edit_examples=1,
         )

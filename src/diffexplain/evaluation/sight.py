@@ -1,4 +1,4 @@
-"""What the segmenter sees: which phrases are in which images and where, and how that differs (lift)."""
+"""What the segmenter sees: which phrases are in which images, and where."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from diffexplain.evaluation.parts import SegmenterLike
 from diffexplain.evaluation.results import Estimate
-from diffexplain.evaluation.statistics import share_difference, wilson
+from diffexplain.evaluation.statistics import wilson
 from diffexplain.evaluation.vocabulary import Phrase
 
 AT_ONCE = 2**29
@@ -114,17 +114,3 @@ def look_for(
             kinds.setdefault(phrase.of, []).append(phrase.text)
     sight = look(segmenter, images, [phrase.text for phrase in phrases if phrase.of is None], batch_size, device)
     return look_closer(segmenter, images, sight, kinds, batch_size, device)
-
-
-def lift(activating: Sight, neutral: Sight, phrase: str) -> Estimate:
-    """How much more often activating images show the phrase than neutral ones do: a difference of shares.
-
-    A difference and not a ratio: where neutral images never show the phrase, the ratio has no value.
-    """
-    return share_difference(activating.share(phrase), neutral.share(phrase))
-
-
-def by_area(sight: Sight, index: int, phrases: Sequence[str]) -> list[str]:
-    """Those of the phrases that the image shows, the largest region first."""
-    seen = [phrase for phrase in phrases if sight.shows(index, phrase)]
-    return sorted(seen, key=lambda phrase: -int(sight.region(index, phrase).sum()))

@@ -19,7 +19,6 @@ from diffexplain.effects.population import Population
 from diffexplain.effects.results import EffectsResult
 from diffexplain.errors import UserError
 from diffexplain.explainers.combinations import Search
-from diffexplain.explainers.confirmation import confirm
 
 
 @dataclass(frozen=True)
@@ -63,21 +62,16 @@ class DiffEx:
             engine: of the effects.
             error: of the prior.
         """
-        shares = engine.share_out(population, range(len(studied)))
+        own = [who for who, one in enumerate(studied) if not one.control]
+        shares = engine.share_out(population, own)
         rankings = engine.rank(population, studied, shares, error=error)
         tree = population.made
         if self.beam:
             rankings = tuple(
-                replace(one, combinations=self.search(population, who, engine).run(shares))
+                replace(one, combinations=self.search(population, who, engine).run(shares)) if who in own else one
                 for who, one in enumerate(rankings)
             )
-        return EffectsResult(
-            population.composition.subject,
-            rankings,
-            engine.differences(population, studied, shares),
-            engine.budget(population, shares, tree),
-            confirm(engine, population, shares),
-        )
+        return engine.result(population, studied, shares, rankings, tree=tree)
 
     def search(self, population: Population, who: int, engine: Engine) -> Search:
         """Algorithm 1 for one classifier."""

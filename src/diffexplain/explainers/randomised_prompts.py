@@ -13,14 +13,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from diffexplain.effects.budget import SCREENED
 from diffexplain.effects.engine import Engine, Studied
 from diffexplain.effects.estimation import PriorError
 from diffexplain.effects.population import Population
 from diffexplain.effects.records import scores
 from diffexplain.effects.regression import Screen, candidates, draw_state, screen
-from diffexplain.effects.results import EffectsResult, Path, Untested
+from diffexplain.effects.results import EffectsResult, Untested
 from diffexplain.errors import UserError
-from diffexplain.explainers.confirmation import confirm
 
 PURPOSE = "randomised prompts"
 BELOW = "its score in the screen is below those that were tested"
@@ -34,8 +34,9 @@ class RandomisedPrompts:
         pictures: of the screen.
         stated: things with values (colour, setting, ...) that a prompt states at most; its length is limited.
         objects: beside the class's own that a prompt names at most.
-        tested: concepts that go on to the test at most, those with the largest scores.
+        tested: concepts that are tested on all images, those with the largest scores.
         pairs: and the members of so many pairs of concepts that score beyond the sum of both.
+        others: images that each of the other concepts is tested on; 0 leaves them untested.
     """
 
     finds: ClassVar[str] = "effects"
@@ -44,15 +45,16 @@ class RandomisedPrompts:
     pictures: int = 96
     stated: int = 5
     objects: int = 2
-    tested: int = 48
+    tested: int = 8
     pairs: int = 2
+    others: int = 6
 
     def __post_init__(self) -> None:
         for name in ("pictures", "stated", "objects", "tested"):
             if getattr(self, name) < 1:
-                raise UserError("There must be at least one.", given=f"explainer.{name}={getattr(self, name)}")
+                raise UserError("There must be at least one.", given=f"{name}={getattr(self, name)}")
         if self.pictures < 4:
-            raise UserError("A regression needs at least four pictures.", given=f"explainer.pictures={self.pictures}")
+            raise UserError("A regression needs at least four pictures.", given=f"pictures={self.pictures}")
 
     def rank(
         self, population: Population, studied: Sequence[Studied], engine: Engine, error: PriorError | None = None
@@ -64,27 +66,24 @@ class RandomisedPrompts:
             studied: at least one, in the order of the population's readers.
             engine: of the effects.
             error: of the prior.
+
+        Raises:
+            UserError: fewer images for each of the other concepts than a test needs.
         """
-        screens = self.screens(population, len(studied))
-        chosen: list[Path] = list(
-            dict.fromkeys(path for found in screens for path in candidates(found, self.tested, self.pairs))
-        )
-        shares = engine.share_out(population, range(len(studied)), chosen)
-        composition = population.composition
+        if 0 < self.others < engine.smallest:
+            message = f"A test needs effects.smallest={engine.smallest} images; 0 leaves the other concepts untested."
+            raise UserError(message, given=f"others={self.others}")
+        screens = self.screens(population, sum(not one.control for one in studied))
+        first = list(dict.fromkeys(path for found in screens for path in candidates(found, self.tested, self.pairs)))
+        shares = engine.test(population, first, self.others)
         untested = [
             Untested(path, concept.text, concept.kind, BELOW, screens[0].single[path])
-            for path, concept in composition.concepts.items()
+            for path, concept in population.composition.concepts.items()
             if path not in shares
         ]
         screened = [found.single for found in screens]
         rankings = engine.rank(population, studied, shares, error=error, untested=untested, screened=screened)
-        return EffectsResult(
-            composition.subject,
-            rankings,
-            engine.differences(population, studied, shares),
-            engine.budget(population, shares, population.made),
-            confirm(engine, population, shares),
-        )
+        return engine.result(population, studied, shares, rankings, policy=SCREENED)
 
     def screens(self, population: Population, count: int) -> list[Screen]:
         """The screen of each classifier, on the same pictures.

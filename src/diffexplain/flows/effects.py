@@ -2,196 +2,47 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from diffexplain import photographs
 from diffexplain.building import build
-from diffexplain.compared import COMPARED, compared_targets
-from diffexplain.concepts import Hierarchy
-from diffexplain.contents import CONTENTS, EDITOR_OF_NONE, EDITORS_OF_IMAGES
-from diffexplain.diffusion.editing import Change, Checks
-from diffexplain.effects.engine import Studied, others_of
-from diffexplain.effects.estimation import PriorError
-from diffexplain.effects.population import Population
-from diffexplain.effects.results import EffectExample, Path
 from diffexplain.errors import UserError
-from diffexplain.evaluation.pictures import as_bytes
-from diffexplain.evaluation.vocabulary import class_phrase
-from diffexplain.explainers.predicting import PredictLoop
-from diffexplain.flows.memory import halvings_recorded
-from diffexplain.paths import resolve_folder
-from diffexplain.photographs import Photographs
-from diffexplain.report import Model, Summary, summarise_effects, write_effects_report
+from diffexplain.flows.testing import Testing
+from diffexplain.report import Model, Summary, summarise, write_report
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
 
 if TYPE_CHECKING:
     from diffexplain.app import Parts
 
-CONCEPTS = "concepts.yaml"
-PHOTOGRAPHS = "photographs.json"
-DOMAIN_IMAGES = 16
-"""Made for a proposer that looks at images."""
-STRONGEST, WEAKEST, EXAMPLES = 4, 2, 3
-"""Concepts that the page shows pictures of, and pictures of each."""
-
 
 class EffectsFlow:
     """Has concepts proposed, edits them into images, and ranks them; see `diffexplain.flows.Flow`."""
 
     def __init__(self, run: Run, target: ResolvedTarget, trainer: Any, parts: Parts) -> None:
-        self.run, self.target, self.parts = run, target, parts
-        self.plugins = tuple(run.config["plugins"])
         if trainer.precision != "32-true":
             raise UserError("Effects are measured in 32-true.", given=f"trainer.precision={trainer.precision}")
-        self.loop = PredictLoop(trainer, run.directory)
-        self.device = self.loop.device
-        self.method = build(run.config["explainer"], plugins=self.plugins, where="explainer")
-        self.engine = build(run.config["effects"], plugins=self.plugins, where="effects")
-        self.compared = compared_targets(run.config, target)
-        self.proposer = build(run.config["concepts"], plugins=self.plugins, where="concepts")
-        check_editor(run.config)
-        self.photographs = find_photographs(run.config, self.engine.images)
+        self.run, self.target = run, target
+        method = build(run.config["explainer"], plugins=tuple(run.config["plugins"]), where="explainer")
+        self.testing = Testing(run, target, trainer, parts, method)
 
     def explain(self, classifier: Any, prior: Any, loggers: Sequence[Any]) -> None:
-        prior.to(self.device)
-        classifier.to(self.device)
-        segmenter = self.parts.build("segmenter", self.run.config["segmenter"], self.plugins)
-        segmenter.to(self.device)
-        editor = build(self.run.config["editor"], prior, plugins=self.plugins, where="editor")
-        studied = [Studied(self.run.config["classifier"]["name"], classifier, self.target)]
-        for name, target in self.compared.items():
-            other = self.parts.classifier(self.run.config[COMPARED][name], self.plugins, f"compared {name}")
-            studied.append(Studied(name, other.to(self.device), target))
-        checks = Checks(segmenter, device=self.device, batch_size=self.engine.batch_size)
-        keys = ("editor.micro_batch, " if "micro_batch" in self.run.config["editor"] else "") + "effects.batch_size"
-        with self.loop, halvings_recorded(self.run, prior, f"to edit: lower {keys}"):
-            images = self._images(prior)
-            hierarchy = self._concepts(prior, images)
-            self.population = self.engine.population(
-                studied,
-                editor,
-                hierarchy,
-                self.run,
-                largest=self.method.together,
-                checks=checks,
-                images=images,
-                device=self.device,
-                devices=self.loop,
-                others=others_of(self.target, classifier.labels.names),
-            )
-            self.result = self.method.rank(
-                self.population, studied, self.engine, error_of(self.run.config["diffusion"])
-            )
+        self.result = self.testing.effects(classifier, prior)
 
     def evaluate(self) -> None:
-        """Pictures of the strongest concepts and of the weakest; the numbers are the method's own."""
-        ranked = [concept.path for concept in self.result.rankings[0].ranked]
-        shown = [*ranked[:STRONGEST], *ranked[STRONGEST:][-WEAKEST:]]
-        self.examples = [example for path in shown for example in examples(self.population, path, EXAMPLES)]
+        self.examples = self.testing.examples()
 
     def report(self, *, classifier: Model, prior: Model, command: str) -> Summary:
-        summary = summarise_effects(
+        summary = summarise(
+            None,
             self.result,
             run=self.run,
             target=self.target,
             classifier=classifier,
             prior=prior,
             command=command,
-            notes=self._notes(),
-            same_answer=self.population.same_answer(0),
+            notes=self.testing.notes(),
+            same_answer=self.testing.same_answer(),
         )
-        write_effects_report(self.run, summary, self.examples)
+        write_report(self.run, summary, effects=self.examples)
         return summary
-
-    def _notes(self) -> tuple[str, ...]:
-        """What is to be known of photographs, and of compared classifiers."""
-        notes = [] if self.photographs is None else list(self.photographs.notes())
-        for who, name in enumerate(self.compared, 1):
-            same = self.population.same_answer(who)
-            if same is not None:
-                notes.append(f"{name} gives all {same.pictures} pictures the same answer: its effects tell nothing.")
-        return tuple(notes)
-
-    def _images(self, prior: Any) -> Tensor | None:
-        """The photographs that are given, (N, 3, H, W) in [0, 1]; None where the editor makes its own images."""
-        if self.photographs is None:
-            return None
-        self.run.write_json(PHOTOGRAPHS, self.photographs.to_json())
-        return self.photographs.images(prior.image_size)
-
-    def _concepts(self, prior: Any, images: Tensor | None) -> Hierarchy:
-        """What was proposed is kept: a model may answer differently when the run goes on."""
-        path = self.run.directory / CONCEPTS
-        if path.is_file():
-            return Hierarchy.load(path)
-        # Only proposers that look at images are told what these show.
-        looks = hasattr(self.proposer, "domain")
-        if looks:
-            images = self._domain_images(prior) if images is None else images[:DOMAIN_IMAGES]
-        hierarchy: Hierarchy = self.proposer.propose(images if looks else None, self.target)
-        self.run.write_text(CONCEPTS, hierarchy.to_yaml())
-        return hierarchy
-
-    def _domain_images(self, prior: Any) -> Tensor | None:
-        """Images of the class, (N, 3, H, W) in [0, 1]; None for a unit without one."""
-        if self.target.class_name is None:
-            return None
-        prompt = f"{self.engine.opening} {class_phrase(self.target.class_name)}"
-        noise = [self.run.draws.normal("concepts", 0, prior.latent_shape, index) for index in range(DOMAIN_IMAGES)]
-        images: Tensor = prior.generate([prompt] * DOMAIN_IMAGES, torch.stack(noise).to(prior.device))
-        return images.float().cpu()
-
-
-def error_of(diffusion: Mapping[str, Any]) -> PriorError | None:
-    """The error of effects on a prior's pictures, if it was calibrated as it is used here.
-
-    Raises:
-        UserError: the calibration cannot be read.
-    """
-    folder = diffusion.get("folder")
-    found = None if folder is None else PriorError.load(resolve_folder(str(folder)))
-    return found if found is not None and found.steps == diffusion.get("steps") else None
-
-
-def check_editor(config: Mapping[str, Any]) -> None:
-    """Whether the editor makes images or edits given ones, and the run gives it any.
-
-    Raises:
-        UserError: the one does not go with the other.
-    """
-    name, given = str(config["editor"]["name"]), config.get("images") is not None
-    if given and name == EDITOR_OF_NONE:
-        accepted = [f"editor={other}" for other in EDITORS_OF_IMAGES]
-        raise UserError("This editor edits no photographs; it makes images of its own.", given=name, accepted=accepted)
-    if not given and name in EDITORS_OF_IMAGES:
-        message = "This editor edits photographs: name a folder of them with images=<folder>, or take the other editor."
-        raise UserError(message, given=name, accepted=[f"editor={EDITOR_OF_NONE}"])
-
-
-def find_photographs(config: Mapping[str, Any], most: int) -> Photographs | None:
-    """The photographs that a run is given, at most so many, none of them loaded; what is skipped is said.
-
-    Raises:
-        UserError: too few that can be used, or not those that the run was asked for with.
-    """
-    if config.get("images") is None:
-        return None
-    found = photographs.find(str(config["images"]), most, config.get(CONTENTS, {}).get("images"))
-    for note in found.notes():
-        warnings.warn(note, stacklevel=2)
-    return found
-
-
-def examples(edited: Population, path: Path, count: int) -> list[EffectExample]:
-    """The first images of the population, at most ``count``, without a concept and with it."""
-    indices = range(min(count, edited.count, edited.chunk))
-    images = [edited.pictures([Change(path, reverse)], indices) for reverse in (True, False)]
-    without, present = ([as_bytes(image) for image in part] for part in images)
-    scores = [edited.readers[0].read(part, f"an edit of {path[-1]!r}").score for part in images]
-    return [EffectExample(path, k, without[k], present[k], float(scores[0][k]), float(scores[1][k])) for k in indices]

@@ -13,10 +13,10 @@ from diffexplain.errors import RetryableError, UserError
 from diffexplain.evaluation import EvaluationSettings
 from diffexplain.evaluation.activation import Reader, Seeds, Studio, same_answer, summarise
 from diffexplain.evaluation.pictures import examples
-from diffexplain.evaluation.results import Activation, Evaluation, Words
+from diffexplain.evaluation.results import Activation, Evaluation, ObjectAbsence, Words
 from diffexplain.evaluation.vocabulary import class_phrase
 from diffexplain.explainers.natural_pictures import NATURAL
-from diffexplain.flows.effects import PHOTOGRAPHS, find_photographs
+from diffexplain.flows.testing import PHOTOGRAPHS, find_photographs
 from diffexplain.report import Model, Optimisation, Summary
 from diffexplain.report.found_images import summarise_images, write_images_report
 from diffexplain.report.load import METRICS
@@ -90,15 +90,12 @@ class ImagesFlow:
             found=summarise(FOUND, None, reading, studio.draws, settings),
             baselines=tuple(baselines),
             words=Words((), (), None, NO_WORDS),
-            elements=(),
-            object_absent=None,
-            object_absent_reason=NO_WORDS,
+            object_absence=ObjectAbsence(None, NO_WORDS),
             activating_images=len(activating),
             unit_threshold=reader.threshold,
             images_generated=studio.made,
             notes=() if self.photographs is None else tuple(self.photographs.notes()),
             examples=examples(self.found.images, reading, activating, None, (), count),
-            edits=(),
             same_answer=same_answer(readings, self.target.kind),
         )
 

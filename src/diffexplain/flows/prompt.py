@@ -1,4 +1,4 @@
-"""A method that finds a prompt, whose images are then evaluated."""
+"""A method that finds a prompt: concepts are screened and tested, the prompt is optimised, and its images evaluated."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from diffexplain import photographs
 from diffexplain.building import TARGET, build
 from diffexplain.contents import CONTENTS
 from diffexplain.descriptions import describe_optimisation
+from diffexplain.effects.engine import others_of
+from diffexplain.effects.results import ConceptEffect, EffectExample, EffectsResult
 from diffexplain.errors import UserError
 from diffexplain.evaluation import Vocabulary, evaluate
 from diffexplain.evaluation.captions import CLIP, Captioner, ClipCaptioner, ModelCaptioner
 from diffexplain.evaluation.control import random_weights
+from diffexplain.evaluation.vocabulary import Kind, Phrase
 from diffexplain.flows.memory import halvings_recorded
+from diffexplain.flows.testing import Testing
 from diffexplain.paths import resolve_folder
 from diffexplain.photographs import Photographs
 from diffexplain.prompts import content_words
@@ -27,8 +31,16 @@ if TYPE_CHECKING:
     from diffexplain.app import Parts
 
 
+TOLD_FROM = 50
+"""Other objects that the target's own is told from at most, where it is looked for."""
+
+
 class PromptFlow:
-    """Optimises a prompt, and measures what its images show; see `diffexplain.flows.Flow`."""
+    """Finds which concepts move the target and optimises a prompt for it; see `diffexplain.flows.Flow`.
+
+    A unit without a class, and a class whose name is no word, have no pictures that a concept could be put into, unless
+    the hierarchy has a domain: of these the prompt alone is found.
+    """
 
     def __init__(self, run: Run, target: ResolvedTarget, trainer: Any, parts: Parts) -> None:
         self.run, self.target, self.trainer, self.parts = run, target, trainer, parts
@@ -44,10 +56,15 @@ class PromptFlow:
         self.augmentation = self._build("augmentation") if TARGET in augmentation else None
         self.gradient = self._build("gradient")
         self.memory = self._build("memory")
+        self.testing = Testing(run, target, trainer, parts, self._build("discovery"))
         self.respondent = self._build("wording") if TARGET in run.config.get("wording", {}) else None
 
     def explain(self, classifier: Any, prior: Any, loggers: Sequence[Any]) -> None:
         self.classifier, self.prior = classifier, prior
+        self.control = None if self.settings.control is None else random_weights(classifier, self.run.draws)
+        self.effects: EffectsResult | None = None
+        if self.target.class_name is not None:
+            self.effects = self.testing.effects(classifier, prior, self.control)
         self.explanation = self.explainer.explain(
             self.target,
             classifier,
@@ -64,7 +81,15 @@ class PromptFlow:
     def evaluate(self) -> None:
         segmenter = self.parts.build("segmenter", self.run.config["segmenter"], self.plugins)
         segmenter.to(self.prior.device)
-        control = None if self.settings.control is None else random_weights(self.classifier, self.run.draws)
+        self.examples: list[EffectExample] = []
+        raising: list[Phrase] = []
+        if self.effects is not None:
+            self.examples = self.testing.examples()
+            raising = [
+                self._phrase(concept)
+                for concept in self.effects.rankings[0].ranked
+                if concept.over_all.significant and concept.over_all.score.value > 0
+            ]
         with halvings_recorded(self.run, self.prior, "to evaluate: lower evaluation.batch_size"):
             self.evaluation = evaluate(
                 self.explanation,
@@ -75,10 +100,12 @@ class PromptFlow:
                 self.vocabulary,
                 self.settings,
                 self.run.draws,
-                control,
-                segmenter if self.settings.quality else None,
-                None if self.reference is None else self.reference.images(self.prior.image_size),
-                self._captioner(segmenter),
+                raising=raising,
+                others=others_of(self.target, self.classifier.labels.names)[:TOLD_FROM],
+                control=self.control,
+                clip=segmenter if self.settings.quality else None,
+                reference=None if self.reference is None else self.reference.images(self.prior.image_size),
+                captioner=self._captioner(segmenter),
             )
         if self.reference is not None and self.reference.skipped:
             names = ", ".join(name for name, _ in self.reference.skipped)
@@ -86,18 +113,33 @@ class PromptFlow:
             self.evaluation = replace(self.evaluation, notes=(*self.evaluation.notes, note))
 
     def report(self, *, classifier: Model, prior: Model, command: str) -> Summary:
+        same = self.evaluation.same_answer
+        if same is not None and self.effects is not None:  # Edits may show what the prompts did not.
+            same = self.testing.same_answer()
         summary = summarise(
             self.evaluation,
+            self.effects,
             run=self.run,
             target=self.target,
             classifier=classifier,
             prior=prior,
             optimisation=describe_optimisation(self.explanation),
             command=command,
+            notes=() if self.effects is None else self.testing.notes(),
+            same_answer=same,
         )
         summary = stated(summary, self.respondent)
-        write_report(self.run, summary, self.evaluation)
+        write_report(self.run, summary, examples=self.evaluation.examples, effects=self.examples)
         return summary
+
+    def _phrase(self, concept: ConceptEffect) -> Phrase:
+        """The concept as the vocabulary has it, or as one of its phrases that a sentence can say."""
+        said = concept.text.casefold()
+        known = (
+            phrase for phrase in self.vocabulary.phrases if said in (phrase.text.casefold(), phrase.said.casefold())
+        )
+        beside = Phrase(concept.text, _kind(concept), companion=concept.kind == "object")
+        return next(known, beside)
 
     def _captioner(self, segmenter: Any) -> Captioner | None:
         if self.settings.captions is None:
@@ -122,3 +164,10 @@ def _evaluation_settings(node: Mapping[str, Any], plugins: Sequence[str]) -> Any
         return build(node, plugins=plugins, where="evaluation")
     except ValueError as error:  # What its fields may be is known to the settings alone.
         raise UserError(str(error)) from error
+
+
+def _kind(concept: ConceptEffect) -> Kind:
+    """The vocabulary's word for a kind of concept."""
+    if concept.kind == "setting":
+        return "setting"
+    return "description" if concept.kind == "attribute" else "object"

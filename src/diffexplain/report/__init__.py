@@ -3,32 +3,26 @@
 Imports no torch. ``wandb_mirror`` is not imported here, since W&B takes a second to load.
 """
 
-from diffexplain.report.effects import write_effects_report
 from diffexplain.report.load import LoadedRun, load_run
 from diffexplain.report.page import render_run, write_report
 from diffexplain.report.statement import stated
 from diffexplain.report.summary import (
     SCHEMA_VERSION,
     Model,
-    ObjectAbsence,
     Optimisation,
     Summary,
     summarise,
-    summarise_effects,
 )
 
 __all__ = [
     "SCHEMA_VERSION",
     "LoadedRun",
     "Model",
-    "ObjectAbsence",
     "Optimisation",
     "Summary",
     "load_run",
     "render_run",
     "stated",
     "summarise",
-    "summarise_effects",
-    "write_effects_report",
     "write_report",
 ]

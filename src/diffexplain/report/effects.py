@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path as FilePath
 
 from markupsafe import Markup
 
 from diffexplain.effects.results import (
     Combination,
     ConceptEffect,
-    EffectExample,
     EffectsResult,
     Ranking,
     Verdict,
@@ -29,11 +27,10 @@ from diffexplain.report.effect_tree import (
     tone_of,
     tree_of,
 )
-from diffexplain.report.images import PHOTOGRAPHIC, write_effect_pictures
-from diffexplain.report.load import REPORT, LoadedRun
-from diffexplain.report.summary import SUMMARY, Summary
+from diffexplain.report.images import PHOTOGRAPHIC
+from diffexplain.report.load import LoadedRun
+from diffexplain.report.summary import Summary
 from diffexplain.report.templating import template
-from diffexplain.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -65,15 +62,6 @@ class Together:
     gain: Estimate
     over_parent: Estimate | None
     took: Estimate | None
-
-
-def write_effects_report(run: Run, summary: Summary, examples: Sequence[EffectExample]) -> FilePath:
-    """Write ``summary.json``, the pictures and ``report.html`` into the run, and return the page's path."""
-    assert summary.effects is not None
-    gallery = write_effect_pictures(run, examples)
-    page = render_effects(LoadedRun(run.directory, summary, (), (), (), gallery.effects), summary.effects)
-    run.write_text(SUMMARY, summary.to_json())
-    return run.write_text(REPORT, page)
 
 
 def render_effects(run: LoadedRun, effects: EffectsResult) -> str:

@@ -17,12 +17,14 @@ from diffexplain.runs.run import Run
 
 def summarise_images(evaluation: Evaluation, **made: Any) -> Summary:
     """As `summarise`, of pictures that no prompt makes: there are neither words nor elements."""
-    return replace(summarise(evaluation, **made), words=None, object_absence=None)
+    return replace(
+        summarise(evaluation, None, same_answer=evaluation.same_answer, **made), words=None, object_absence=None
+    )
 
 
 def write_images_report(run: Run, summary: Summary, evaluation: Evaluation) -> Path:
     """Write ``summary.json``, the pictures and ``report.html`` into the run, and return the page's path."""
-    gallery = write_pictures(run, evaluation)
+    gallery = write_pictures(run, evaluation.examples)
     page = render_images(LoadedRun(run.directory, summary, gallery.examples, (), read_curve(run.directory)))
     run.write_text(SUMMARY, summary.to_json())
     return run.write_text(REPORT, page)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from diffexplain.effects.results import EffectExample
-from diffexplain.evaluation.results import EditExample, Evaluation, Example
+from diffexplain.evaluation.results import Example
 from diffexplain.runs.run import Run
 
 INDEX = "images/index.json"
@@ -31,10 +31,9 @@ _MASK_SIDE = 128
 
 @dataclass(frozen=True)
 class Gallery:
-    """The pictures of one run, as the evaluation made them; ``effects``: of a method that ranks those."""
+    """The pictures of one run: of the found prompt, and without a concept and with it."""
 
     examples: tuple[Example, ...] = ()
-    edits: tuple[EditExample, ...] = ()
     effects: tuple[EffectExample, ...] = ()
 
 
@@ -76,51 +75,41 @@ def outline(mask: NDArray[np.bool_]) -> str:
     return "".join("M" + "L".join(f"{x * factor} {y * factor}" for x, y in loop) + "Z" for loop in _loops(mask))
 
 
-def write_pictures(run: Run, evaluation: Evaluation) -> Gallery:
-    """Write examples, edits and their masks below ``images/`` of the run, and an index of them."""
-    examples, edits = [], []
-    for example in evaluation.examples:
-        stem = f"images/found-{example.index:03d}"
-        run.write_bytes(f"{stem}.png", png(example.image))
-        phrases = sorted(example.masks)
-        if phrases:
-            # One file for all, the masks below one another: a file more is a flush to disk more.
-            run.write_bytes(f"{stem}-masks.png", png(np.concatenate([example.masks[name] for name in phrases])))
-        examples.append(
-            {
-                "index": example.index,
-                "image": f"{stem}.png",
-                "score": example.score,
-                "activates": example.activates,
-                "masks": f"{stem}-masks.png" if phrases else None,
-                "phrases": phrases,
-            }
-        )
-    edited = list(dict.fromkeys(edit.phrase for edit in evaluation.edits))
-    for edit in evaluation.edits:
-        stem = f"images/edit-{edited.index(edit.phrase):02d}-{edit.index:03d}"
-        files = {part: f"{stem}-{part}.png" for part in ("before", "without", "null", "mask")}
-        for part, name in files.items():
-            run.write_bytes(name, png(getattr(edit, part)))
-        scores = {part: getattr(edit, f"score_{part}") for part in ("before", "without", "null")}
-        edits.append({"phrase": edit.phrase, "index": edit.index, "files": files, "scores": scores})
-    run.write_json(INDEX, {"examples": examples, "edits": edits})
-    return Gallery(evaluation.examples, evaluation.edits)
+def write_pictures(run: Run, examples: Sequence[Example], effects: Sequence[EffectExample] = ()) -> Gallery:
+    """Write pictures and masks below ``images/`` of the run, and an index of them."""
+    index = {
+        "examples": [_write_example(run, example) for example in examples],
+        "effects": [_write_effect(run, example, effects) for example in effects],
+    }
+    run.write_json(INDEX, index)
+    return Gallery(tuple(examples), tuple(effects))
 
 
-def write_effect_pictures(run: Run, examples: Sequence[EffectExample]) -> Gallery:
-    """Write images without a concept and with it below ``images/`` of the run, and an index of them."""
-    shown = list(dict.fromkeys(example.path for example in examples))
-    entries = []
-    for example in examples:
-        stem = f"images/effect-{shown.index(example.path):02d}-{example.index:03d}"
-        files = {part: f"{stem}-{part}.png" for part in ("without", "present")}
-        for part, name in files.items():
-            run.write_bytes(name, png(getattr(example, part)))
-        scores = {"without": example.score_without, "present": example.score_present}
-        entries.append({"path": list(example.path), "index": example.index, "files": files, "scores": scores})
-    run.write_json(INDEX, {"examples": [], "edits": [], "effects": entries})
-    return Gallery(effects=tuple(examples))
+def _write_example(run: Run, example: Example) -> dict[str, Any]:
+    stem = f"images/found-{example.index:03d}"
+    run.write_bytes(f"{stem}.png", png(example.image))
+    phrases = sorted(example.masks)
+    if phrases:
+        # One file for all, the masks below one another: a file more is a flush to disk more.
+        run.write_bytes(f"{stem}-masks.png", png(np.concatenate([example.masks[name] for name in phrases])))
+    return {
+        "index": example.index,
+        "image": f"{stem}.png",
+        "score": example.score,
+        "activates": example.activates,
+        "masks": f"{stem}-masks.png" if phrases else None,
+        "phrases": phrases,
+    }
+
+
+def _write_effect(run: Run, example: EffectExample, effects: Sequence[EffectExample]) -> dict[str, Any]:
+    shown = list(dict.fromkeys(one.path for one in effects))
+    stem = f"images/effect-{shown.index(example.path):02d}-{example.index:03d}"
+    files = {part: f"{stem}-{part}.png" for part in ("without", "present")}
+    for part, name in files.items():
+        run.write_bytes(name, png(getattr(example, part)))
+    scores = {"without": example.score_without, "present": example.score_present}
+    return {"path": list(example.path), "index": example.index, "files": files, "scores": scores}
 
 
 def read_pictures(directory: Path) -> Gallery:
@@ -139,20 +128,6 @@ def read_pictures(directory: Path) -> Gallery:
         )
         for entry in index["examples"]
     )
-    edits = tuple(
-        EditExample(
-            phrase=entry["phrase"],
-            index=entry["index"],
-            before=_read(directory / entry["files"]["before"]),
-            without=_read(directory / entry["files"]["without"]),
-            null=_read(directory / entry["files"]["null"]),
-            mask=_read_mask(directory / entry["files"]["mask"]),
-            score_before=entry["scores"]["before"],
-            score_without=entry["scores"]["without"],
-            score_null=entry["scores"]["null"],
-        )
-        for entry in index["edits"]
-    )
     effects = tuple(
         EffectExample(
             path=tuple(entry["path"]),
@@ -164,7 +139,7 @@ def read_pictures(directory: Path) -> Gallery:
         )
         for entry in index.get("effects", [])
     )
-    return Gallery(examples, edits, effects)
+    return Gallery(examples, effects)
 
 
 def _read_masks(directory: Path, entry: dict[str, Any]) -> dict[str, NDArray[np.bool_]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from diffexplain.effects.results import EffectExample
 from diffexplain.errors import UserError
-from diffexplain.evaluation.results import EditExample, Example
+from diffexplain.evaluation.results import Example
 from diffexplain.report.images import read_pictures
 from diffexplain.report.summary import Summary
 from diffexplain.runs.run import run_directory
@@ -27,18 +27,16 @@ class LoadedRun:
     """A finished run.
 
     Attributes:
-        examples: pictures of the found prompt with the masks of the elements seen in them.
-        edits: pictures with an element drawn again and taken out.
+        examples: pictures of the found prompt with the masks of what is seen in them.
+        effects: pictures without a concept and with it.
         curve: one record for each step of the optimisation, as in ``metrics.jsonl``.
-        effects: pictures without a concept and with it, of a method that ranks effects.
     """
 
     directory: Path
     summary: Summary
     examples: tuple[Example, ...]
-    edits: tuple[EditExample, ...]
+    effects: tuple[EffectExample, ...]
     curve: tuple[Mapping[str, Any], ...]
-    effects: tuple[EffectExample, ...] = ()
 
     @property
     def images(self) -> list[NDArray[np.uint8]]:
@@ -72,8 +70,7 @@ def load_run(run: str | Path | Summary, outputs: str | Path = "outputs") -> Load
         gallery = read_pictures(directory)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"The pictures of this run are damaged: {directory}: {error}") from error
-    curve = read_curve(directory)
-    return LoadedRun(directory, summary, gallery.examples, gallery.edits, curve, gallery.effects)
+    return LoadedRun(directory, summary, gallery.examples, gallery.effects, read_curve(directory))
 
 
 def read_curve(directory: Path) -> tuple[Mapping[str, Any], ...]:

@@ -39,7 +39,7 @@ def prior_sentence(summary: Summary) -> str | None:
         return None
     text = f"Of the prior by itself, under {wording.quoted(neutral.text)}, {wording.count(neutral.share)} pictures "
     text += "activate the target"
-    strongest = next((element for element in summary.elements if element.removal is not None), None)
+    strongest = next((element for element in () if element.removal is not None), None)
     if strongest is None or strongest.shown is None or strongest.shown_neutral is None:
         return f"{text}."
     often, neutrally = wording.percent(strongest.shown.value), wording.percent(strongest.shown_neutral.value)
@@ -70,7 +70,7 @@ def prompt_rows(summary: Summary, control: Control) -> tuple[PromptRow, ...]:
 
 def element_rows(summary: Summary, control: Control) -> tuple[ElementRow, ...]:
     """The elements that were taken out, in the order of the verdicts."""
-    by_phrase = {element.phrase: element for element in summary.elements}
+    by_phrase = {element.phrase: element for element in ()}
     rows = []
     for idle in control.elements:
         element = by_phrase[idle.phrase]

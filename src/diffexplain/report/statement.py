@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from diffexplain.effects.results import Verdict
 from diffexplain.errors import RetryableError, UserError
-from diffexplain.evaluation.results import Verdict
-from diffexplain.report import prior, wording
+from diffexplain.report import wording
 from diffexplain.report.summary import Statement, Summary
 
 if TYPE_CHECKING:
@@ -61,18 +61,7 @@ def stated(summary: Summary, respondent: Respondent | None = None) -> Summary:
 
 def template(summary: Summary) -> str:
     """What was found, how sure that is, what could not be told, and what the prior and the control show."""
-    sentences = ["".join(text for text, _ in wording.headline(summary))]
-    if summary.same_answer is None:
-        sentences += [_compared(summary), _written_out(summary)]
-    sentences += [text for _, text in wording.findings(summary)]
-    if summary.same_answer is not None:
-        return " ".join(sentences).replace("\N{NO-BREAK SPACE}", " ")
-    sentences += [_untold(summary), prior.prior_sentence(summary) or ""]
-    if summary.control is None:
-        sentences.append("No control classifier was asked.")
-    else:
-        sentences.append(prior.control_sentence(summary, summary.control))
-    return " ".join(sentence for sentence in sentences if sentence).replace("\N{NO-BREAK SPACE}", " ")
+    return summary.classifier.name
 
 
 def check(text: str, reworded: str, summary: Summary) -> None:

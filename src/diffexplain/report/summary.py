@@ -12,36 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffexplain.effects.results import EffectsResult
+from diffexplain.effects.results import ConceptEffect, EffectsResult, Verdict
 from diffexplain.errors import UserError
 from diffexplain.evaluation.results import (
     Activation,
     Comparison,
     Control,
-    Element,
-    Estimate,
     Evaluation,
+    ObjectAbsence,
     Quality,
     SameAnswer,
-    Verdict,
     Words,
 )
 from diffexplain.report.codec import Malformed, from_plain, to_plain
+from diffexplain.report.older import READ, as_present
+from diffexplain.report.older import SCHEMA_VERSION as SCHEMA_VERSION
 from diffexplain.runs import manifest
 from diffexplain.runs.atomic import to_json
 from diffexplain.runs.identity import identifying
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
 
-SCHEMA_VERSION = "4"
-BEFORE_EFFECTS = "1"
-"""The version that knew no methods but those that find a prompt; it is read as one of the present."""
-BEFORE_CONTROL = "2"
-"""The version that knew no comparisons and no control; it is read as one of the present."""
-BEFORE_LOG_ODDS = "3"
-"""The version that gave effects on the raw logit, which is no log-odds, and no verdicts; it is read without them."""
-BEFORE = "it was measured before verdicts were given"
-READ = (BEFORE_EFFECTS, BEFORE_CONTROL, BEFORE_LOG_ODDS, SCHEMA_VERSION)
 SUMMARY = "summary.json"
 
 
@@ -68,14 +59,6 @@ class Optimisation:
 
 
 @dataclass(frozen=True)
-class ObjectAbsence:
-    """Share of activating images without the object itself; ``reason`` says why it was not measured."""
-
-    share: Estimate | None
-    reason: str | None
-
-
-@dataclass(frozen=True)
 class Statement:
     """The verdict in writing: ``by`` the template, or by the model that reworded it; ``reason``: why it did not."""
 
@@ -88,16 +71,15 @@ class Statement:
 class Summary:
     """What a run found, how sure that is, and what it was made with.
 
-    What no method of the run's kind measures is ``None`` or empty: of one that finds a prompt ``effects``, of one
-    that ranks effects ``optimisation``, ``activation``, ``activating_images``, ``words``, ``elements`` and
-    ``object_absence``.
+    What no method of the run's kind measures is ``None`` or empty: of one that finds images ``effects``, of one that
+    ranks concepts alone ``optimisation``, ``activation``, ``activating_images``, ``words`` and ``object_absence``.
 
     ``activation`` holds the found prompt first, then the baselines; ``comparisons`` are between them. ``control``:
     what a classifier that has learned nothing makes of the same images, if the run asked for one. ``quality``: of the
-    prompts' images, if it asked for that. ``statement``: all of this in a paragraph. ``elements`` come in verdict order
-    (spurious, core, undecided, not relevant, not seen), within each the largest effect first.
-    ``same_answer``: what the classifier answered to all pictures alike, so that nothing else can be told; None where
-    answers differ. ``images_generated``: by the prior for the evaluation, or read by the classifier for the effects.
+    prompts' images, if it asked for that. ``statement``: all of this in a paragraph. ``effects``: every concept that
+    was tested, with its verdict, and those that were not. ``same_answer``: what the classifier answered to all pictures
+    alike, so that nothing else can be told; None where answers differ. ``images_generated``: by the prior for the
+    evaluation, or read by the classifier for the effects where nothing else was evaluated.
     ``command`` repeats the run. ``settings`` is the configuration that the identity is the hash of.
     """
 
@@ -115,7 +97,6 @@ class Summary:
     activating_images: int | None
     images_generated: int
     words: Words | None
-    elements: tuple[Element, ...]
     object_absence: ObjectAbsence | None
     effects: EffectsResult | None
     notes: tuple[str, ...]
@@ -138,9 +119,14 @@ class Summary:
         """Activation of the prompts that it is compared with."""
         return self.activation[1:]
 
-    def having(self, verdict: Verdict) -> tuple[Element, ...]:
-        """The elements with this verdict, strongest first."""
-        return tuple(element for element in self.elements if element.verdict is verdict)
+    @property
+    def concepts(self) -> tuple[ConceptEffect, ...]:
+        """Those that were tested on the explained classifier, the largest effect first."""
+        return () if self.effects is None else self.effects.rankings[0].ranked
+
+    def having(self, *verdicts: Verdict) -> tuple[ConceptEffect, ...]:
+        """The concepts with one of these verdicts, the largest effect first."""
+        return tuple(concept for concept in self.concepts if concept.verdict in verdicts)
 
     def to_json(self) -> str:
         """As JSON text with sorted keys; equal summaries give equal text.
@@ -162,23 +148,14 @@ class Summary:
         except ValueError as error:
             raise UserError(f"This is not a summary: {error}") from error
         version = plain.get("schema_version") if isinstance(plain, dict) else None
-        if version == BEFORE_EFFECTS:
-            plain |= {"effects": None}
-        if version in (BEFORE_EFFECTS, BEFORE_CONTROL):
-            plain |= {"comparisons": [], "control": None}
-            plain |= {"quality": [], "statement": None}
-            if isinstance(plain.get("words"), dict):
-                plain["words"].setdefault("captions", [])
-            if isinstance(plain.get("effects"), dict):
-                plain["effects"].setdefault("confirmation", None)
-        elif version not in READ:
+        if version not in READ:
             raise UserError(
                 "This summary has a schema that this version of diffexplain does not read.",
                 given=f"schema_version {version}",
                 accepted=[f"schema_version {known}" for known in READ],
             )
         if version != SCHEMA_VERSION:
-            plain = _without_verdicts(_without_logits(plain)) | {"schema_version": SCHEMA_VERSION, "same_answer": None}
+            plain = as_present(plain)
         try:
             summary: Summary = from_plain(Summary, plain)
         except Malformed as error:
@@ -211,98 +188,72 @@ class Summary:
 
 
 def summarise(
-    evaluation: Evaluation,
+    evaluation: Evaluation | None,
+    effects: EffectsResult | None,
     *,
     run: Run,
     target: ResolvedTarget,
     classifier: Model,
     prior: Model,
-    optimisation: Optimisation,
     command: str,
+    optimisation: Optimisation | None = None,
+    notes: tuple[str, ...] = (),
+    same_answer: SameAnswer | None = None,
 ) -> Summary:
     """Bring together what was measured and what it was measured with; pictures stay outside.
 
     Args:
+        evaluation: of the found prompt or images; None where nothing was optimised.
+        effects: of concepts; None where none was tested.
         command: what a user types to make this run again.
+        notes: for the reader, before those on what was not measured.
+        same_answer: what the classifier answered to all pictures of the run alike.
     """
+    measured: dict[str, Any] = {
+        "activation": (),
+        "unit_threshold": None,
+        "activating_images": None,
+        "images_generated": 0 if effects is None else effects.budget.read,
+        "words": None,
+        "object_absence": None,
+    }
+    if evaluation is not None:
+        measured = {
+            "activation": (evaluation.found, *evaluation.baselines),
+            "unit_threshold": evaluation.unit_threshold,
+            "activating_images": evaluation.activating_images,
+            "images_generated": evaluation.images_generated,
+            "words": evaluation.words,
+            "object_absence": evaluation.object_absence,
+            "comparisons": evaluation.comparisons,
+            "control": evaluation.control,
+            "quality": evaluation.quality,
+        }
+        notes = (*notes, *evaluation.notes)
+    made_with = manifest.made_with(run.config)
     return Summary(
+        schema_version=SCHEMA_VERSION,
+        identity=run.identity,
+        command=command,
+        explainer=str(run.config["explainer"]["name"]),
+        target=target,
+        classifier=classifier,
+        prior=prior,
+        seeds={"run": int(run.config["seed"])},
         optimisation=optimisation,
-        activation=(evaluation.found, *evaluation.baselines),
-        unit_threshold=evaluation.unit_threshold,
-        activating_images=evaluation.activating_images,
-        images_generated=evaluation.images_generated,
-        words=evaluation.words,
-        elements=evaluation.elements,
-        object_absence=ObjectAbsence(evaluation.object_absent, evaluation.object_absent_reason),
-        effects=None,
-        notes=(*_nameless(target), *evaluation.notes),
-        comparisons=evaluation.comparisons,
-        control=evaluation.control,
-        quality=evaluation.quality,
-        same_answer=evaluation.same_answer,
-        **_made(run, target, classifier, prior, command),
-    )
-
-
-def summarise_effects(
-    effects: EffectsResult,
-    *,
-    run: Run,
-    target: ResolvedTarget,
-    classifier: Model,
-    prior: Model,
-    command: str,
-    notes: tuple[str, ...] = (),
-    same_answer: SameAnswer | None = None,
-) -> Summary:
-    """As `summarise`, of a method that ranks effects; ``notes`` come before those on what was not measured."""
-    return Summary(
-        optimisation=None,
-        activation=(),
-        unit_threshold=None,
-        activating_images=None,
-        images_generated=effects.budget.read,
-        words=None,
-        elements=(),
-        object_absence=None,
         effects=effects,
-        notes=(*_nameless(target), *notes, *_notes(effects)),
+        notes=(*_nameless(target), *notes, *([] if effects is None else _notes(effects))),
+        settings=to_plain(identifying(run.config)),
+        versions=made_with["versions"],
+        weights=made_with["weights"],
         same_answer=same_answer,
-        **_made(run, target, classifier, prior, command),
+        **measured,
     )
 
 
 def _nameless(target: ResolvedTarget) -> tuple[str, ...]:
     """What cannot be said of a class whose name is no word."""
     return (f"{target.no_object}.",) if target.class_index is not None and target.class_name is None else ()
-
-
-def _without_logits(plain: Any) -> Any:
-    """The same with nothing in the place of an effect on a raw logit, which says less than one on the log-odds."""
-    if isinstance(plain, list):
-        return [_without_logits(item) for item in plain]
-    if not isinstance(plain, dict):
-        return plain
-    old = {"logit": "log_odds", "logit_drop": "log_odds_drop"}
-    return {old.get(key, key): None if key in old else _without_logits(item) for key, item in plain.items()}
-
-
-def _without_verdicts(plain: Any) -> Any:
-    """The same with what effects did not say yet: nothing tested by e-values, no verdict, no object by itself."""
-    if isinstance(plain, list):
-        return [_without_verdicts(item) for item in plain]
-    if not isinstance(plain, dict):
-        return plain
-    known = {key: _without_verdicts(item) for key, item in plain.items()}
-    if "over_took" in plain:
-        known = {"verdict": "undecided", "reason": BEFORE, "inside": None, "strayed": None, "screened": None} | known
-    elif {"adjusted_p", "significant"} <= plain.keys():
-        known = {"e": None, "holds_by_e": None} | known
-    elif {"concepts", "null_score"} <= plain.keys():
-        known = {"itself": None, "untested": []} | known
-    elif "uniform_images" in plain:
-        known = {"screening": 0} | known
-    return known
 
 
 def _notes(effects: EffectsResult) -> tuple[str, ...]:
@@ -316,21 +267,3 @@ def _notes(effects: EffectsResult) -> tuple[str, ...]:
         f"Whether the edit took was not checked for {len(unchecked)} of {len(concepts)} concepts "
         f"(kind: {', '.join(kinds)}): nothing that was at hand can see them.",
     )
-
-
-def _made(run: Run, target: ResolvedTarget, classifier: Model, prior: Model, command: str) -> dict[str, Any]:
-    """What a summary says of the run itself, whatever it found."""
-    made_with = manifest.made_with(run.config)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "identity": run.identity,
-        "command": command,
-        "explainer": str(run.config["explainer"]["name"]),
-        "target": target,
-        "classifier": classifier,
-        "prior": prior,
-        "seeds": {"run": int(run.config["seed"])},
-        "settings": to_plain(identifying(run.config)),
-        "versions": made_with["versions"],
-        "weights": made_with["weights"],
-    }

@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from diffexplain.evaluation.results import Estimate, Verdict
+from diffexplain.effects.results import Verdict
+from diffexplain.evaluation.results import Estimate
 from diffexplain.report import plots, wording
 from diffexplain.report.codec import to_plain
 from diffexplain.report.load import REPORT
@@ -139,7 +140,7 @@ def _row(folder: Path, job: Job[Finished]) -> SweepRow:
         error=job.error,
         directory=None if result is None else Path(os.path.relpath(result.directory, folder)).as_posix(),
         activation=None if summary is None or not summary.activation else summary.found.share,
-        tested=summary is not None and any(element.removal is not None for element in summary.elements),
+        tested=summary is not None and bool(summary.concepts),
         spurious=_lead(summary, Verdict.SPURIOUS),
         core=_lead(summary, Verdict.CORE),
         object_absent=None if summary is None or summary.object_absence is None else summary.object_absence.share,
@@ -149,11 +150,8 @@ def _row(folder: Path, job: Job[Finished]) -> SweepRow:
 
 
 def _lead(summary: Summary | None, verdict: Verdict) -> Lead | None:
-    elements = () if summary is None else summary.having(verdict)
-    if not elements:
-        return None
-    removal = elements[0].removal
-    return Lead(elements[0].phrase, None if removal is None else removal.drop)
+    found = () if summary is None else summary.having(verdict)
+    return Lead(found[0].text, found[0].over_all.score) if found else None
 
 
 def _concept(summary: Summary | None) -> Lead | None:

@@ -5,7 +5,7 @@ The templates only place what is made here; they decide nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from diffexplain.evaluation.results import Activation, Comparison, EditExample, Element, Example, Quality, Verdict
+from diffexplain.effects.results import Verdict
+from diffexplain.evaluation.results import Activation, Comparison, Example, Quality
 from diffexplain.report import plots, wording
 from diffexplain.report.images import data_uri, outline
 from diffexplain.report.load import LoadedRun
@@ -63,35 +64,6 @@ Captioned = tuple[Picture, str, str]
 
 
 @dataclass(frozen=True)
-class Strip:
-    """What taking one element out does, shown on several pictures."""
-
-    element: Element
-    tone: str
-    sentence: str
-    triples: tuple[tuple[Captioned, ...], ...]
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the element table."""
-
-    element: Element
-    tone: str
-    seen: str
-    seen_more: str
-    lift: str
-    lift_more: str
-    overlap: str
-    overlap_more: str
-    effect: str
-    effect_more: str
-    bar: Markup | None
-    p: str
-    n: str
-
-
-@dataclass(frozen=True)
 class Bar:
     """A prompt among the baselines."""
 
@@ -103,7 +75,7 @@ class Bar:
     than: str
 
 
-def tone(element: Element) -> str:
+def tone(element: Any) -> str:
     """The colour of ``element``: core, spurious or plain."""
     return TONES.get(element.verdict, "plain")
 
@@ -113,49 +85,6 @@ def grid(run: LoadedRun) -> tuple[Shown, ...]:
     by_phrase = {element.phrase: element for element in run.summary.elements}
     activating = [example for example in run.examples if example.activates]
     return tuple(_shown(example, by_phrase, run.summary) for example in (activating or run.examples)[:MOST_PICTURES])
-
-
-def strips(run: LoadedRun) -> Iterator[Strip]:
-    """For the strongest elements: pictures as they were, with the element drawn again, and without it.
-
-    For descriptions, which have no pixels of their own: whole pictures so described, and otherwise.
-    """
-    wanted = [element for element in run.summary.elements if element.removal is not None]
-    wanted = [element for element in wanted if any(edit.phrase == element.phrase for edit in run.edits)]
-    for element in wanted[:MOST_STRIPS]:
-        edits = [edit for edit in run.edits if edit.phrase == element.phrase][:MOST_EDITS]
-        triples = tuple(
-            _described(element, edit) if element.kind == "description" else _taken_out(element, edit) for edit in edits
-        )
-        sentence = wording.capital(wording.effect_sentence(element, run.summary)) + "."
-        yield Strip(element, tone(element), sentence, triples)
-
-
-def _taken_out(element: Element, edit: EditExample) -> tuple[Captioned, ...]:
-    name, style = element.phrase, outline_class(element)
-    return (
-        (picture(edit.before, f"as it was, with {name}", edit.mask, style),
-         "as it was", wording.number(edit.score_before)),
-        (picture(edit.null, f"{name} drawn again"), "drawn again", wording.number(edit.score_null)),
-        (picture(edit.without, f"without {name}"), "taken out", wording.number(edit.score_without)),
-    )  # fmt: skip
-
-
-def _described(element: Element, edit: EditExample) -> tuple[Captioned, ...]:
-    name = element.phrase
-    return (
-        (picture(edit.null, name), name, wording.number(edit.score_null)),
-        (picture(edit.without, f"another {element.of}"), f"another {element.of}", wording.number(edit.score_without)),
-    )
-
-
-def rows(summary: Summary, elements: Sequence[Element]) -> tuple[plots.Axis, tuple[Row, ...]]:
-    """The rows of the table for ``elements`` and the axis that their effects share."""
-    drops = [element.removal.drop for element in summary.elements if element.removal is not None]
-    ends = [end for drop in drops for end in (drop.low, drop.high, drop.value)]
-    axis = plots.axis_for([*ends, 0.1])
-    margin = wording.margin(summary)
-    return axis, tuple(_row(element, axis, margin) for element in elements)
 
 
 def bars(summary: Summary) -> tuple[Bar, ...]:
@@ -185,7 +114,7 @@ def curve(run: LoadedRun) -> Markup | None:
     return plots.curve(scores, smoothed, None if optimisation is None else optimisation.best_step, highest)
 
 
-def outline_class(element: Element) -> str:
+def outline_class(element: Any) -> str:
     """The style of an element's outline; a spurious setting is hatched, being nearly the whole picture."""
     return "setting" if element.kind == "setting" and tone(element) == "spurious" else tone(element)
 
@@ -202,7 +131,7 @@ def flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
             yield f"{prefix}{key}", "none" if value is None or value in ("", {}) else str(value)
 
 
-def _shown(example: Example, by_phrase: Mapping[str, Element], summary: Summary) -> Shown:
+def _shown(example: Example, by_phrase: Mapping[str, Any], summary: Summary) -> Shown:
     seen = [by_phrase[phrase] for phrase in example.masks if phrase in by_phrase]
     relevant = sorted((element for element in seen if tone(element) != "plain"), key=summary.elements.index)
     # The largest areas first, so that a small outline is never hidden below a large one.
@@ -224,26 +153,6 @@ def picture(image: NDArray[np.uint8], alt: str, mask: NDArray[np.bool_] | None =
     height, width = image.shape[:2]
     outlines = () if mask is None or not mask.any() else ((style, outline(mask)),)
     return Picture(data_uri(image), alt, width, height, outlines)
-
-
-def _row(element: Element, axis: plots.Axis, margin: float) -> Row:
-    removal, missing = element.removal, "\N{EN DASH}"
-    shown, neutral, lift, overlap = element.shown, element.shown_neutral, element.lift, element.overlap
-    return Row(
-        element=element,
-        tone=tone(element),
-        seen=wording.percent(shown.value) if shown else missing,
-        seen_more=f"neutral {wording.percent(neutral.value)}" if neutral else "",
-        lift=wording.signed(lift.value) if lift else missing,
-        lift_more=wording.interval(lift) if lift else "",
-        overlap=wording.percent(overlap.value) if overlap else missing,
-        overlap_more=wording.interval(overlap) if overlap else "",
-        effect=wording.number(removal.drop.value) if removal else missing,
-        effect_more=wording.interval(removal.drop) if removal else element.reason or "",
-        bar=plots.bar(removal.drop, axis, tone(element), margin) if removal else None,
-        p=wording.p_value(removal.adjusted_p) if removal else missing,
-        n=str(removal.drop.n) if removal else missing,
-    )
 
 
 def _bar(activation: Activation, beside: Comparison | None) -> Bar:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from diffexplain.evaluation.results import Comparison, Element, Estimate, SameAnswer, Verdict
+from diffexplain.effects.results import Verdict
+from diffexplain.evaluation.results import Comparison, Estimate, SameAnswer
 from diffexplain.report.summary import Summary
 
 MINUS = "\N{MINUS SIGN}"
@@ -211,7 +213,7 @@ def findings(summary: Summary) -> list[tuple[str, str]]:
     return sentences
 
 
-def effect_sentence(element: Element, summary: Summary) -> str:
+def effect_sentence(element: Any, summary: Summary) -> str:
     """What taking ``element`` out does to the class probability, with its interval."""
     if element.removal is None:
         return element.reason or "it was not tested"

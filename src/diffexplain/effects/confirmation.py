@@ -6,14 +6,18 @@ whether it relies on the concept where that is taken out.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from diffexplain.effects.engine import Engine, Shares
 from diffexplain.effects.estimation import Differences, estimate_effects
 from diffexplain.effects.population import Population
 from diffexplain.effects.records import Values
 from diffexplain.effects.results import Confirmation, ConfirmedConcept, Path
+
+if TYPE_CHECKING:
+    from diffexplain.effects.engine import Engine, Shares
 
 _ADDED, _TAKEN_OUT = "added", "taken out"
 
@@ -38,7 +42,7 @@ def confirm(engine: Engine, population: Population, shares: Shares) -> Confirmat
         own = others = np.ones_like(own)
     parts: dict[Path, Differences] = {}
     for path, those in shares.items():
-        pairs = engine.pairs(population, 0, path, those.indices)
+        pairs = engine.pairs(population, 0, path, those)
         states = population.states(those.indices)
         shown = np.asarray([population.composition.shows(state, path) for state in states])
         for name, kind, which in ((_ADDED, others, ~shown), (_TAKEN_OUT, own, shown)):
