@@ -119,9 +119,11 @@ def flag_in_a_run(form: Form, outputs: Path) -> str:
     more = [f"target={form.target}", f"paths.outputs={outputs}", "evaluation=quick", "logger=local", "trainer=cpu"]
     summary = app.make(configuration.compose([*form.overrides, *more])).summary
     assert summary is not None
-    flag = next(element for element in summary.elements if element.phrase == "a flag")
-    effect = "not tested" if flag.removal is None else f"{flag.removal.drop.value:+.2f} (n {flag.removal.drop.n})"
-    return f"a flag is {flag.verdict.value}, {effect}; {summary.classifier.facts['output']}"
+    flag = next((concept for concept in summary.concepts if concept.text == "a flag"), None)
+    said = "not tested"
+    if flag is not None:
+        said = f"{flag.verdict.value}, {flag.over_all.score.value:+.2f} (n {flag.over_all.n})"
+    return f"a flag: {said}; {summary.classifier.facts['output']}"
 
 
 def main() -> None:

@@ -139,7 +139,7 @@ def run(class_name: str, seed: int, outputs: Path, method: DiffEx, engine: Engin
     found = replace(method, beam=0).rank(edited, studied, engine).to_json()
     found |= {"class": class_name, "seed": seed}
     found["halving"] = {one.name: halved(engine, edited, who) for who, one in enumerate(studied)}
-    shares = dict.fromkeys(edited.composition.concepts, Images(range(edited.count), tested=True))
+    shares = dict.fromkeys(edited.composition.concepts, Images(range(edited.count), True, rivals=edited.count))
     found["combinations"] = {
         one.name: [[list(path) for path in joint.paths] for joint in method.search(edited, who, engine).run(shares)]
         for who, one in enumerate(studied)

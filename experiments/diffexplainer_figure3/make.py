@@ -15,17 +15,17 @@ sys.path.insert(0, str(HERE.parent / "papers"))
 
 from paper_tables import NOTHING, Cell, Made, Sweep, head, main, row, script, shown  # noqa: E402
 
-from diffexplain.evaluation.results import Element, Verdict  # noqa: E402
+from diffexplain.effects.results import ConceptEffect, Verdict  # noqa: E402
 
 MOST = 3
-"""Elements of a kind in a cell, the strongest."""
+"""Concepts of a kind in a cell, the strongest."""
 
 
 def table(sweep: Sweep) -> str:
     """A line for each classifier and class; on the world, how often that is right."""
     world = sweep.profile == "world"
-    names = ["classifier", "class", "published: appears", "published: the object", "spurious, with the drop"]
-    names += ["core, with the drop", "object absent", "activates"]
+    names = ["classifier", "class", "published: appears", "published: the object", "spurious, with the effect"]
+    names += ["core, with the effect", "object absent", "activates"]
     lines = head([*names, "true effects of what was planted"] if world else names)
     right = []
     for cell in sweep.cells:
@@ -54,12 +54,12 @@ def _published(sweep: Sweep, cell: Cell) -> list[str]:
 def _found(run: Made) -> list[str]:
     absence = run.summary.object_absence
     share = None if absence is None else absence.share
-    kinds = [_elements(run.summary.having(kind)) for kind in (Verdict.SPURIOUS, Verdict.CORE)]
+    kinds = [_concepts(run.summary.having(kind)) for kind in (Verdict.SPURIOUS, Verdict.CORE)]
     return [*kinds, shown(share), shown(run.summary.found.share)]
 
 
-def _elements(elements: tuple[Element, ...]) -> str:
-    named = [f"{one.phrase} {shown(one.removal.drop)}" for one in elements if one.removal is not None]
+def _concepts(concepts: tuple[ConceptEffect, ...]) -> str:
+    named = [f"{one.text} {shown(one.over_all.score, sign='+')}" for one in concepts]
     return "; ".join(named[:MOST]) or "none"
 
 

@@ -45,7 +45,6 @@ from diffexplain.evaluation.pixels import (
     unit_uses,
 )
 from diffexplain.evaluation.presence import calibrated_gate, fits
-from diffexplain.evaluation.removal import blur_fill, dilate
 from diffexplain.evaluation.sight import Sight, look
 from diffexplain.evaluation.statistics import mean_interval
 from diffexplain.evaluation.vocabulary import class_phrase
@@ -74,8 +73,6 @@ POOL, POOL_STREAM = 1800, 3001
 GATE_SCENES, GATE_STREAM = 360, 3002
 TRUTH_SCENES, TRUTH_SEED = 50, 21
 IMAGES = 12
-BLUR_GROWN = 0.03
-"""How far a region grows before it is filled, as in `EvaluationSettings.dilation`."""
 VARIANTS = [
     name
     for name in variant_names()
@@ -90,9 +87,6 @@ METHODS: dict[str, Callable[[Classifier], Attribution]] = {
     "integrated gradients": lambda model: IntegratedGradients(model, steps=6, batch_size=72),
     "SmoothGrad": lambda model: SmoothGrad(model, samples=5, batch_size=60),
 }
-REMOVAL = "object filled in"
-"""The verdict by removal that is compared: the share of the unit's addition that goes when the object's region is
-filled with what surrounds it."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +182,6 @@ def measure(class_name: str, mine: Sequence[Case], file: Path) -> None:
             name: own_shares(unit_maps(network, make, chosen, use), sight, phrase).tolist()
             for name, make in METHODS.items()
         }
-        shares[REMOVAL] = filled_in(network, chosen, sight, use)
         entry = {"classifier": one.name, "half": one.half, "target": use.target.text, "rank": use.rank}
         assert use.target.channel is not None
         entry |= truth(activations[one.name][:, :, use.target.channel] * use.weight)
@@ -235,19 +228,6 @@ def truth(added: NDArray[Any]) -> dict[str, Any]:
     }
 
 
-@torch.no_grad()
-def filled_in(network: Classifier, images: Tensor, sight: Sight, use: UnitUse) -> list[float]:
-    """For each image, how much of what the unit adds to the logit goes with the object; 0 where it is not seen."""
-    module, channel, phrase = use.target.module, use.target.channel, object_phrase(use)
-    assert module is not None
-    assert channel is not None
-    masks = torch.stack([dilate(sight.region(index, phrase), BLUR_GROWN) for index in range(len(images))])
-    before = use.weight * network.activation(images, module, channel)
-    after = use.weight * network.activation(blur_fill(images, masks), module, channel)
-    lost = (before - after) / before.abs().clamp(min=1e-6)
-    return [float(value) if sight.shows(index, phrase) else 0.0 for index, value in enumerate(lost)]
-
-
 def by_class(chosen: Sequence[Case]) -> Iterator[tuple[str, list[Case]]]:
     """The cases of each class."""
     for class_name in SUBJECTS:
@@ -279,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"(stream {GATE_STREAM}), {TRUTH_SCENES} pairs for each effect (seed {TRUTH_SEED}). Machine: "
         f"{platform.machine()}, one thread, torch {torch.__version__.partition('+')[0]}."
     )
-    text = table([json.loads(file.read_text(encoding="utf-8")) for file in files], list(METHODS), REMOVAL, settings)
+    text = table([json.loads(file.read_text(encoding="utf-8")) for file in files], list(METHODS), settings)
     if not options.print:
         write_between(RESULTS, f"<!-- {suite}: begin -->", f"<!-- {suite}: end -->", text)
     print(text)

@@ -81,7 +81,7 @@ def bound_of(rows: Sequence[Row], method: str) -> Threshold:
     return youden_threshold(core, spurious)
 
 
-def table(results: Sequence[dict[str, Any]], methods: Sequence[str], removal: str, settings: str) -> str:
+def table(results: Sequence[dict[str, Any]], methods: Sequence[str], settings: str) -> str:
     """All tables, as text."""
     rows = [row for result in results for row in rows_of(result)]
     held_out = [row for row in rows if row.half == "held_out"]
@@ -97,7 +97,7 @@ def table(results: Sequence[dict[str, Any]], methods: Sequence[str], removal: st
         "of controls": [row for row in held_out if row.fair],
     }
     lines = [f"| attribution | development | held out | {' | '.join(parts)} |", "|---|---|---|" + "---|" * len(parts)]
-    for method in [*methods, removal]:
+    for method in methods:
         name = f"**{method}** (chosen)" if method == best else method
         groups = [development, held_out, *parts.values()]
         lines.append(f"| {name} | {' | '.join(shown(measured(group, method)) for group in groups)} |")

@@ -2,8 +2,8 @@
 
 Three planted classes x {cnn, vit} x 5 seeds on the shortcut classifiers, with the constrained prompt (the
 default) and the free one, and the same cells on the fair classifiers with the default prompt. A run is right on a
-shortcut classifier if its top spurious element was planted and, by the truth table, learned (effect >= 0.2); on a
-fair classifier if it calls nothing spurious.
+shortcut classifier if its top spurious concept was planted and, by the truth table, learned (effect >= 0.2), and is
+said to raise the class; on a fair classifier if it calls nothing spurious.
 
 The same command goes on where it stopped. Each run's result is a line of `shortcuts.jsonl`; the table is written to
 `RESULTS.md` from these lines alone (`--table` writes it without running anything).
@@ -23,10 +23,10 @@ from typing import Any
 from filelock import FileLock
 
 from diffexplain import configuration, paths
-from diffexplain.evaluation.results import Verdict
+from diffexplain.effects.results import Verdict
 from diffexplain.report.summary import Summary
 from diffexplain.world.marked import write_between
-from diffexplain.world.truth_table import THERE, TruthTable
+from diffexplain.world.truth_table import THERE, TruthTable, truth_name
 
 HERE = Path(__file__).parent
 RECORD = HERE / "shortcuts.jsonl"
@@ -38,7 +38,7 @@ PLANTED: dict[str, dict[str, tuple[str, str]]] = {
     "bee": {"a flower": ("companion", "flower")},
     "dog_sled": {"a dog": ("companion", "dog"), "in the snow": ("setting", "snow")},
 }
-"""For each class its planted elements: the phrase of the vocabulary, and attribute and value of the truth table."""
+"""For each class what was planted: how it is said, and attribute and value of the truth table."""
 
 ARCHITECTURES = ("cnn", "vit")
 SEEDS = (1, 2, 3, 4, 5)
@@ -97,13 +97,14 @@ def judged(cell: Cell, summary: Summary, seconds: float) -> dict[str, Any]:
         right = not spurious
     else:
         # A sub-type counts for its kind: "a striped flag" for "a flag".
-        right = bool(spurious) and (spurious[0].phrase in true or spurious[0].of in true)
+        places = {PLANTED[cell.class_name][phrase] for phrase in true}
+        right = bool(spurious) and spurious[0].over_all.score.value > 0 and truth_name(spurious[0].path[:2]) in places
     return {
         "key": cell.key, "world": cell.world, "architecture": cell.architecture, "class": cell.class_name,
         "prompt": cell.prompt, "seed": cell.seed, "identity": summary.identity[:12], "right": right,
         "learned": {phrase: round(effect, 3) for phrase, effect in true.items()},
-        "spurious": [[e.phrase, round(e.removal.drop.value, 3)] for e in spurious if e.removal is not None],
-        "core": [e.phrase for e in summary.having(Verdict.CORE)],
+        "spurious": [[concept.text, round(concept.over_all.score.value, 3)] for concept in spurious],
+        "core": [concept.text for concept in summary.having(Verdict.CORE)],
         "activation": round(found.share.value, 3), "activation_images": found.share.n,
         "class_name_activation": next(
             (round(b.share.value, 3) for b in summary.baselines if b.name == "class name"), None
@@ -191,11 +192,11 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     seconds = sorted(row["seconds"] for row in rows)
     lines += [
         "",
-        "Right: on a shortcut classifier, the top spurious element was planted and learned (true effect >= "
-        f"{THERE}); on a fair one, nothing is called spurious. The runs are six independent cells (two classifiers, "
-        "three classes) with five seeds each, not thirty independent trials. Figures beside elements: drop of the "
-        f"class probability when it is taken out. Median {seconds[len(seconds) // 2]:.0f} s a run on one thread "
-        f"({platform.machine()}, other work beside it).",
+        "Right: on a shortcut classifier, the top spurious concept was planted and learned (true effect >= "
+        f"{THERE}) and is said to raise the class; on a fair one, nothing is called spurious. The runs are six "
+        "independent cells (two classifiers, three classes) with five seeds each, not thirty independent trials. "
+        "Figures beside concepts: effect on the class probability. Median "
+        f"{seconds[len(seconds) // 2]:.0f} s a run on one thread ({platform.machine()}, other work beside it).",
     ]
     return "\n".join(lines)
 

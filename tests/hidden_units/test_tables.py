@@ -26,7 +26,7 @@ def result(class_name: str, half: str, truths: list[str | None]) -> dict[str, An
     units = []
     for truth in truths:
         inside = {"core": 0.8, "spurious": 0.1, None: 0.5}[truth]
-        shares = {"blind": [0.4, 0.4], "sharp": [inside - 0.01, inside + 0.01], "removal": [inside, inside]}
+        shares = {"blind": [0.4, 0.4], "sharp": [inside - 0.01, inside + 0.01]}
         units += [{"classifier": f"{name}_cnn", "half": half, "truth": truth, "shares": shares} for name in ("a", "b")]
     seen = [
         {"shows": True, "segmenter": True, "clip": False},
@@ -43,7 +43,7 @@ def test_the_method_is_chosen_on_one_half_and_reported_on_the_other() -> None:
         result("flagpole", "development", ["core", "spurious"]),
         result("bee", "held_out", ["core", "core", "spurious", None]),
     ]
-    lines = table(results, METHODS, "removal", "Settings.").splitlines()
+    lines = table(results, METHODS, "Settings.").splitlines()
     (chosen,) = [line for line in lines if "(chosen)" in line]
     assert chosen.startswith("| **sharp** (chosen) | 1.000 [1.000, 1.000], n 4 | 1.000 [1.000, 1.000], n 6 ")
     (blind,) = [line for line in lines if line.startswith("| blind")]
@@ -63,7 +63,7 @@ def test_the_method_is_chosen_on_one_half_and_reported_on_the_other() -> None:
 def test_nothing_is_chosen_without_units_of_both_kinds() -> None:
     from verdict_tables import table
 
-    assert "nothing can be chosen" in table([result("bee", "development", ["core"])], METHODS, "removal", "")
+    assert "nothing can be chosen" in table([result("bee", "development", ["core"])], METHODS, "")
 
 
 @pytest.mark.parametrize(("subject", "flag", "truth"), [(1.0, 3.0, "spurious"), (3.0, 1.0, "core"), (2.0, 2.0, None)])
