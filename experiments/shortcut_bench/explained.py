@@ -40,10 +40,12 @@ class Finding:
 
     Attributes:
         value: the concept.
-        score: orders the concepts; a larger one says more strongly that the class is helped by it.
+        score: orders the concepts by its size; its sign says whether the concept raises or lowers the class.
         reported: whether the method, at its own default threshold, says so.
         effect: the change in the class's probability that it states, with the 95 % interval `low` to `high`; None
             where it states none.
+        n: pairs of pictures behind the effect; None where the method counts none.
+        verdict: what the method calls the concept; None where it has no verdicts.
     """
 
     value: Value
@@ -52,6 +54,8 @@ class Finding:
     effect: float | None = None
     low: float | None = None
     high: float | None = None
+    n: int | None = None
+    verdict: str | None = None
 
 
 @dataclass(frozen=True)

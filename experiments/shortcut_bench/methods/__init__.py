@@ -8,15 +8,9 @@ from diffexplain.attribution import GradCAM, IntegratedGradients
 from methods.attribution_maps import AttributionMaps
 from methods.chance import Chance
 from methods.correlation import Correlation
+from methods.default import Default
 from methods.edits import Edits
 from methods.prompts import Prompts
-from methods.seeded import Seeded
-
-DEXTER = ("explainer=dexter", "gradient=attention_only")
-"""One picture a step from one noise, and the gradient of the released code."""
-
-DESCRIPTIONS = "classifier.more_phrases=embedded:descriptions.yaml"
-"""Phrases for the class's colour, texture, size and place and the weather, for its prompt and its evaluation."""
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -25,13 +19,8 @@ METHODS: dict[str, Method] = {
         Edits("diffex_uniform", "uniform"),
         Edits("diffex_12_images", "uniform", 12),
         Edits("diffex_6_images", "uniform", 6),
+        Default("default"),
         Prompts("diffexplainer"),
-        Prompts("diffexplainer_described", DESCRIPTIONS),
-        Prompts("diffexplainer_free", "prompt=free"),
-        Seeded("diffex_seeded", "diffexplainer"),
-        Seeded("diffex_seeded_described", "diffexplainer_described"),
-        Prompts("dexter_released", *DEXTER, "prompt=free", "prompt.tokens=1", "prompt.prefix=a picture of a"),
-        Prompts("dexter_hard_words", *DEXTER, "prompt=hard_words"),
         AttributionMaps("grad_cam", GradCAM),
         AttributionMaps("integrated_gradients", lambda model: IntegratedGradients(model, steps=20)),
         Correlation("correlation"),

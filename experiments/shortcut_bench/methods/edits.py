@@ -60,7 +60,7 @@ class Edits:
             started = time.monotonic()
             shares = self.engine.share_out(edited, [who])
             if self.images < edited.count:
-                shares = dict.fromkeys(shares, Images(range(self.images), tested=True))
+                shares = dict.fromkeys(shares, Images(range(self.images), True, rivals=self.images))
             extra: dict[str, Any] = {"images": {"/".join(path): len(those.indices) for path, those in shares.items()}}
             if one.specification.kind == "pair" and self.images == edited.count and self.engine.policy == "uniform":
                 found = self.method.search(edited, who, self.engine).run(shares)
@@ -73,17 +73,30 @@ class Edits:
 @lru_cache(maxsize=1)
 def population(studied: tuple[Studied, ...], seed: int, folder: Path) -> Population:
     """The pictures of these classifiers' class, kept in a directory that these classifiers, by their names, share."""
-    class_name = studied[0].specification.class_name
-    names = ",".join(one.specification.name for one in studied)
-    directory = folder / "edits" / f"{class_name}-{seed}-{hashlib.sha256(names.encode()).hexdigest()[:8]}"
-    directory.mkdir(parents=True, exist_ok=True)
-    explained = [
-        Explainable(one.specification.name, one.model, Target.parse(f"class:{class_name}").resolve(one.model.labels))
+    editor, hierarchy = Paired(load_prior("embedded:prior", steps=STEPS)), Hierarchy.load(HIERARCHY)
+    files = files_of(studied, seed, folder / "edits")
+    return Engine().population(explainable(studied), editor, hierarchy, files, largest=DiffEx().together)
+
+
+def explainable(studied: Sequence[Studied]) -> list[Explainable]:
+    """The classifiers as the engine of effects takes them."""
+    return [
+        Explainable(
+            one.specification.name,
+            one.model,
+            Target.parse(f"class:{one.specification.class_name}").resolve(one.model.labels),
+        )
         for one in studied
     ]
-    editor = Paired(load_prior("embedded:prior", steps=STEPS))
-    files = Run(directory, {"seed": seed}, f"class:{class_name}")
-    return Engine().population(explained, editor, Hierarchy.load(HIERARCHY), files, largest=DiffEx().together)
+
+
+def files_of(studied: Sequence[Studied], seed: int, folder: Path) -> Run:
+    """A directory that these classifiers of one class, by their names, share."""
+    class_name = studied[0].specification.class_name
+    names = ",".join(one.specification.name for one in studied)
+    directory = folder / f"{class_name}-{seed}-{hashlib.sha256(names.encode()).hexdigest()[:8]}"
+    directory.mkdir(parents=True, exist_ok=True)
+    return Run(directory, {"seed": seed}, f"class:{class_name}")
 
 
 def ranked(engine: Engine, edited: Population, who: int, shares: Shares) -> tuple[Finding, ...]:
@@ -95,10 +108,11 @@ def ranked(engine: Engine, edited: Population, who: int, shares: Shares) -> tupl
         Finding(
             concepts()[path],
             effect.score.value,
-            effect.significant and effect.score.value > 0,
+            effect.significant,
             effect.score.value,
             effect.score.low,
             effect.score.high,
+            effect.n,
         )
         for path, effect in effects.items()
     )
@@ -106,16 +120,22 @@ def ranked(engine: Engine, edited: Population, who: int, shares: Shares) -> tupl
 
 def cost(edited: Population, shares: Shares, seconds: float) -> Account:
     """Of the edits that one classifier needs for these shares, each picture counted once."""
-    pictures: set[tuple[int, str]] = set()
+    pictures = len(pictures_of(edited, shares, range(max(those.indices.stop for those in shares.values()))))
+    return Account(denoiser=pictures * STEPS, classifier=pictures, seconds=seconds)
+
+
+def pictures_of(edited: Population, shares: Shares, null: range) -> set[tuple[int, str]]:
+    """The pictures, by index and what each shows, that these shares and the null edits take."""
+
+    def changed(change: Change, upto: range) -> set[tuple[int, str]]:
+        states = changed_states(edited.composition, edited.states(upto), upto, [change], edited.files.draws)
+        return {(index, key_of(state)) for index, state in zip(upto, states, strict=True)}
+
+    # The null edits, which show what a picture shows anyway, are among the others where a concept changes nothing.
+    pictures = {(index, key_of(state)) for index, state in zip(null, edited.states(null), strict=True)}
     for path, those in shares.items():
         upto = range(those.indices.stop)  # what chose a concept was made for it, too
-        changes = [Change(path), Change(path, reverse=True), *map(Change, edited.composition.rivals(path))]
-        for change in changes:
-            states = changed_states(edited.composition, edited.states(upto), upto, [change], edited.files.draws)
-            pictures |= {(index, key_of(state)) for index, state in enumerate(states)}
-    # The null edits, which show what a picture shows anyway, are among them where a concept changes nothing.
-    pictures |= {
-        (index, key_of(state))
-        for index, state in enumerate(edited.states(range(max(those.indices.stop for those in shares.values()))))
-    }
-    return Account(denoiser=len(pictures) * STEPS, classifier=len(pictures), seconds=seconds)
+        pictures |= changed(Change(path), upto) | changed(Change(path, reverse=True), upto)
+        for rival in edited.composition.rivals(path):
+            pictures |= changed(Change(rival), range(those.indices.start + those.rivals))
+    return pictures

@@ -1,10 +1,8 @@
-"""Methods that optimise a prompt: each classifier is explained by the run that `python run.py` would make.
+"""Whole runs: each classifier is explained by the run that `python run.py` would make, its prompt and all.
 
-Pictures that depend on no classifier (of single words, of the class's name, neutral ones) are made once for all
-classifiers of a class; the account counts them for each.
-
-A concept's score is the effect of taking it out of the activating pictures, where that was tried; where it was not, a
-little of how much more often the pictures show it than neutral ones do. Reported is what the run calls spurious.
+Its concepts are those of `default.py`, at the price of each classifier's own optimisation; what the prompt adds is the
+share of its pictures without the object. Pictures that depend on no classifier (of single words, of the class's name,
+neutral ones) are made once for all classifiers of a class; the account counts them for each.
 """
 
 from __future__ import annotations
@@ -15,19 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from explained import Counter, Explained, Finding, SharedPictures, Studied, texts
+from explained import Counter, Explained, SharedPictures, Studied
 
 from diffexplain import configuration
 from diffexplain.app import Parts, make
-from diffexplain.evaluation.results import Element, Verdict
 from diffexplain.report.summary import Summary
-
-UNTESTED = 1e-3
-"""What was not taken out is ordered by how often it is seen, but close to no effect."""
+from methods.default import findings_of
 
 EVALUATION = {
-    "images": 60, "random_images": 10, "candidates": 0, "looked_images": 32, "edited_images": 24,
-    "neutral_edited_images": 0, "elements_tried": 4, "attributes_tried": 2, "resamples": 1000,
+    "images": 60, "random_images": 10, "candidates": 0, "looked_images": 32, "resamples": 1000,
 }  # fmt: skip
 """What is evaluated of each run: less than by default, and nothing that the benchmark does not read."""
 
@@ -66,10 +60,11 @@ class Prompts:
             with counter.counting(), known.sharing():
                 summary = make(config, parts).summary
             assert summary is not None
+            assert summary.effects is not None
             yield Explained(
                 self.name,
                 name,
-                findings_of(summary),
+                findings_of(summary.effects.rankings[0]),
                 counter.spent(time.monotonic() - started),
                 absence(summary),
                 extra_of(summary),
@@ -92,25 +87,6 @@ class Prompts:
         ]
 
 
-def findings_of(summary: Summary) -> tuple[Finding, ...]:
-    """One finding for each concept; what the run asks nothing about stays at no effect."""
-    elements = {element.phrase: element for element in summary.elements}
-    found = []
-    for value, text in texts().items():
-        element = elements.get(text)
-        found.append(Finding(value, 0.0, reported=False) if element is None else _finding(value, element))
-    return tuple(found)
-
-
-def _finding(value: Any, element: Element) -> Finding:
-    lift = 0.0 if element.lift is None else element.lift.value
-    if element.removal is None:
-        return Finding(value, UNTESTED * lift, reported=False)
-    drop = element.removal.drop
-    spurious = element.verdict is Verdict.SPURIOUS
-    return Finding(value, drop.value + UNTESTED * lift, spurious, drop.value, drop.low, drop.high)
-
-
 def absence(summary: Summary) -> float | None:
     """Share of the activating pictures without the class's own object."""
     share = None if summary.object_absence is None else summary.object_absence.share
@@ -118,11 +94,10 @@ def absence(summary: Summary) -> float | None:
 
 
 def extra_of(summary: Summary) -> dict[str, Any]:
-    """Words, activation score, steps and what is called core."""
+    """Words, activation score and steps."""
     words = [] if summary.words is None else [token[0] for token in summary.words.nearest]
     return {
         "activation": summary.found.share.value,
         "words": words,
         "steps": None if summary.optimisation is None else summary.optimisation.steps,
-        "core": [element.phrase for element in summary.having(Verdict.CORE)],
     }

@@ -1,0 +1,128 @@
+"""The default run's answer: randomised prompts choose concepts, the engine of effects tests them.
+
+Neither needs an optimised prompt, and the pictures depend on no classifier: what several classifiers of a class need is
+made once for all of them, while each is screened and tested as if it were alone. Whole runs, prompt and all, are
+`prompts.py`'s.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from explained import Account, Explained, Finding, Studied, concepts
+from specification import Value
+
+from diffexplain import configuration
+from diffexplain.building import build
+from diffexplain.diffusion.editing import Checks
+from diffexplain.effects.engine import Engine, Shares, others_of
+from diffexplain.effects.population import Population
+from diffexplain.effects.regression import Screen, candidates
+from diffexplain.effects.results import ConceptEffect, Ranking, Untested
+from diffexplain.explainers.randomised_prompts import BELOW, RandomisedPrompts
+from diffexplain.flows.testing import error_of
+from methods.edits import explainable, files_of, pictures_of
+
+BEHIND = 1e-6
+"""What was not tested is ordered by the screen, but behind what was."""
+
+
+class Default:
+    """Discovery and test of the default run, without its prompt.
+
+    Args:
+        name: in the tables.
+        overrides: of the configuration.
+    """
+
+    needs: tuple[str, ...] = ()
+    shares_edits = False
+
+    def __init__(self, name: str, *overrides: str) -> None:
+        self.name = name
+        self.overrides = overrides
+
+    def explain(
+        self, studied: Sequence[Studied], seed: int, folder: Path, earlier: Mapping[str, Mapping[str, Explained]]
+    ) -> Iterator[Explained]:
+        started = time.monotonic()
+        config = configuration.compose(self.overrides)
+        method: RandomisedPrompts = build(config["discovery"], where="discovery")
+        engine: Engine = build(config["effects"], where="effects")
+        prior = build(config["diffusion"], where="diffusion")
+        explained = explainable(studied)
+        target = explained[0].target
+        population = engine.population(
+            explained,
+            build(config["editor"], prior, where="editor"),
+            build(config["concepts"], where="concepts").propose(None, target),
+            files_of(studied, seed, folder / self.name),
+            largest=method.together,
+            checks=Checks(build(config["segmenter"], where="segmenter"), device=torch.device("cpu")),
+            others=others_of(target, studied[0].model.labels.names),
+        )
+        error = error_of(config["diffusion"])
+        screens = method.screens(population, len(explained))
+        shared = (time.monotonic() - started) / len(studied)
+        for who, one in enumerate(studied):
+            started = time.monotonic()
+            shares = engine.test(population, candidates(screens[who], method.tested, method.pairs), method.others)
+            left = untested(population, shares, screens[who])
+            ranking = engine.rank(population, explained, shares, error=error, untested=left)[who]
+            account = cost(population, shares, method.pictures, prior.steps)
+            account += Account(seconds=shared + time.monotonic() - started)
+            yield Explained(self.name, one.specification.name, findings_of(ranking), account, extra=extra_of(ranking))
+
+
+def untested(population: Population, shares: Shares, found: Screen) -> list[Untested]:
+    """The concepts that a screen left out."""
+    return [
+        Untested(path, concept.text, concept.kind, BELOW, found.single[path])
+        for path, concept in population.composition.concepts.items()
+        if path not in shares
+    ]
+
+
+def findings_of(ranking: Ranking) -> tuple[Finding, ...]:
+    """One finding for each concept, tested or not."""
+    tested = {concept.path: concept for concept in ranking.concepts}
+    screened = {one.path: one.screened or 0.0 for one in ranking.untested}
+    return tuple(
+        finding_of(value, tested[path])
+        if path in tested
+        else Finding(value, BEHIND * screened.get(path, 0.0), reported=False, verdict="not tested")
+        for path, value in concepts().items()
+    )
+
+
+def finding_of(value: Value, concept: ConceptEffect) -> Finding:
+    """The effect of a concept that was tested."""
+    effect = concept.over_all
+    stated = (effect.score.value, effect.score.low, effect.score.high)
+    return Finding(value, effect.score.value, effect.significant, *stated, effect.n, concept.verdict.value)
+
+
+def extra_of(ranking: Ranking) -> dict[str, Any]:
+    """The effect of the object itself, with its interval; nothing where it was not tested."""
+    if ranking.itself is None or ranking.itself.effect is None:
+        return {}
+    effect = ranking.itself.effect.score
+    return {"itself": [effect.value, effect.low, effect.high]}
+
+
+def cost(population: Population, shares: Shares, screening: int, steps: int) -> Account:
+    """What explaining one classifier alone takes.
+
+    Args:
+        population: of images.
+        shares: the images that it has each concept tested on.
+        screening: pictures of the screen.
+        steps: of the sampler.
+    """
+    pictures = screening + len(pictures_of(population, shares, range(population.count)))
+    pictures += population.count if population.can_exchange else 0
+    return Account(denoiser=pictures * steps, classifier=pictures)
