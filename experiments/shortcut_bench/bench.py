@@ -2,8 +2,9 @@
 
 Without options, the whole: classifiers are trained and their truth tables measured where they are missing, then each
 method explains all classifiers of a class, class by class. `--slice` takes a few classifiers and the default methods,
-for a look in some minutes. Every answer is a file under `--outputs`; the same command goes on where it stopped.
-`RESULTS.md`, `results.csv` and the plots are made from these files alone (`--table` makes them and runs nothing).
+for a look in some minutes; `--set` takes the designs that no method was tuned on. Every answer is a file under
+`--outputs`; the same command goes on where it stopped. `RESULTS.md`, a CSV for each set and the plots are made from
+these files alone (`--table` makes them and runs nothing); tables of a part are written beside the answers.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "world"))  # the recipes of the embedded classifiers
 
-from catalogue import chosen, part
+from catalogue import SETS, chosen, part
 from explained import Explained, Studied
 from methods import METHODS
 from results import write_results
-from specification import ROOT, Half, Specification, classifiers, halves
+from specification import ROOT, Specification, classifiers, halves
 
 from diffexplain.classifiers import load_classifier
 from diffexplain.runs.atomic import write_json
@@ -38,7 +39,7 @@ SEED = 21
 
 OUTPUTS = ROOT.parent
 SLICE = ("companion_flagpole_cnn", "subtype_bee_cnn", "fair_bee_cnn", "random_weights_flagpole_vit")
-SLICE_METHODS = ("diffex", "diffexplainer", "diffex_seeded", "grad_cam", "correlation", "chance")
+SLICE_METHODS = ("default", "diffex", "grad_cam", "correlation", "chance")
 
 
 def answer_file(outputs: Path, seed: int, method: str, name: str) -> Path:
@@ -96,11 +97,13 @@ def explain(group: Sequence[Specification], method: str, root: Path, outputs: Pa
 
 def run(specifications: Sequence[Specification], methods: Sequence[str], options: argparse.Namespace) -> None:
     """Make what is missing: weights, truth tables, answers."""
-    split: dict[str, Half] = halves(classifiers())
+    split = halves(classifiers())
+    if not any(METHODS[method].shares_edits for method in methods):
+        specifications = [one for one in specifications if options.half in (None, split.get(one.name))]
     make_classifiers([one.name for one in specifications], options.root)
     for group in groups(specifications):
         for method in methods:
-            some = [one for one in group if options.half in (None, split[one.name])]
+            some = [one for one in group if options.half in (None, split.get(one.name))]
             wanted = group if METHODS[method].shares_edits else some
             explain(wanted, method, options.root, options.outputs, options.seed)
 
@@ -122,8 +125,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slice", action="store_true", help=f"{len(SLICE)} classifiers, {len(SLICE_METHODS)} methods")
+    parser.add_argument("--set", choices=SETS, default="halves", help="of classifiers")
+    parser.add_argument("--classifiers", nargs="+", metavar="NAME", help="these of the set alone")
     parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="METHOD", help=", ".join(METHODS))
-    parser.add_argument("--half", choices=("development", "held_out"), help="these classifiers alone")
+    parser.add_argument("--half", choices=("development", "held_out"), help="of the set `halves`, these alone")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of the classifiers")
     parser.add_argument("--outputs", type=Path, default=OUTPUTS)
@@ -135,7 +140,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.filterwarnings("ignore", message=".*num_workers.*")
 
-    specifications = chosen(SLICE) if options.slice else classifiers()
+    if options.half and options.set != "halves":
+        parser.error(f"the set {options.set} has no halves")
+    specifications = chosen(SLICE if options.slice else options.classifiers or (), options.set)
     methods = options.methods or (SLICE_METHODS if options.slice else tuple(METHODS))
     if options.shard:
         mine = part(list(groups(specifications)), options.shard)
@@ -148,7 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             run(specifications, methods, options)
     names = [one.name for one in specifications]
     found = {method: answers(options.outputs, options.seed, method, names) for method in METHODS}
-    write_results(found, options.root, options.seed, options.slice)
+    is_part = options.slice or bool(options.classifiers) or options.half is not None
+    write_results(found, options.root, options.seed, options.set, options.outputs / "part" if is_part else None)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ the class where it lowers it has not found it, and who reports that has made a f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -172,6 +172,18 @@ def pair_among_first(answer: Answer, k: int = 3) -> float | None:
     return float(set(answer.specification.planted[0]) in first)
 
 
+def pair_members_among_first(answer: Answer, k: int = 3) -> float | None:
+    """Share of the planted pair's two members among the first k concepts; None where the pair is not there.
+
+    Whoever reports them has found what is needed, though not that both count together alone.
+    """
+    if answer.interaction is None or abs(answer.interaction) < THERE:
+        return None
+    ordered = sorted((one for one in answer.explained.findings if one.score), key=lambda one: -abs(one.score))
+    members = set(answer.specification.planted[0])
+    return len(members & {one.value for one in ordered[:k]}) / len(members)
+
+
 Called = Literal["reported", "no effect", "undecided", "not tested"]
 
 
@@ -182,13 +194,6 @@ def called(finding: Finding, margin: float = ABSENT) -> Called:
     if finding.low is None or finding.high is None:
         return "not tested"
     return "no effect" if -margin <= finding.low and finding.high <= margin else "undecided"
-
-
-def absent_called(answer: Answer, name: Called, margin: float = ABSENT) -> float | None:
-    """Share of the absent concepts that are called so; None where none is absent."""
-    rows = zip(answer.explained.findings, answer.absent, strict=True)
-    names = [called(finding, margin) for finding, absent in rows if absent]
-    return names.count(name) / len(names) if names else None
 
 
 def first_word_is_there(answer: Answer) -> float | None:
@@ -265,41 +270,44 @@ def group_of(effect: float) -> Group:
 
 
 def coverage(answers: Sequence[Answer], group: Group) -> Estimate | None:
-    """Share of the stated intervals of one group that hold the true effect, over all concepts of all classifiers.
+    """Share of the stated intervals of one group that hold the true effect, as `pooled`."""
+    return pooled(
+        held for answer in answers for value, held in _inside(answer).items() if group_of(answer.true[value]) == group
+    )
 
-    The interval is of a bootstrap over classifiers; n counts concepts. None where none is stated.
+
+def unstated_share(answers: Sequence[Answer]) -> Estimate | None:
+    """Share of all concepts that no interval is stated for, as `pooled`."""
+    return pooled(one.low is None or one.high is None for answer in answers for one in answer.explained.findings)
+
+
+def reported_of_there(answers: Sequence[Answer]) -> Estimate | None:
+    """Share of what is there that is reported with its sign, as `pooled`."""
+    return pooled(
+        finding.reported and right
+        for answer in answers
+        for finding, there, right in zip(answer.explained.findings, answer.there, answer.signed_right, strict=True)
+        if there
+    )
+
+
+def absent_share(answers: Sequence[Answer], name: Called) -> Estimate | None:
+    """Share of the absent concepts that are called so, as `pooled`."""
+    return pooled(
+        called(finding) == name
+        for answer in answers
+        for finding, absent in zip(answer.explained.findings, answer.absent, strict=True)
+        if absent
+    )
+
+
+def pooled(flags: Iterable[bool]) -> Estimate | None:
+    """The share of what holds among all concepts of all classifiers, with its Wilson interval; None without any.
+
+    The interval takes concepts of one classifier as independent, and so is rather too narrow.
     """
-    counts = []
-    for answer in answers:
-        inside = [held for value, held in _inside(answer).items() if group_of(answer.true[value]) == group]
-        if inside:
-            counts.append((sum(inside), len(inside)))
-    return _pooled(counts)
-
-
-def stated_share(answers: Sequence[Answer], group: Group) -> Estimate | None:
-    """Share of the concepts of one group that an interval is stated for, as `coverage`."""
-    counts = []
-    for answer in answers:
-        stated = {value for value, *_ in _stated(answer)}
-        mine = [finding.value in stated for finding in answer.explained.findings if _is_of(answer, finding, group)]
-        if mine:
-            counts.append((sum(mine), len(mine)))
-    return _pooled(counts)
-
-
-def _is_of(answer: Answer, finding: Finding, group: Group) -> bool:
-    return group_of(answer.true[finding.value]) == group
-
-
-def _pooled(counts: Sequence[tuple[int, int]]) -> Estimate | None:
-    """The share of all together of successes and trials by classifier, with a bootstrap interval over classifiers."""
-    if not counts:
-        return None
-    data = np.asarray(counts, dtype=np.float64)
-    drawn = data[resamples(len(data))].sum(axis=1)
-    successes, trials = data.sum(axis=0)
-    return Estimate(float(successes / trials), *_interval(drawn[:, 0] / drawn[:, 1]), int(trials))
+    given = list(flags)
+    return wilson(sum(given), len(given)) if given else None
 
 
 def interval_score(answer: Answer) -> float | None:

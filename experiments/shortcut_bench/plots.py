@@ -15,7 +15,7 @@ from measures import Answer, auroc, mean_over
 from tables import TITLES, shortcut
 
 RESOLUTION = 110
-LABELLED = ("diffex", "diffexplainer_described")
+LABELLED = ("default", "diffex")
 COLOURS = 10
 """Matplotlib's own, after which they come again, with another mark."""
 MARKS = "os^"

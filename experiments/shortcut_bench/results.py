@@ -27,7 +27,7 @@ from measures import (
 )
 from pairs import PAIR_EFFECTS_FILE
 from plots import write_plots
-from specification import Half, Value, classifiers, halves
+from specification import Value, classifiers, halves
 from tables import failures, front_table, machine, section
 
 from diffexplain.world.marked import write_between
@@ -37,7 +37,9 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 OUTPUTS = REPOSITORY / "outputs" / "shortcut_bench"
 RESULTS = HERE / "RESULTS.md"
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+TITLES_OF_GROUPS = {
+    "held_out": "Held-out half", "development": "Development half", "fresh": "Fresh designs", "dose": "Doses",
+}  # fmt: skip
 ELSEWHERE = {
     "README.md": (front_table, "<!-- shortcut bench: begin -->", "<!-- shortcut bench: end -->"),
     "docs/method.md": (failures, "<!-- failures: begin -->", "<!-- failures: end -->"),
@@ -87,45 +89,53 @@ def joined(found: Mapping[str, Explained], root: Path) -> dict[str, Answer]:
     return result
 
 
-def write_results(found: Mapping[str, Mapping[str, Explained]], root: Path, seed: int, is_slice: bool) -> None:
-    """Tables, CSV and plots: of the whole into the repository, of a slice beside its answers.
+def write_results(
+    found: Mapping[str, Mapping[str, Explained]], root: Path, seed: int, of_set: str, beside: Path | None
+) -> None:
+    """Tables, CSV and plots.
 
     Args:
         found: answers by method and classifier.
         root: folder of the classifiers.
         seed: of the answers.
-        is_slice: of a few classifiers.
+        of_set: which classifiers: halves, fresh or dose.
+        beside: where those of a part go; None writes those of a whole set into the repository.
     """
     answers = {method: joined(of_method, root) for method, of_method in found.items()}
-    split = halves(classifiers())
-    held_out, development = (of_half(answers, split, half) for half in ("held_out", "development"))
-    parts = [f"Seed {seed}; intervals: 95 %, bootstrap over classifiers. {machine()}", ""]
-    for title, half in (("Held-out half", held_out), ("Development half", development)):
-        parts += section(title, half) if half else []
+    split: dict[str, str] = dict(halves(classifiers())) if of_set == "halves" else {}
+    split |= {name: of_set for of_method in answers.values() for name in of_method if name not in split}
+    groups = {name: of_group(answers, split, name) for name in TITLES_OF_GROUPS}
+    parts = [f"Seed {seed}. {machine()}", ""]
+    for name, title in TITLES_OF_GROUPS.items():
+        parts += section(title, groups[name]) if groups[name] else []
     text = "\n".join(parts)
-    folder = OUTPUTS / "slice" if is_slice else HERE
-    if is_slice:
+    folder = beside or HERE
+    if beside is not None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "RESULTS.md").write_text(text + "\n", encoding="utf-8")
     else:
-        write_between(RESULTS, BEGIN, END, text)
+        mark = "results" if of_set == "halves" else of_set
+        write_between(RESULTS, f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->", text)
+    if beside is None and of_set == "halves":
         for page, (make, begin, end) in ELSEWHERE.items():
-            write_between(REPOSITORY / page, begin, end, make(held_out))
-    write_classifiers(folder / "results.csv", answers, split)
-    write_findings((folder if is_slice else OUTPUTS) / "findings.csv", answers, split)
-    write_plots(folder, held_out)
+            write_between(REPOSITORY / page, begin, end, make(groups["held_out"]))
+    ending = "" if of_set == "halves" else f"_{of_set}"
+    write_classifiers(folder / f"results{ending}.csv", answers, split)
+    write_findings((beside or OUTPUTS) / f"findings{ending}.csv", answers, split)
+    if of_set == "halves":
+        write_plots(folder, groups["held_out"])
     print(text)
 
 
-def of_half(
-    answers: Mapping[str, Mapping[str, Answer]], split: Mapping[str, Half], half: str
+def of_group(
+    answers: Mapping[str, Mapping[str, Answer]], split: Mapping[str, str], group: str
 ) -> dict[str, dict[str, Answer]]:
-    """The answers of one half, without methods that have none."""
-    mine = {m: {name: answer for name, answer in of.items() if split[name] == half} for m, of in answers.items()}
+    """The answers of one half or set, without methods that have none."""
+    mine = {m: {name: answer for name, answer in of.items() if split[name] == group} for m, of in answers.items()}
     return {method: of_method for method, of_method in mine.items() if of_method}
 
 
-def write_classifiers(file: Path, answers: Mapping[str, Mapping[str, Answer]], split: Mapping[str, Half]) -> None:
+def write_classifiers(file: Path, answers: Mapping[str, Mapping[str, Answer]], split: Mapping[str, str]) -> None:
     """A row for each method and classifier."""
     measures: dict[str, Measure] = {
         "recall_at_1": first_is_there, "recall_at_3": three_are_there, "auroc": auroc,
@@ -151,18 +161,21 @@ def write_classifiers(file: Path, answers: Mapping[str, Mapping[str, Answer]], s
     write_csv(file, head, rows())
 
 
-def write_findings(file: Path, answers: Mapping[str, Mapping[str, Answer]], split: Mapping[str, Half]) -> None:
+def write_findings(file: Path, answers: Mapping[str, Mapping[str, Answer]], split: Mapping[str, str]) -> None:
     """A row for each method, classifier and concept."""
 
     def rows() -> Iterable[list[object]]:
         for method, of_method in answers.items():
             for name, answer in of_method.items():
                 for one in answer.explained.findings:
-                    stated = [rounded(one.effect), rounded(one.low), rounded(one.high)]
+                    stated = [rounded(one.effect), rounded(one.low), rounded(one.high), one.n or "", one.verdict or ""]
                     true = rounded(answer.true[one.value])
                     yield [method, name, split[name], *one.value, true, rounded(one.score), int(one.reported), *stated]
 
-    head = ["method", "classifier", "half", "attribute", "value", "true", "score", "reported", "effect", "low", "high"]
+    head = [
+        "method", "classifier", "half", "attribute", "value", "true", "score", "reported", "effect", "low", "high", "n",
+        "verdict",
+    ]  # fmt: skip
     write_csv(file, head, rows())
 
 

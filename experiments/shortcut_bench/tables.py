@@ -5,29 +5,38 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 import torch
 from measures import (
     Answer,
     Measure,
+    absent_share,
+    accused,
     any_false,
     auroc,
     average_precision,
+    by_kind,
+    counted,
+    coverage,
     covered,
     false_share,
     first_is_there,
     found_share,
     half_width,
+    interval_score,
     mean_error,
     mean_over,
     object_absence,
+    pair_members_among_first,
     paired_difference,
+    reported_of_there,
     spearman,
     three_are_there,
+    unstated_share,
 )
-from specification import ARCHITECTURES, KINDS, Specification, Value
+from specification import Value
 
 from diffexplain.evaluation.results import Estimate
 from diffexplain.world.truth_table import THERE
@@ -37,13 +46,8 @@ TITLES = {
     "diffex_uniform": "DiffEx, all 48 images of each concept",
     "diffex_12_images": "DiffEx, 12 images of each",
     "diffex_6_images": "DiffEx, 6 images of each",
-    "diffexplainer": "DiffExplainer, constrained prompt",
-    "diffexplainer_described": "DiffExplainer, with phrases for looks",
-    "diffexplainer_free": "DiffExplainer, free prompt",
-    "diffex_seeded": "DiffEx on what DiffExplainer found",
-    "diffex_seeded_described": "DiffEx on what that with phrases for looks found",
-    "dexter_released": "DEXTER's released settings",
-    "dexter_hard_words": "DEXTER-style hard words",
+    "default": "the default run's concepts",
+    "diffexplainer": "the default run, whole",
     "grad_cam": "Grad-CAM × masks",
     "integrated_gradients": "integrated gradients × masks",
     "correlation": "correlation in labelled data",
@@ -52,11 +56,17 @@ TITLES = {
 AIMS = "aim ≥ 0.90 | | aim ≥ 0.97 | | aim ≥ 0.85 | aim ≤ 0.05 |"
 
 FRONT = (
-    "diffex", "diffex_6_images", "diffexplainer", "diffexplainer_described", "diffexplainer_free", "dexter_released",
-    "dexter_hard_words", "grad_cam", "integrated_gradients", "correlation", "chance",
+    "default", "diffex", "diffex_6_images", "grad_cam", "integrated_gradients", "correlation", "chance",
 )  # fmt: skip
 """The methods of the README's table."""
-FAILURES_OF = ("diffex", "diffexplainer_described")
+FAILURES_OF = ("default", "diffex")
+
+
+INTERVALS = (
+    "Intervals: Wilson, 95 %, but for means and Spearman, where it is a bootstrap over classifiers. Those of shares of "
+    "concepts take the concepts of one classifier as independent, and are rather too narrow. n counts classifiers, or "
+    "concepts of all of them."
+)
 
 
 def machine() -> str:
@@ -72,11 +82,12 @@ def section(title: str, answers: Mapping[str, Mapping[str, Answer]]) -> list[str
     most = max((of for of in answers.values()), key=len)
     controls = sum(answer.specification.control is not None for answer in most.values())
     lines = [f"## {title}", "", f"{len(most)} classifiers, {controls} of them controls.", ""]
-    lines += main_table(answers)
+    lines += measured_table(answers)
+    lines += ["", "### First place right, by kind", "", *kinds_table(answers)]
+    lines += ["", "### Ranks, means over classifiers with a bootstrap over them", "", *main_table(answers)]
     lines += ["", "### Controls, calibration, absence of the object", "", *control_table(answers)]
     lines += ["", "### What it costs", "", *cost_table(answers)]
-    lines += ["", "### Recall@1 by kind of shortcut (classifiers)", "", *by_group(answers, KINDS, kind_of)]
-    lines += ["", "### Recall@1 by architecture (classifiers)", "", *by_group(answers, ARCHITECTURES, architecture_of)]
+    lines += ["", "### Recall@1 by architecture (classifiers)", "", *by_architecture(answers)]
     lines += ["", "### Paired with DiffEx, on the same classifiers", "", *paired_table(answers)]
     if pairs := pairs_table(answers.get("diffex_uniform", {})):
         lines += ["", "### Pairs, by DiffEx's search for combinations", "", *pairs]
@@ -92,6 +103,47 @@ def shortcut(answers: Mapping[str, Answer]) -> list[Answer]:
 def control(answers: Mapping[str, Answer]) -> list[Answer]:
     """Those of controls."""
     return [answer for answer in answers.values() if answer.specification.control is not None]
+
+
+def measured_table(answers: Mapping[str, Mapping[str, Answer]]) -> list[str]:
+    """A column for each method: all that is asked of an answer, with counts and Wilson intervals."""
+    lines = [f"| | {' | '.join(TITLES[method] for method in answers)} |", "|---|" + "---|" * len(answers)]
+    columns = [measured(of_method) for of_method in answers.values()]
+    lines += [f"| {name} | {' | '.join(column[name] for column in columns)} |" for name in (columns or [{}])[0]]
+    return [*lines, "", INTERVALS]
+
+
+def measured(of_method: Mapping[str, Answer]) -> dict[str, str]:
+    """The cells of one method, by the names of their rows."""
+    every = list(of_method.values())
+    marked = [answer for answer in every if answer.specification.kind == "mark"]
+    evaluations = [answer.explained.account.denoiser for answer in every]
+    return {
+        "first place right, where something is there": cell(counted(every, first_is_there)),
+        "of what is there, reported with its sign": cell(reported_of_there(every)),
+        "of absent concepts of controls, reported": cell(absent_share(control(of_method), "reported"), 3),
+        "of absent concepts, no effect": cell(absent_share(every, "no effect")),
+        "of absent concepts, undecided": cell(absent_share(every, "undecided")),
+        "of absent concepts, not tested": cell(absent_share(every, "not tested")),
+        "intervals that hold the effect, at least 0.2": cell(coverage(every, "there"), 3),
+        "between": cell(coverage(every, "between"), 3),
+        "within ±0.02": cell(coverage(every, "absent"), 3),
+        "concepts without interval": cell(unstated_share(every)),
+        "half-width, median, mean over classifiers": cell(mean_over(every, half_width), 3),
+        "interval score, mean": cell(mean_over(every, interval_score), 3),
+        "Spearman, effects beyond ±0.02": cell(spearman(every)),
+        "planted pair's members among the first three": cell(counted(every, pair_members_among_first)),
+        "marks: accused of something absent": cell(counted(marked, accused)),
+        "denoiser evaluations, median": f"{statistics.median(evaluations):,.0f} n {len(evaluations)}",
+    }
+
+
+def kinds_table(answers: Mapping[str, Mapping[str, Answer]]) -> list[str]:
+    """The first place is right, with counts and Wilson intervals; of controls, where something is there anyway."""
+    of = {method: by_kind(list(of_method.values()), first_is_there) for method, of_method in answers.items()}
+    kinds = list(dict.fromkeys(kind for found in of.values() for kind in found))
+    lines = [f"| kind or control | {' | '.join(TITLES[method] for method in of)} |", "|---|" + "---|" * len(of)]
+    return lines + [f"| {kind} | {' | '.join(cell(found.get(kind)) for found in of.values())} |" for kind in kinds]
 
 
 def main_table(answers: Mapping[str, Mapping[str, Answer]]) -> list[str]:
@@ -148,25 +200,15 @@ def cost_table(answers: Mapping[str, Mapping[str, Answer]]) -> list[str]:
     return lines
 
 
-def kind_of(one: Specification) -> str | None:
-    """Its kind of shortcut."""
-    return one.kind
-
-
-def architecture_of(one: Specification) -> str | None:
-    """Its architecture, of shortcut classifiers."""
-    return one.architecture if one.kind else None
-
-
-def by_group(
-    answers: Mapping[str, Mapping[str, Answer]], groups: Sequence[str], group_of: Callable[[Specification], str | None]
-) -> list[str]:
-    """Recall@1 in each group."""
+def by_architecture(answers: Mapping[str, Mapping[str, Answer]]) -> list[str]:
+    """Recall@1 of shortcut classifiers of each architecture."""
+    every = [answer for of_method in answers.values() for answer in shortcut(of_method)]
+    groups = list(dict.fromkeys(answer.specification.architecture for answer in every))
     lines = [f"| method | {' | '.join(groups)} |", "|---|" + "---|" * len(groups)]
     for method, of_method in answers.items():
         cells = []
         for group in groups:
-            mine = [answer for answer in of_method.values() if group_of(answer.specification) == group]
+            mine = [answer for answer in shortcut(of_method) if answer.specification.architecture == group]
             estimate = mean_over(mine, first_is_there)
             cells.append("–" if estimate is None else f"{estimate.value:.2f} ({estimate.n})")
         lines.append(f"| {TITLES[method]} | {' | '.join(cells)} |")

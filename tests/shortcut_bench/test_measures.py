@@ -137,18 +137,24 @@ def test_a_pair_is_there_by_its_interaction_and_found_among_the_first_pairs() ->
 
 
 def test_no_effect_is_said_where_the_whole_interval_lies_in_the_margin() -> None:
-    from measures import absent_called
+    from measures import absent_share, called
 
     # Night and small are absent.
     intervals = [(0.4, 0.6), (0.2, 0.4), (-0.02, 0.02), (-0.5, -0.3), (-0.01, 0.03)]
     said = answer([0.5, 0.3, 0.0, -0.4, 0.01], intervals=intervals)
-    assert [absent_called(said, name) for name in ("no effect", "undecided", "not tested", "reported")] == [
-        0.5, 0.5, 0.0, 0.0,
+    assert [called(one) for one in said.explained.findings] == ["undecided"] * 2 + ["no effect"] + ["undecided"] * 2
+    assert called(said.explained.findings[-1], margin=0.05) == "no effect"
+    untested, reported = answer([0.0] * 5), answer([0.0] * 5, reported=[True] * 5)
+
+    def share(name: Any) -> tuple[float, int]:
+        found = absent_share([said, untested, reported], name)
+        assert found is not None
+        return found.value, found.n
+
+    assert [share(name) for name in ("no effect", "undecided", "not tested", "reported")] == [
+        (pytest.approx(1 / 6), 6), (pytest.approx(1 / 6), 6), (pytest.approx(2 / 6), 6), (pytest.approx(2 / 6), 6),
     ]  # fmt: skip
-    assert absent_called(said, "no effect", margin=0.05) == 1.0
-    assert absent_called(answer([0.0] * 5), "not tested") == 1.0
-    assert absent_called(answer([0.0] * 5, reported=[True] * 5), "reported") == 1.0
-    assert absent_called(answer([0.0] * 5, true=dict.fromkeys(TRUE, 0.5)), "undecided") is None
+    assert absent_share([answer([0.0] * 5, true=dict.fromkeys(TRUE, 0.5))], "undecided") is None
 
 
 def test_words_count_for_the_concepts_that_they_stand_for() -> None:
@@ -188,7 +194,7 @@ def test_intervals_hold_the_truth_or_not() -> None:
 
 
 def test_coverage_is_of_each_group_over_all_concepts() -> None:
-    from measures import coverage, stated_share
+    from measures import coverage, unstated_share
 
     # Flag held, snow not, night held, red held, small not.
     intervals = [(0.4, 0.6), (0.4, 0.6), (0.0, 0.02), (-0.5, -0.3), (0.0, 0.1)]
@@ -198,11 +204,38 @@ def test_coverage_is_of_each_group_over_all_concepts() -> None:
     assert {group: (one.value, one.n) for group, one in found.items()} == {
         "there": (pytest.approx(4 / 5), 5), "between": (1.0, 1), "absent": (pytest.approx(3 / 4), 4),
     }  # fmt: skip
-    assert 2 / 3 <= found["there"].low <= 4 / 5 <= found["there"].high <= 1
+    assert (found["there"].low, found["there"].high) == pytest.approx((0.3755, 0.9638), abs=1e-4)
     assert coverage([answer([0.5] * 5)], "there") is None
-    share = stated_share([first, answer([0.5] * 5)], "absent")
+    share = unstated_share([first, second, answer([0.5] * 5)])
     assert share is not None
-    assert (share.value, share.n) == (0.5, 4)
+    assert (share.value, share.n) == (pytest.approx(1 / 3), 15)
+
+
+def test_what_is_there_is_reported_with_its_sign_over_all_concepts() -> None:
+    from measures import reported_of_there
+
+    # Flag and red are reported, red with the wrong sign; then all three, rightly.
+    some = answer([0.5, 0.4, 0.1, 0.9, 0.0], reported=[True, False, False, True, False])
+    every = answer([0.5, 0.4, 0.1, -0.9, 0.0], reported=[True, True, False, True, False])
+    found = reported_of_there([some, every])
+    assert found is not None
+    assert (found.value, found.n) == (pytest.approx(4 / 6), 6)
+    assert reported_of_there([answer([0.0] * 5, true=dict.fromkeys(TRUE, 0.0))]) is None
+
+
+def test_members_of_a_pair_that_is_there_are_looked_for_among_the_first_concepts() -> None:
+    from measures import pair_members_among_first
+
+    true = {FLAG: 0.1, ("companion", "tree"): 0.05, NIGHT: 0.01, RED: -0.4, SMALL: -0.015}
+
+    def of(scores: Sequence[float], interaction: float | None) -> Any:
+        return answer(scores, true=true, name="pair_flagpole_cnn", interaction=interaction)
+
+    assert pair_members_among_first(of([0.3, -0.2, 0.1, 0.0, 0.0], 0.3)) == 1.0
+    assert pair_members_among_first(of([0.3, 0.1, 0.2, -0.4, 0.0], 0.3)) == 0.5
+    assert pair_members_among_first(of([0.0] * 5, -0.3)) == 0.0  # what has no score is in no place
+    assert pair_members_among_first(of([0.3, 0.2, 0.1, 0.0, 0.0], 0.1)) is None
+    assert pair_members_among_first(of([0.3, 0.2, 0.1, 0.0, 0.0], None)) is None
 
 
 def test_the_interval_score_is_width_and_forty_times_what_is_missed() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -91,9 +93,69 @@ def test_an_answer_is_kept_and_not_made_again(
     assert len(json.loads(file.read_text())["findings"]) == 44
 
 
-def test_a_method_waits_for_the_answers_that_it_reads(tmp_path: Path) -> None:
-    import bench
+def embedded(*names: str) -> list[Any]:
+    """Embedded classifiers in the place of the benchmark's, for the class bee."""
     from catalogue import chosen
+    from explained import Studied
 
-    bench.explain(chosen(["random_weights_bee_cnn"]), "diffex_seeded", tmp_path, tmp_path, seed=3)
-    assert not (tmp_path / "answers").exists()
+    from diffexplain.classifiers import load_classifier
+    from diffexplain.paths import resolve_folder
+
+    (one,) = chosen(["companion_bee_cnn"])
+    folders = {name: resolve_folder(f"embedded:classifiers/{name}") for name in names}
+    return [Studied(replace(one, name=name), at, load_classifier(str(at))) for name, at in folders.items()]
+
+
+LITTLE = (
+    "discovery.pictures=24", "discovery.tested=1", "discovery.pairs=0", "discovery.others=0", "effects.images=3",
+    "effects.smallest=2", "effects.chunk=3",
+)  # fmt: skip
+
+
+def test_the_default_runs_answer_is_of_each_classifier_alone(tmp_path: Path) -> None:
+    from methods.default import Default
+    from specification import Value
+
+    both = list(Default("default", *LITTLE).explain(embedded("shortcut_cnn", "fair_vit"), 1, tmp_path, {}))
+    assert [one.classifier for one in both] == ["shortcut_cnn", "fair_vit"]
+    (alone,) = Default("default", *LITTLE).explain(embedded("fair_vit"), 1, tmp_path, {})
+    for one, other in zip(both[1].findings, alone.findings, strict=True):
+        assert (one.value, one.n, one.verdict) == (other.value, other.n, other.verdict)
+        assert one.effect == (None if other.effect is None else pytest.approx(other.effect, abs=1e-4))
+    assert replace(both[1].account, seconds=0) == replace(alone.account, seconds=0)
+    assert len(both[0].findings) == 44
+    (tested,) = [finding for finding in both[0].findings if finding.verdict != "not tested"]
+    assert (tested.value, tested.n) == (Value("companion", "flower"), 3)  # what was planted
+    assert tested.effect is not None
+    assert tested.effect > 0.2
+
+
+def test_what_the_default_runs_answer_costs_is_what_a_run_counts(tmp_path: Path) -> None:
+    from methods.default import Default
+
+    from diffexplain import app, configuration
+
+    settings = [override.replace("discovery.", "explainer.") for override in LITTLE]
+    run = ["explainer=randomised_prompts", "target=class:bee", "seed=1", f"paths.outputs={tmp_path}", "logger=local"]
+    effects = app.make(configuration.compose([*run, *settings])).summary.effects
+    (found,) = Default("default", *LITTLE).explain(embedded("shortcut_cnn"), 1, tmp_path, {})
+    budget = effects.budget
+    assert found.account.denoiser == budget.evaluations + budget.preparing + budget.screening
+    assert found.account.classifier == budget.read
+    (concept,) = effects.rankings[0].concepts
+    (tested,) = [finding for finding in found.findings if finding.verdict != "not tested"]
+    assert (tested.effect, tested.n, tested.verdict) == (concept.over_all.score.value, 3, concept.verdict.value)
+    left = [finding for finding in found.findings if finding.verdict == "not tested"]
+    assert len(left) == 43
+    assert all(finding.effect is None and not finding.reported for finding in left)
+    assert max(abs(finding.score) for finding in left) < 1e-3
+
+
+def test_tables_of_a_part_are_written_beside_its_answers(tmp_path: Path) -> None:
+    import bench
+
+    part = ["--set", "fresh", "--classifiers", "fresh_00_companion_yawl_cnn"]
+    bench.main([*part, "--table", "--outputs", str(tmp_path)])
+    assert (tmp_path / "part" / "results_fresh.csv").is_file()
+    with pytest.raises(SystemExit):
+        bench.main(["--set", "fresh", "--half", "held_out"])

@@ -24,7 +24,7 @@ def test_failures_say_what_was_there_and_what_was_said_instead() -> None:
 
     late = answer([0.3, 0.1, 0.9, -0.8, 0.2])
     silent = answer([0.0] * 5)
-    text = failures(of(diffex=late, diffexplainer_described=silent))
+    text = failures(of(diffex=late, default=silent))
     assert "the first place is wrong for 1; of 0 controls 0 are accused" in text
     assert "| companion_flagpole_cnn | flag (0.50), red (-0.40), snow (0.30) | night (0.01) |" in text
     assert "| companion_flagpole_cnn | flag (0.50), red (-0.40), snow (0.30) | nothing |" in text
