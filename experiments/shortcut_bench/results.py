@@ -122,7 +122,7 @@ def write_results(
     ending = "" if of_set == "halves" else f"_{of_set}"
     write_classifiers(folder / f"results{ending}.csv", answers, split)
     write_findings((beside or OUTPUTS) / f"findings{ending}.csv", answers, split)
-    if of_set == "halves":
+    if groups["held_out"]:
         write_plots(folder, groups["held_out"])
     print(text)
 
