@@ -153,7 +153,7 @@ def halved(engine: Engine, edited: Population, who: int) -> dict[str, Any]:
     """What the policy `halving` finds for one classifier: its share of the images, and its first concepts."""
     halving = replace(engine, policy="halving")
     shares = halving.share_out(edited, [who])
-    pairs = {path: halving.pairs(edited, who, path, those.indices) for path, those in shares.items()}
+    pairs = {path: halving.pairs(edited, who, path, those) for path, those in shares.items()}
     effects = {path: float(pair.score.mean()) for path, pair in pairs.items()}
     first = sorted(effects, key=lambda path: -abs(effects[path]))[:TOP]
     return {
@@ -332,7 +332,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         files = [
             file
             for seed in options.seeds
-            for file in sorted(options.outputs.glob(f"*-{method.images}-{seed}/result.json"))
+            for file in sorted(options.outputs.glob(f"*-{engine.images}-{seed}/result.json"))
         ]
     else:
         require(options.classes)

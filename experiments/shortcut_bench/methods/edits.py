@@ -101,7 +101,7 @@ def files_of(studied: Sequence[Studied], seed: int, folder: Path) -> Run:
 
 def ranked(engine: Engine, edited: Population, who: int, shares: Shares) -> tuple[Finding, ...]:
     """One finding for each of the concepts that have images, in the hierarchy's order."""
-    pairs = {path: engine.pairs(edited, who, path, those.indices) for path, those in shares.items()}
+    pairs = {path: engine.pairs(edited, who, path, those) for path, those in shares.items()}
     tested = {path for path, those in shares.items() if those.tested}
     effects = estimate_effects(pairs, engine.margin, engine.significance, tested=tested)
     return tuple(
