@@ -38,10 +38,8 @@ class Seeds(IntEnum):
     SCORE = 0
     CHOOSE = 1
     RESCORE = 2
-    EDIT = 3
     BOOTSTRAP = 4
     RANDOM_WORDS = 5
-    EXCHANGE = 6
 
 
 @dataclass(frozen=True)
@@ -57,20 +55,6 @@ class Reading:
     activates: NDArray[np.bool_]
     probability: NDArray[np.float64] | None
     log_odds: NDArray[np.float64] | None
-
-
-def both(first: Reading, second: Reading) -> Reading:
-    """The readings of two lots of images as one."""
-
-    def join(one: NDArray[np.float64] | None, two: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-        return None if one is None or two is None else np.concatenate([one, two])
-
-    return Reading(
-        np.concatenate([first.score, second.score]),
-        np.concatenate([first.activates, second.activates]),
-        join(first.probability, second.probability),
-        join(first.log_odds, second.log_odds),
-    )
 
 
 class Reader:
@@ -183,19 +167,6 @@ class Studio:
         """
         latents = self.draws.normals(PURPOSE, seeds, count, self.prior.latent_shape)
         return self._checked(self.prior.generate(prompts, latents.to(self.prior.device)))
-
-    def inpaint(self, images: Tensor, masks: Tensor, prompts: Sequence[str], indices: Sequence[int]) -> Tensor:
-        """Images whose masked part is drawn anew under one prompt each; noise keyed by the images' indices.
-
-        Args:
-            images: (N, 3, H, W) in [0, 1].
-            masks: (N, H, W) bool, True where to replace.
-        """
-        shape = self.prior.latent_shape
-        noise = torch.stack([self.draws.normal(PURPOSE, Seeds.EDIT, shape, index) for index in indices])
-        device = self.prior.device
-        wide = masks.unsqueeze(1).float()
-        return self._checked(self.prior.inpaint(images.to(device), wide.to(device), prompts, noise.to(device)))
 
     def _checked(self, images: Tensor) -> Tensor:
         images = images.detach().float().cpu()
