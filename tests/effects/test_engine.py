@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,10 +26,11 @@ from tests.explainers.known_effects import (
     Exchanging,
     bytes_of,
     effects_of,
+    population_of,
 )
 
 from diffexplain.diffusion.editing import Composition
-from diffexplain.effects.engine import denotes, others_of
+from diffexplain.effects.engine import Images, denotes, others_of
 from diffexplain.effects.estimation import PriorError
 from diffexplain.effects.regression import candidates, draw_state, screen
 from diffexplain.effects.results import ConceptEffect, Ranking, Verdict
@@ -39,7 +42,7 @@ from diffexplain.target import ResolvedTarget
 ALL = Classifier(lambda shows: 2 * shows(FLAG) + 2 * shows(DOG) - 2 * shows(SNOW) + 2 * shows(RED))
 BASES = (BASE, frozenset({SNOW, RED}), frozenset({SEA, DOG}), frozenset({GRASS, RED, FLAG}))
 ALONE = DiffEx(beam=0)
-SCREEN = RandomisedPrompts(pictures=64, tested=3, pairs=0)
+SCREEN = RandomisedPrompts(pictures=64, tested=3, pairs=0, others=0)
 
 
 def found(ranking: Ranking) -> dict[tuple[str, ...], ConceptEffect]:
@@ -96,6 +99,93 @@ def test_the_screen_is_not_what_is_reported(tmp_path: Path) -> None:
         assert concept.over_all.score == alone[path].over_all.score
         assert concept.screened is not None
     assert result.budget.screening == 64
+
+
+def test_what_the_screen_left_out_may_be_tested_on_fewer_images(tmp_path: Path) -> None:
+    method = replace(SCREEN, others=6)
+    (ranking,) = effects_of(tmp_path, ALL, method=method, editor=Editor(BASES), checks=Checks()).rankings
+    (chosen,) = effects_of(tmp_path / "0", ALL, method=SCREEN, editor=Editor(BASES), checks=Checks()).rankings
+    images = {path: concept.over_all.n for path, concept in found(ranking).items()}
+    assert ranking.untested == () and images.keys() == dict(HIERARCHY.concepts()).keys()
+    assert images == {path: 12 if path in found(chosen) else 6 for path in images}
+    # Whichever images a concept has, none of them chose it: of what moves the class all is called.
+    assert {path for path, concept in found(ranking).items() if concept.over_all.significant} >= {FLAG, DOG, SNOW, RED}
+    assert found(ranking)[TREE].verdict is Verdict.NO_EFFECT
+
+
+def test_too_few_images_for_the_others_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"effects\.smallest=6") as refused:
+        effects_of(tmp_path, ALL, method=replace(SCREEN, others=5))
+    assert refused.value.given == "others=5"
+    assert not (tmp_path / "effects").exists()
+
+
+def test_concepts_that_come_first_are_tested_on_all_images_and_the_others_on_a_few(tmp_path: Path) -> None:
+    population, _, engine = population_of(tmp_path, ALL)
+    shares = engine.test(population, [FLAG], 6)
+    assert shares.keys() == dict(HIERARCHY.concepts()).keys()
+    assert shares[FLAG] == Images(range(12), tested=True, rivals=6)
+    assert {path: those for path, those in shares.items() if path != FLAG} == {
+        path: Images(range(6), tested=True, rivals=6) for path in shares if path != FLAG
+    }
+    assert engine.test(population, [FLAG], 0) == {FLAG: Images(range(12), tested=True, rivals=0)}
+    assert engine.test(population, [], 100)[FLAG].indices == range(12)  # there are no more
+
+
+def test_beyond_the_images_of_its_rivals_a_value_is_compared_with_the_one_that_is_drawn(tmp_path: Path) -> None:
+    editor = Editor()  # All images show grass, which stands in the place of snow wherever one rival does.
+    population, _, engine = population_of(tmp_path, Classifier(lambda shows: 2 * shows(GRASS)), editor=editor)
+    shares = engine.test(population, [SNOW], 6)
+    drop = 0.5 - 1 / (1 + math.exp(-2))
+    # Of the rivals, grass and the sea, the classifier answers to one.
+    expected = [drop / 2] * 6 + [drop] * 6
+    assert engine.pairs(population, 0, SNOW, shares[SNOW]).score.tolist() == pytest.approx(expected)
+    assert {index for index, state in editor.asked if SEA in state} == set(range(6))
+    alone = engine.pairs(population, 0, SNOW, Images(range(12), tested=True, rivals=0))
+    assert alone.score.tolist() == pytest.approx([drop] * 12)
+
+
+def test_where_an_image_shows_the_value_its_rival_is_drawn_for_each_image(tmp_path: Path) -> None:
+    classifier, editor = Classifier(lambda shows: 2 * shows(GRASS)), Editor((frozenset({SNOW, RED}),))
+    population, _, engine = population_of(tmp_path, classifier, editor=editor, images=24)
+    population.start(24)
+    scores = engine.pairs(population, 0, SNOW, Images(range(24), tested=True, rivals=0)).score
+    drop = 0.5 - 1 / (1 + math.exp(-2))
+    drawn = dict(editor.asked)
+    assert scores.tolist() == pytest.approx([drop if GRASS in drawn[index] else 0.0 for index in range(24)])
+    assert {SEA in state for state in drawn.values()} == {True, False}
+
+
+@pytest.mark.parametrize("method", [SCREEN, replace(SCREEN, others=6), DiffEx(search_images=12)], ids=str)
+def test_a_control_reads_what_was_made_and_chooses_nothing(method: Any, tmp_path: Path) -> None:
+    to_trees = Classifier(lambda shows: 3 * shows(TREE))
+    settings: dict[str, Any] = {"method": method, "checks": Checks(), "images": 48, "policy": "halving"}
+    alone = effects_of(tmp_path / "alone", ALL, editor=Editor(BASES), **settings)
+    editor = Editor(BASES)
+    both = effects_of(tmp_path / "both", ALL, editor=editor, control=to_trees, **settings)
+    assert alone.control is None and both.control is not None
+    # It is no ranking, is compared with nothing, and no image is made for it.
+    assert replace(both, control=None) == alone
+    control = found(both.control)
+    assert both.control.classifier == "control" and both.control.combinations == ()
+    assert {path: concept.over_all.n for path, concept in control.items()} == {
+        path: concept.over_all.n for path, concept in found(both.rankings[0]).items()
+    }
+    assert all(concept.over_all.score.value == 0 for path, concept in control.items() if path != TREE)
+    if TREE in control:
+        assert control[TREE].over_all.score.value == pytest.approx(1 / (1 + math.exp(-3)) - 0.5)
+    # Nothing was screened for it.
+    assert all(one.screened is None for one in (*both.control.concepts, *both.control.untested))
+
+
+def test_each_classifier_has_the_scores_of_its_own_screen(tmp_path: Path) -> None:
+    other = Classifier(lambda shows: -2 * shows(FLAG))
+    result = effects_of(tmp_path, ALL, other, method=replace(SCREEN, tested=1), editor=Editor(BASES))
+    scores = [{one.path: one.screened for one in (*ranking.concepts, *ranking.untested)} for ranking in result.rankings]
+    assert scores[0].keys() == scores[1].keys() == dict(HIERARCHY.concepts()).keys()
+    assert scores[0][FLAG] is not None and scores[0][FLAG] > 2
+    assert scores[1][FLAG] is not None and scores[1][FLAG] < -2
+    assert scores[0][DOG] != scores[1][DOG]
 
 
 def test_a_resumed_screen_ends_with_equal_bytes(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ pairs count as one family of tests.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -396,7 +396,8 @@ class Engine:
                 )
             )
         itself = None if one.target.class_name is None else self._itself(population, who, one, margin, error)
-        return Ranking(one.name, one.target.text, tuple(concepts), mean(null), shift, (), itself, tuple(untested))
+        left = tuple(replace(other, screened=screened.get(other.path)) for other in untested)
+        return Ranking(one.name, one.target.text, tuple(concepts), mean(null), shift, (), itself, left)
 
     def _inside(self, path: Path, records: Sequence[Record], mean: Mean) -> Estimate | None:
         shares = [record.inside[path] for record in records if path in record.inside]

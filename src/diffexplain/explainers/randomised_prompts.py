@@ -77,7 +77,7 @@ class RandomisedPrompts:
         first = list(dict.fromkeys(path for found in screens for path in candidates(found, self.tested, self.pairs)))
         shares = engine.test(population, first, self.others)
         untested = [
-            Untested(path, concept.text, concept.kind, BELOW, screens[0].single[path])
+            Untested(path, concept.text, concept.kind, BELOW)
             for path, concept in population.composition.concepts.items()
             if path not in shares
         ]
