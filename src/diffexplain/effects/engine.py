@@ -102,7 +102,9 @@ class Engine:
         images: size of the population; of given images, so many at most.
         chunk: images prepared together.
         batch_size: images that a classifier reads at once; it changes the last bits of results.
-        margin: a mean difference in probability within ±margin is no effect; of a unit, within ±0.
+        margin: a mean difference in probability within ±margin is not relevant; of a unit, within ±0.
+        equivalence: where the whole interval lies within ± this, there is no effect. The prior's own error forbids a
+            claim as narrow as the margin.
         significance: the false discovery rate over all concepts that were tried.
         smallest: pairs below which nothing is said of a concept.
         strayed: an edit that moved the rest of the image further than this, a mean in [0, 1], did not take.
@@ -115,6 +117,7 @@ class Engine:
     chunk: int = 16
     batch_size: int = 25
     margin: float = 0.02
+    equivalence: float = 0.05
     significance: float = 0.05
     smallest: int = 6
     strayed: float = 0.1
@@ -128,9 +131,13 @@ class Engine:
             given = f"effects.images={self.images}, effects.policy={self.policy}"
             message = f"Too few images are left to test on: at least effects.smallest={self.smallest} are needed."
             raise UserError(message, given=given)
-        if not 0 < self.significance < 1 or not 0 <= self.margin < 1:
-            given = f"effects.significance={self.significance}, effects.margin={self.margin}"
-            raise UserError("A rate lies between 0 and 1, and a margin from 0 up to 1.", given=given)
+        if not 0 < self.significance < 1 or not 0 <= self.margin <= self.equivalence < 1:
+            given = (
+                f"effects.significance={self.significance}, effects.margin={self.margin}, "
+                f"effects.equivalence={self.equivalence}"
+            )
+            message = "A rate lies between 0 and 1, a margin from 0 up to 1, and equivalence not below the margin."
+            raise UserError(message, given=given)
 
     def population(
         self,
@@ -358,7 +365,10 @@ class Engine:
         tested = _tested(shares)
 
         def estimated(those: Mapping[Path, Differences]) -> dict[Path, Effect]:
-            return estimate_effects(those, margin, self.significance, tested=tested, error=error, bounded=of_class)
+            errors = {}
+            if error is not None:
+                errors = {p: error.of(composition.role(p), float(pair.score.mean())) for p, pair in those.items()}
+            return estimate_effects(those, margin, self.significance, tested=tested, errors=errors, bounded=of_class)
 
         over_all = estimated(pairs)
         over_took = estimated({p: those for p, pair in pairs.items() if (those := pair.those_that_took()) is not None})
@@ -375,7 +385,7 @@ class Engine:
                 effect,
                 composition.role(path),
                 inside,
-                margin=margin,
+                equivalence=self.equivalence if of_class else 0.0,
                 of_class=of_class and one.target.class_name is not None,
                 is_setting_of_class=denotes(one.target.class_name, concept.text),
             )
@@ -413,11 +423,12 @@ class Engine:
         null = population.null(indices)
         pair = differences_of(null, [population.exchanged(indices)], who)
         of_class = one.target.kind == "class"
-        (effect,) = estimate_effects({(): pair}, margin, self.significance, error=error, bounded=of_class).values()
+        errors: dict[Path, float] = {} if error is None else {(): error.of("object", float(pair.score.mean()))}
+        (effect,) = estimate_effects({(): pair}, margin, self.significance, errors=errors, bounded=of_class).values()
         helps = None
         if effect.significant:
             helps = effect.score.value > 0
-        elif has_none(effect, margin):
+        elif has_none(effect, self.equivalence if of_class else 0.0):
             helps = False
         named = [record.activates[who] for record in null]
         recognised = wilson(sum(named), len(named)) if of_class else None
