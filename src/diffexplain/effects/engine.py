@@ -102,9 +102,10 @@ class Engine:
         images: size of the population; of given images, so many at most.
         chunk: images prepared together.
         batch_size: images that a classifier reads at once; it changes the last bits of results.
-        margin: a mean difference in probability within ±margin is not relevant; of a unit, within ±0.
+        margin: a mean difference in probability within ±margin is not relevant.
         equivalence: where the whole interval lies within ± this, there is no effect. The prior's own error forbids a
             claim as narrow as the margin.
+        unit_margin: both for a unit, in standard deviations of its activation on neutral images.
         significance: the false discovery rate over all concepts that were tried.
         smallest: pairs below which nothing is said of a concept.
         strayed: an edit that moved the rest of the image further than this, a mean in [0, 1], did not take.
@@ -118,6 +119,7 @@ class Engine:
     batch_size: int = 25
     margin: float = 0.02
     equivalence: float = 0.05
+    unit_margin: float = 0.1
     significance: float = 0.05
     smallest: int = 6
     strayed: float = 0.1
@@ -131,6 +133,8 @@ class Engine:
             given = f"effects.images={self.images}, effects.policy={self.policy}"
             message = f"Too few images are left to test on: at least effects.smallest={self.smallest} are needed."
             raise UserError(message, given=given)
+        if self.unit_margin < 0:
+            raise UserError("A margin is not below 0.", given=f"effects.unit_margin={self.unit_margin}")
         if not 0 < self.significance < 1 or not 0 <= self.margin <= self.equivalence < 1:
             given = (
                 f"effects.significance={self.significance}, effects.margin={self.margin}, "
@@ -152,6 +156,7 @@ class Engine:
         device: torch.device | str = "cpu",
         devices: Devices | None = None,
         others: Sequence[str] = (),
+        neutral: Tensor | None = None,
     ) -> Population:
         """The images that are edited.
 
@@ -166,6 +171,7 @@ class Engine:
             device: of the classifiers.
             devices: make the edits; this process alone if None.
             others: objects, as noun phrases, that may stand in the subject's place.
+            neutral: pictures that ask for nothing, as ``images``, by which a unit's scale is set; needed for a unit.
 
         Raises:
             UserError: there is nothing that says what the images show, too few images, or descriptions that the
@@ -177,6 +183,7 @@ class Engine:
         composition = Composition(hierarchy, subject_of(hierarchy, studied), self.opening)
         editor.check(composition, largest)
         readers = [Reader(one.classifier, one.target, self.batch_size, torch.device(device)) for one in studied]
+        readers = readers if neutral is None else [reader.calibrated(neutral) for reader in readers]
         return Population(editor, composition, readers, checks, files, images, count, self.chunk, devices, others)
 
     def share_out(
@@ -318,7 +325,11 @@ class Engine:
             of_class = {studied[k].target.kind for k in (first, second)} == {"class"}
             apart = {path: pair.minus(of[second][path]) for path, pair in of[first].items()}
             effects = estimate_effects(
-                apart, self.margin if of_class else 0.0, self.significance, tested=_tested(shares), bounded=False
+                apart,
+                self.margin if of_class else self.unit_margin,
+                self.significance,
+                tested=_tested(shares),
+                bounded=False,
             )
             found += [Difference(studied[first].name, studied[second].name, path, e) for path, e in effects.items()]
         return tuple(found)
@@ -358,7 +369,7 @@ class Engine:
         screened: Mapping[Path, float],
     ) -> Ranking:
         composition, of_class = population.composition, one.target.kind == "class"
-        margin = self.margin if of_class else 0.0
+        margin = self.margin if of_class else self.unit_margin
         if not of_class:
             error = None  # It is known of probabilities alone.
         pairs = self._pairs(population, who, shares)
@@ -385,7 +396,7 @@ class Engine:
                 effect,
                 composition.role(path),
                 inside,
-                equivalence=self.equivalence if of_class else 0.0,
+                equivalence=self.equivalence if of_class else self.unit_margin,
                 of_class=of_class and one.target.class_name is not None,
                 is_setting_of_class=denotes(one.target.class_name, concept.text),
             )
@@ -428,7 +439,7 @@ class Engine:
         helps = None
         if effect.significant:
             helps = effect.score.value > 0
-        elif has_none(effect, self.equivalence if of_class else 0.0):
+        elif has_none(effect, self.equivalence if of_class else self.unit_margin):
             helps = False
         named = [record.activates[who] for record in null]
         recognised = wilson(sum(named), len(named)) if of_class else None
