@@ -48,8 +48,8 @@ class Seeds(IntEnum):
 class Reading:
     """The classifier's answer to N images, each array (N,).
 
-    ``score``: class probability, or the unit's activation, of a calibrated reader in standard deviations from its mean on
-    neutral images. ``activates``: classified as the class (where classes
+    ``score``: class probability, or the unit's activation; a calibrated reader counts that in standard deviations from
+    its mean on neutral images. ``activates``: classified as the class (where classes
     exclude each other the likeliest, else above one half), or above the unit's threshold. ``probability`` and
     ``log_odds`` of the class, log(p / (1 - p)); None for a unit without a class.
     """

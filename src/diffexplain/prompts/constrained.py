@@ -14,7 +14,7 @@ from diffexplain.runs.draws import Draws
 
 
 class ConstrainedPrompt(SoftPrompt):
-    """The parameter is a logit for each (token, word); while it is trained, a token is the softmax mixture of the words.
+    """The parameter is a logit for each (token, word); in training, a token is the softmax mixture of the words.
 
     Token embeddings therefore stay in the convex hull of the words', where the text encoder and the
     prior were trained, and the mixture's weights say what a token means. What is found is the likeliest word of each
