@@ -167,7 +167,8 @@ class Evaluation:
     ``found``: activation of the found prompt.
     ``baselines``: "class name" (not for a unit without a class), "neutral", "random words", each "given text".
     ``object_absence``: of the class, from activating images.
-    ``unit_threshold``: for a unit, the 99th percentile of its activation on neutral images.
+    ``unit_threshold``: for a unit, the 99th percentile of its activation on neutral images, counted in standard
+        deviations from its mean there, as all its activations are.
     ``notes``: sentences for the reader: what was not measured, and why.
     ``comparisons``: of the found prompt and the baselines with the class name (a unit without a class: neutral).
     ``control``: None where none was asked for. ``quality``: of the same prompts; empty where it was not asked for.
