@@ -383,7 +383,9 @@ def _absence_fact(summary: Summary) -> list[dict[str, str]]:
     if absence.share is None:
         return [_fact("Object not seen", "not known", more=absence.reason or "")]
     if not is_seen_well(absence):
-        return [_fact("Object not seen", wording.count(absence.share), more="seen too badly to rely on it")]
+        measured = absence.sensitivity is not None and absence.specificity is not None
+        more = "seen too badly to rely on it" if measured else "how well it is seen was not measured"
+        return [_fact("Object not seen", wording.count(absence.share), more=more)]
     low, high = wording.percent(absence.share.low), wording.percent(absence.share.high)
     return [_fact("Object not seen", wording.count(absence.share), more=f"interval {low} to {high}")]
 

@@ -15,6 +15,7 @@ from diffexplain.effects.results import Verdict
 from diffexplain.evaluation.results import Estimate
 from diffexplain.report import plots, wording
 from diffexplain.report.codec import to_plain
+from diffexplain.report.findings import largest
 from diffexplain.report.load import REPORT
 from diffexplain.report.summary import SCHEMA_VERSION, SUMMARY, Summary
 from diffexplain.report.templating import template
@@ -50,8 +51,8 @@ class SweepRow:
     """One job of a sweep and what came of it.
 
     ``directory`` is relative to the sweep's own; with ``error`` set there are no numbers. ``tested``: whether concepts
-    were, and told apart as core and spurious, so that "none" can be said of either. ``concept``: the largest effect.
-    ``same_answer``: the classifier answers all pictures alike, so that nothing can be said.
+    were, and told apart as core and spurious, so that "none" can be said of either. ``concept``: the largest effect
+    that is beyond doubt. ``same_answer``: the classifier answers all pictures alike, so that nothing can be said.
     """
 
     name: str
@@ -157,10 +158,8 @@ def _lead(summary: Summary | None, verdict: Verdict) -> Lead | None:
 
 
 def _concept(summary: Summary | None) -> Lead | None:
-    if summary is None or summary.same_answer is not None or not summary.concepts:
-        return None
-    first = summary.concepts[0]
-    return Lead(first.text, first.over_all.score)
+    first = None if summary is None or summary.same_answer is not None else largest(summary)
+    return None if first is None else Lead(first.text, first.over_all.score)
 
 
 def _cells(row: SweepRow) -> tuple[str, ...]:
@@ -172,9 +171,9 @@ def _cells(row: SweepRow) -> tuple[str, ...]:
         row.status,
         wording.count(row.activation) if row.activation else _NOTHING,
         row.spurious.phrase if row.spurious else told,
-        f"{wording.number(effect.value)} ({wording.interval(effect)})" if effect else _NOTHING,
+        f"{wording.signed(effect.value)} ({wording.interval(effect)})" if effect else _NOTHING,
         row.core.phrase if row.core else none,
-        f"{row.concept.phrase} {wording.signed(row.concept.effect.value)}" if row.concept else _NOTHING,
+        f"{row.concept.phrase} {wording.signed(row.concept.effect.value)}" if row.concept else none,
         wording.count(row.object_absent) if row.object_absent else _NOTHING,
     )
     return tuple(_shortened(cell) for cell in cells)

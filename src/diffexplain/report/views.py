@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from diffexplain.effects.results import Combination, ConceptEffect, EffectExample
 from diffexplain.evaluation.results import Activation, Comparison, Estimate, Example, Quality
 from diffexplain.report import plots, wording
-from diffexplain.report.effect_tree import TONES, effect_sentence, tone_of
+from diffexplain.report.effect_tree import TONES, moves, score_noun, tone_of
 from diffexplain.report.findings import together
 from diffexplain.report.images import data_uri, outline
 from diffexplain.report.load import LoadedRun
@@ -112,12 +112,20 @@ def strips(run: LoadedRun) -> tuple[Strip, ...]:
         Strip(
             by_path[path],
             tone_of(by_path[path]),
-            f"{wording.capital(effect_sentence(by_path[path], run.summary))}.",
+            _sentence(by_path[path], run.summary),
             tuple(_pair(example, by_path[path]) for example in run.effects if example.path == path),
         )
         for path in dict.fromkeys(example.path for example in run.effects)
         if path in by_path
     )
+
+
+def _sentence(concept: ConceptEffect, summary: Summary) -> str:
+    """The effect, where the verdict stands beside it."""
+    if concept.over_all.significant:
+        return f"{wording.capital(moves(concept, f'the {score_noun(summary)}'))}."
+    score = concept.over_all.score
+    return f"{wording.signed(score.value)} (95% interval {wording.interval(score)})."
 
 
 def _pair(example: EffectExample, concept: ConceptEffect) -> Pair:
