@@ -61,6 +61,7 @@ def render(run: LoadedRun) -> str:
         by_inpainting=wording.by_inpainting(summary),
         margin=wording.margin(summary),
         beyond=wording.beyond(summary),
+        by_e_value=any(concept.over_all.holds_by_e is not None for concept in summary.concepts),
         strips=strips,
         bars=views.bars(summary) if summary.activation else (),
         quality=[views.quality_row(row) for row in summary.quality],

@@ -130,10 +130,15 @@ def beyond(summary: Summary) -> str:
     return f" beyond \N{PLUS-MINUS SIGN}{value:g}" if value else ""
 
 
+def before_verdicts(summary: Summary) -> bool:
+    """Whether effects were measured when none had a verdict yet."""
+    return any(concept.reason == BEFORE for concept in summary.concepts)
+
+
 def judged(summary: Summary) -> bool:
     """Whether concepts were told apart as core and spurious, so that "none" can be said of either."""
-    before = any(concept.reason == BEFORE for concept in summary.concepts)
-    return bool(summary.concepts) and of_class(summary) and summary.target.class_name is not None and not before
+    has_object = of_class(summary) and summary.target.class_name is not None
+    return bool(summary.concepts) and has_object and not before_verdicts(summary)
 
 
 def named(concept: ConceptEffect) -> str:
