@@ -118,7 +118,8 @@ class ObjectAbsence:
     """Share of activating images without the object itself; None with a ``reason``.
 
     ``sensitivity`` and ``specificity`` say how well that is seen: of the prior's pictures of the class by its name the
-    share in which the object is found, and of neutral pictures that in which it is not.
+    share in which the object is found, and of neutral pictures that in which it is not, none of which set the bound;
+    None in summaries of before that was measured.
     """
 
     share: Estimate | None

@@ -15,6 +15,8 @@ BEFORE_VERDICTS = "3"
 effects of concepts no verdicts."""
 READ = (BEFORE_EFFECTS, BEFORE_CONTROL, BEFORE_VERDICTS, SCHEMA_VERSION)
 
+INPAINTING = "inpainting"
+"""The policy of effects that were found by taking things out of pictures."""
 BEFORE = "it was measured before verdicts were given"
 BY_INPAINTING = "it was taken out of pictures by inpainting, and no effect beyond the margin was found"
 NOT_SEEN = "it was not seen in enough pictures"
@@ -80,7 +82,7 @@ def _effects(elements: list[Any], content: Mapping[str, Any]) -> dict[str, Any] 
         "subject": str(content["target"]["class_name"]),
         "rankings": [ranking],
         "differences": [],
-        "budget": {**budget, "policy": "inpainting", "read": content["images_generated"]},
+        "budget": {**budget, "policy": INPAINTING, "read": content["images_generated"]},
         "confirmation": None,
         "control": None,
     }
