@@ -9,16 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tests.explainers.known_effects import (
     BASE,
     DOG,
     FLAG,
     GRASS,
     HIERARCHY,
+    PLACES,
     POLE,
     RED,
     SEA,
     SNOW,
+    STRIPED,
     TREE,
     Checks,
     Classifier,
@@ -33,8 +36,10 @@ from diffexplain.diffusion.editing import Composition
 from diffexplain.effects.engine import Images, denotes, others_of
 from diffexplain.effects.estimation import PriorError
 from diffexplain.effects.regression import candidates, draw_state, screen
-from diffexplain.effects.results import ConceptEffect, Ranking, Verdict
+from diffexplain.effects.results import ConceptEffect, Effect, Ranking, Verdict
+from diffexplain.effects.verdicts import judge
 from diffexplain.errors import UserError
+from diffexplain.evaluation.results import Estimate
 from diffexplain.explainers import DiffEx, RandomisedPrompts
 from diffexplain.runs.draws import Draws
 from diffexplain.target import ResolvedTarget
@@ -197,8 +202,6 @@ def test_a_resumed_screen_ends_with_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_photographs_have_no_prompts(tmp_path: Path) -> None:
-    import torch
-
     with pytest.raises(UserError, match="explainer=diffex"):
         effects_of(tmp_path, ALL, method=SCREEN, given=torch.zeros(12, 3, 4, 4))
 
@@ -221,13 +224,53 @@ def test_regression_finds_what_moves_the_score_and_what_acts_together() -> None:
 def test_the_priors_error_is_known_of_the_prior_that_it_was_measured_on(tmp_path: Path) -> None:
     assert PriorError.load(tmp_path) is None
     (tmp_path / "effect_error.json").write_text(
-        '{"absolute": 0.01, "relative": 0.1, "classifiers": 8, "effects": 352, "steps": 4}'
+        '{"absolute": {"object": 0.01, "setting": 0.03}, "relative": 0.1, "classifiers": 8, "effects": 352, "steps": 4}'
     )
     error = PriorError.load(tmp_path)
-    assert error is not None and error.of(0.0) == 0.01 and error.of(1.0) == pytest.approx(math.hypot(0.01, 0.1))
-    (tmp_path / "effect_error.json").write_text("[]")
-    with pytest.raises(UserError, match="effect_error"):
-        PriorError.load(tmp_path)
+    assert error is not None and (error.of("object", 0.0), error.of("setting", 0.0)) == (0.01, 0.03)
+    assert error.of("object", 1.0) == pytest.approx(math.hypot(0.01, 0.1))
+    assert error.of("attribute", 0.0) == 0.03  # not calibrated: that of the worst
+    for damaged in ("[]", "{}", '{"absolute": {}, "relative": 0, "classifiers": 0, "effects": 0, "steps": 4}'):
+        (tmp_path / "effect_error.json").write_text(damaged)
+        with pytest.raises(UserError, match="effect_error"):
+            PriorError.load(tmp_path)
+
+
+def test_each_concept_has_the_priors_error_of_its_kind(tmp_path: Path) -> None:
+    error = PriorError({"object": 0.01, "setting": 0.04, "attribute": 0.02, "sub-type": 0.03}, 0.0, 8, 352, 4)
+    (ranking,) = effects_of(tmp_path, _OfThePole(), method=ALONE, editor=Exchanging(), error=error).rankings
+    half = {path: (one.over_all.score.high - one.over_all.score.low) / 2 for path, one in found(ranking).items()}
+    assert half[TREE] == pytest.approx(1.959964 * 0.01) and half[SNOW] == pytest.approx(1.959964 * 0.04)
+    assert half[RED] == pytest.approx(1.959964 * 0.02) and half[STRIPED] == pytest.approx(1.959964 * 0.03)
+    # Within 0.05 all of the interval, or more of it.
+    assert found(ranking)[TREE].verdict is Verdict.NO_EFFECT and found(ranking)[SNOW].verdict is Verdict.UNDECIDED
+    itself = ranking.itself
+    assert itself is not None and itself.effect is not None
+    assert (itself.effect.score.high - itself.effect.score.low) / 2 == pytest.approx(half[TREE])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(-0.05, 0.05, Verdict.NO_EFFECT), (-0.06, 0.01, Verdict.UNDECIDED), (0.01, 0.06, Verdict.UNDECIDED)],
+)
+def test_no_effect_is_said_where_the_whole_interval_lies_within_the_bound(
+    low: float, high: float, verdict: Verdict
+) -> None:
+    score = Estimate((low + high) / 2, low, high, 12)
+    effect = Effect(score, None, score, 1.0, 1.0, False)
+    assert judge(effect, "object", None, equivalence=0.05, of_class=True, is_setting_of_class=False) is verdict
+
+
+def test_a_unit_is_counted_in_standard_deviations_of_neutral_pictures(tmp_path: Path) -> None:
+    place = PLACES[TREE]
+    unit = ResolvedTarget("unit", f"unit:pixels:{place}", "unit", module="pixels", channel=place)
+    neutral = torch.zeros(8, 3, 4, 4)
+    neutral[::2, 0].view(-1, 16)[:, place] = 1.0  # a tree in every second picture: 0.5 on average, 0.5 from it
+    (ranking,) = effects_of(tmp_path, ALL, method=ALONE, target=unit, neutral=neutral).rankings
+    tree, dog = found(ranking)[TREE], found(ranking)[DOG]
+    assert tree.over_all.score.value == pytest.approx(2.0) and tree.verdict is Verdict.RAISES
+    assert ranking.null_score.value == pytest.approx(-1.0)
+    assert dog.over_all.score.value == 0 and dog.verdict is Verdict.NO_EFFECT
 
 
 def test_what_stands_in_the_objects_place() -> None:
@@ -247,7 +290,5 @@ class _OfThePole:
     exclusive = True
 
     def __call__(self, images):  # type: ignore[no-untyped-def]
-        import torch
-
         logit = 3.0 * images[:, 2, 0, 0]
         return torch.stack([logit, torch.zeros_like(logit)], dim=1)

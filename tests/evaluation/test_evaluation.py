@@ -12,6 +12,7 @@ from tests.evaluation.toy import EVERYTHING, SETTINGS, answers_to_flag, answers_
 from torch import Tensor
 
 from diffexplain.errors import UserError
+from diffexplain.evaluation.activation import Reader
 from diffexplain.evaluation.evaluation import SAME_ANSWER
 from diffexplain.evaluation.results import Estimate, ObjectAbsence
 from diffexplain.evaluation.settings import EvaluationSettings
@@ -104,6 +105,22 @@ def test_a_unit_has_a_threshold_and_no_object_without_a_class() -> None:
 
     of_class = run(answers_to_flag, EVERYTHING, target=replace(unit, class_index=0, class_name="pole"))
     assert isinstance(of_class.object_absence.share, Estimate)
+
+
+def test_a_units_scale_is_that_of_neutral_pictures() -> None:
+    channel = toy.WORDS.index("a flag")
+    unit = ResolvedTarget("unit", f"unit:layer:{channel}", f"unit-layer-{channel}", module="layer", channel=channel)
+    reader = Reader(toy.Classifier(answers_to_flag), unit, 16, torch.device("cpu"))
+    latents = torch.zeros(8, *toy.Prior().latent_shape)
+    pictures = [toy.Prior().generate([text], latents) for text in ("a photo", "a flag")]
+    calibrated = reader.calibrated(torch.cat([pictures[0][:6], pictures[1][:2]]))
+    # A quarter of the neutral pictures shows a flag: 0.25 of it on average, sqrt(3) / 4 from that.
+    without, present = (calibrated.read(some).score for some in pictures)
+    assert without.tolist() == pytest.approx([-0.25 / (3**0.5 / 4)] * 8)
+    assert present.tolist() == pytest.approx([0.75 / (3**0.5 / 4)] * 8)
+    assert calibrated.threshold == pytest.approx(0.75 / (3**0.5 / 4))
+    alike = reader.calibrated(pictures[1])  # these do not vary: the unit is counted as it is
+    assert (alike.deviation, alike.threshold) == (1.0, 0.0)
 
 
 def test_words_that_are_tried_are_the_classes_own_what_raises_it_and_the_nearest() -> None:

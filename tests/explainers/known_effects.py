@@ -179,6 +179,7 @@ def population_of(
     others: Sequence[str] = ("a bee", "a kite"),
     control: Any = None,
     largest: int = 1,
+    neutral: Tensor | None = None,
     **settings: Any,
 ) -> tuple[Population, list[Studied], Engine]:
     """This world's images, whom they are shown to, and the engine with these ``settings``."""
@@ -195,6 +196,7 @@ def population_of(
         checks=checks,
         images=given,
         others=others,
+        neutral=neutral,
     )
     return population, studied, engine
 
