@@ -18,7 +18,7 @@ def main(*overrides: str, outputs: str = "outputs") -> None:
     share = summary.found.share
     name = summary.target.class_name
     print(f"{summary.classifier.name} says {name} in {share.value:.0%} of {share.n} pictures.")
-    for element in summary.elements:
+    for concept in summary.concepts:
         if element.removal is not None:
             drop = element.removal.drop
             effect = f"{drop.value:+.2f}, 95% interval {drop.low:+.2f} to {drop.high:+.2f}, n {drop.n}"

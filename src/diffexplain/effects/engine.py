@@ -38,6 +38,7 @@ from diffexplain.effects.population import Files, Population
 from diffexplain.effects.records import Record, scores, took
 from diffexplain.effects.results import (
     Budget,
+    Calibration,
     ConceptEffect,
     Difference,
     Effect,
@@ -290,6 +291,7 @@ class Engine:
         shares: Shares,
         rankings: Sequence[Ranking],
         *,
+        error: PriorError | None = None,
         policy: str | None = None,
         tree: int | None = None,
     ) -> EffectsResult:
@@ -300,6 +302,7 @@ class Engine:
             studied: in the order of its readers.
             shares: the images that each concept has.
             rankings: of each of the studied.
+            error: of the prior, that they allow for.
             policy: by which images were shared out, if not by the engine's own.
             tree: edits that were made for single concepts, if others were made, too.
         """
@@ -313,6 +316,10 @@ class Engine:
             self.budget(population, shares, made, policy),
             confirm(self, population, shares),
             controls[0] if controls else None,
+            # It is known of probabilities alone.
+            None
+            if error is None or studied[0].target.kind != "class"
+            else Calibration(error.classifiers, error.effects),
         )
 
     def differences(self, population: Population, studied: Sequence[Studied], shares: Shares) -> tuple[Difference, ...]:

@@ -83,7 +83,7 @@ class RandomisedPrompts:
         ]
         screened = [found.single for found in screens]
         rankings = engine.rank(population, studied, shares, error=error, untested=untested, screened=screened)
-        return engine.result(population, studied, shares, rankings, policy=SCREENED)
+        return engine.result(population, studied, shares, rankings, error=error, policy=SCREENED)
 
     def screens(self, population: Population, count: int) -> list[Screen]:
         """The screen of each classifier, on the same pictures.

@@ -39,8 +39,8 @@ TOLD_FROM = 50
 class PromptFlow:
     """Finds which concepts move the target and optimises a prompt for it; see `diffexplain.flows.Flow`.
 
-    A unit without a class, and a class whose name is no word, have no pictures that a concept could be put into, unless
-    the hierarchy has a domain: of these the prompt alone is found.
+    A unit without a class, and a class whose name is no word, have no pictures that a concept could be put into: of
+    these the prompt alone is found.
     """
 
     def __init__(self, run: Run, target: ResolvedTarget, trainer: Any, parts: Parts) -> None:

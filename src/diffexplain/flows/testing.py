@@ -111,7 +111,8 @@ class Testing:
                 others=others_of(self.target, classifier.labels.names),
                 neutral=neutral,
             )
-            error = error_of(self.run.config["diffusion"])
+            # It was measured on images that a prior makes, not on given ones that it edits.
+            error = None if images is not None else error_of(self.run.config["diffusion"])
             self.result: EffectsResult = self.method.rank(self.population, studied, self.engine, error)
         return self.result
 

@@ -45,7 +45,7 @@ def as_present(plain: Mapping[str, Any]) -> dict[str, Any]:
     elements = content.pop("elements", [])
     content = _without_verdicts(_without_logits(content))
     if content["effects"] is not None:
-        content["effects"] |= {"control": None}
+        content["effects"] |= {"control": None, "calibration": None}
     elif elements:
         content["effects"] = _effects(elements, content)
     return content | {"schema_version": SCHEMA_VERSION, "same_answer": None}
@@ -85,6 +85,7 @@ def _effects(elements: list[Any], content: Mapping[str, Any]) -> dict[str, Any] 
         "budget": {**budget, "policy": INPAINTING, "read": content["images_generated"]},
         "confirmation": None,
         "control": None,
+        "calibration": None,
     }
 
 

@@ -94,7 +94,10 @@ def object_name(summary: Summary) -> str | None:
 
 def score_name(summary: Summary) -> str:
     """What the score of one picture is."""
-    return "probability of the class" if summary.target.kind == "class" else "activation of the unit"
+    if summary.target.kind == "class":
+        return "probability of the class"
+    scaled = _unit_margin(summary) is not None
+    return f"activation of the unit{', in standard deviations from its mean on neutral pictures' if scaled else ''}"
 
 
 def by_inpainting(summary: Summary) -> bool:
@@ -113,15 +116,30 @@ def effect_score(summary: Summary) -> str:
 
 
 def margin(summary: Summary) -> float:
-    """The effect up to which a concept counts as having none, from the run's settings; of a unit's activation 0."""
+    """The effect up to which a concept is not relevant, from the run's settings; of a unit in earlier summaries 0."""
     if not of_class(summary):
-        return 0.0
-    for group in ("effects", "explainer", "evaluation"):  # schema 3 had it with the explainer or the evaluation
+        return _unit_margin(summary) or 0.0
+    return _setting(summary, "margin", DEFAULT_MARGIN)
+
+
+def equivalence(summary: Summary) -> float:
+    """Where the whole interval lies within ± this, a concept has no effect; in earlier summaries the margin."""
+    return _setting(summary, "equivalence", margin(summary)) if of_class(summary) else margin(summary)
+
+
+def _unit_margin(summary: Summary) -> float | None:
+    """None in summaries of before units were counted in standard deviations."""
+    value = (summary.settings.get("effects") or {}).get("unit_margin")
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _setting(summary: Summary, name: str, default: float) -> float:
+    for group in ("effects", "explainer", "evaluation"):  # schema 3 had them with the explainer or the evaluation
         settings = summary.settings.get(group)
-        value = settings.get("margin") if isinstance(settings, Mapping) else None
+        value = settings.get(name) if isinstance(settings, Mapping) else None
         if isinstance(value, int | float):
             return float(value)
-    return DEFAULT_MARGIN
+    return default
 
 
 def beyond(summary: Summary) -> str:
