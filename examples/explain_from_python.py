@@ -18,11 +18,10 @@ def main(*overrides: str, outputs: str = "outputs") -> None:
     share = summary.found.share
     name = summary.target.class_name
     print(f"{summary.classifier.name} says {name} in {share.value:.0%} of {share.n} pictures.")
-    for element in summary.elements:
-        if element.removal is not None:
-            drop = element.removal.drop
-            effect = f"{drop.value:+.2f}, 95% interval {drop.low:+.2f} to {drop.high:+.2f}, n {drop.n}"
-            print(f"  {element.phrase} is {element.verdict}: {effect}")
+    for concept in summary.concepts:
+        score = concept.over_all.score
+        effect = f"{score.value:+.2f}, 95% interval {score.low:+.2f} to {score.high:+.2f}, n {score.n}"
+        print(f"  {concept.text}: {concept.verdict}, {effect}")
 
     # Everything that a run leaves behind: summary, pictures with masks, curve and page.
     run = load_run(summary, outputs)

@@ -116,7 +116,9 @@ class Explainer:
 
 
 class Editor(Paired):
-    """Draws the boxes that a description names; has its accident in the middle of the run."""
+    """Draws the boxes that a description names; has its accident after ``patience`` images."""
+
+    patience = 30
 
     def __init__(self, prior: Prior) -> None:
         self.boxes, self.made = prior, 0
@@ -132,7 +134,7 @@ class Editor(Paired):
 
     def edit(self, prepared: Prepared, places: Sequence[int], states: Sequence[State]) -> Tensor:
         kind = os.environ.get(ACCIDENT, "")
-        if kind and self.made > 30:
+        if kind and self.made > self.patience:
             accident(kind)
         composition, noise, *_ = prepared.kept
         self.made += len(places)

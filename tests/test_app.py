@@ -17,6 +17,7 @@ from tests.pretend import ACCIDENT, explain_until_killed
 import diffexplain
 from diffexplain import app, cli, configuration
 from diffexplain.app import Parts
+from diffexplain.effects.results import Verdict
 from diffexplain.errors import OwnedElsewhere, UserError
 from diffexplain.report import Summary
 from diffexplain.runs.machine import HANDED_ON
@@ -58,8 +59,14 @@ def test_a_run_finds_the_flag_and_writes_its_files(
     report = Path(capsys.readouterr().out.split("Report: ")[1].strip())
     assert report.is_file()
     summary = Summary.load(report.parent)
-    assert summary.elements[0].phrase == "a flag"
-    assert summary.elements[0].verdict.value == "spurious"
+    flag = summary.concepts[0]
+    assert (flag.path, flag.verdict) == (("companion", "flag"), Verdict.SPURIOUS)
+    assert flag.over_all.score.value > 0.9 and flag.over_all.n == 6
+    assert summary.effects is not None and summary.effects.budget.screening == 12
+    tested = {concept.path for concept in summary.concepts}
+    assert tested.isdisjoint(one.path for one in summary.effects.rankings[0].untested)
+    assert summary.words is not None and summary.words.nearest == (("flag",),)
+    assert [row.name for row in summary.activation] == ["found prompt", "class name", "neutral", "random words"]
     assert summary.prior.facts["image_size"] == "32x32"
     timings = json.loads((report.parent / "timings.json").read_text())
     assert {"import", "build", "explain", "evaluate", "report", "total"} == set(timings["seconds"])
@@ -67,6 +74,8 @@ def test_a_run_finds_the_flag_and_writes_its_files(
     loaded = diffexplain.load_run(report.parent)
     assert loaded.summary == summary
     assert len(loaded.curve) == 3
+    assert loaded.effects[0].path == ("companion", "flag")
+    assert loaded.effects[0].score_present > loaded.effects[0].score_without + 0.9
 
 
 def test_the_command_in_the_summary_composes_the_same_run(settings: list[str]) -> None:
@@ -103,16 +112,22 @@ def test_a_finished_run_is_read_back_and_force_makes_it_again(run: Run, capsys: 
     assert (old / "summary.json").read_bytes() == (directory / "summary.json").read_bytes()
 
 
+@pytest.mark.parametrize("patience", [5, 1000])
 def test_killed_and_started_again_gives_the_bytes_of_an_uninterrupted_run(
-    settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    patience: int, settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Killed in the midst of the edits, or after all of them, when the prompt is to be found."""
+    monkeypatch.setattr(pretend.Editor, "patience", patience)
     diffexplain.explain(*settings)
     expected = artefacts(tmp_path / "outputs")
     elsewhere = [*settings[:-1], f"paths.outputs={tmp_path}/killed"]
     explain_until_killed(elsewhere)
     assert not list((tmp_path / "killed").rglob("summary.json"))
+    assert list((tmp_path / "killed").rglob("drawn-*.json"))
+    assert bool(list((tmp_path / "killed").rglob("exchanged-*.json"))) == (patience == 1000)
     diffexplain.explain(*elsewhere)
     made = artefacts(tmp_path / "killed")
+    assert made.keys() == expected.keys()
     assert {name for name in made if made[name] != expected[name]} <= {
         name for name in made if name.endswith("manifest.json")
     }
@@ -154,15 +169,22 @@ def test_too_little_memory_for_the_evaluations_images_is_recorded(
     assert json.loads(timings.read_text())["images_at_a_time_halved_from"] == [8]
 
 
+@pytest.mark.parametrize(
+    ("part", "remedy"),
+    [
+        ("tests.pretend.Segmenter.masks", "effects.batch_size"),
+        ("diffexplain.flows.prompt.evaluate", "evaluation.batch_size"),
+    ],
+)
 def test_too_little_memory_to_look_at_images_is_one_line(
-    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    part: str, remedy: str, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: Any) -> None:
+    def never(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("injected")
 
-    monkeypatch.setattr(pretend.Segmenter, "masks", never)
+    monkeypatch.setattr(part, never)
     assert run() == 75
-    assert "lower evaluation.batch_size" in capsys.readouterr().err
+    assert f"lower {remedy} or segmenter.pairs_at_once" in capsys.readouterr().err
 
 
 def test_a_bug_is_not_hidden(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

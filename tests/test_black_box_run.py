@@ -18,6 +18,7 @@ FUNCTION = (
 SHORT = (
     *("explainer.steps=1", "explainer.batch=2", "explainer.screening_images=1", "gradient.probes=1"),
     *("evaluation=quick", "evaluation.images=4", "evaluation.random_images=2", "evaluation.looked_images=2"),
+    *("concepts.hierarchy=tests/conf/tiny_hierarchy.yaml", "effects.opening=a", "discovery.objects=1"),
 )
 """Too short to find anything."""
 
@@ -43,6 +44,7 @@ def test_spsa_goes_through_an_onnx_graph_to_the_end(tmp_path: Path, capsys: pyte
     )
     assert summary.optimisation is not None and summary.optimisation.steps == 1
     assert summary.activation[0].share.n == 4
+    assert len(summary.concepts) == 2 and all(concept.over_all.n == 6 for concept in summary.concepts)
 
 
 def test_effects_on_a_function_are_those_on_the_network_that_it_asks(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.report.samples import evaluation, run_in, summary_of
+from tests.concepts.finished import CLOUD, FLAG
+from tests.concepts.finished import finished as finished_run
 
 from diffexplain import cli, configuration, reproduction
 from diffexplain.errors import UserError
@@ -17,7 +17,6 @@ from diffexplain.world.render import render_images
 from diffexplain.world.scenes import Companion, Scene
 
 ROOT = Path(__file__).parents[1]
-CLASSIFIER = {"name": "world_shortcut_cnn", "vocabulary": "embedded:vocabulary.yaml"}
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +26,7 @@ def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def finished(folder: Path, command: str = "python run.py target=class:flagpole") -> Path:
     """A finished run of DiffExplainer that found a flag to be spurious."""
-    run = run_in(folder, classifier=CLASSIFIER)
-    (folder / "summary.json").write_text(replace(summary_of(run, evaluation()), command=command).to_json())
+    finished_run(folder, FLAG, CLOUD, command=command)
     return folder
 
 

@@ -16,6 +16,8 @@ PARTS = [
     ("prompt", "hard_words", []),
     ("explainer", "diffexplainer", []),
     ("explainer", "diffex", []),
+    ("discovery", "default", []),
+    ("effects", "default", ["explainer=diffex"]),
     ("evaluation", "default", []),
     ("segmenter", "clipseg", []),
     ("editor", "paired", ["explainer=diffex"]),

@@ -69,7 +69,7 @@ def test_a_run_ranks_the_flag_first_and_writes_its_files(
     best = effects.rankings[0].best
     assert best is not None and best.paths == (FLAG,)
     assert effects.budget.evaluations == effects.budget.images + effects.budget.search_images
-    assert (summary.activation, summary.elements, summary.words) == ((), (), None)
+    assert (summary.activation, summary.object_absence, summary.words) == ((), None, None)
     assert summary.settings.keys() & {"prompt", "gradient", "evaluation"} == set()
     assert Summary.from_json(summary.to_json()) == summary
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 SETTINGS = (
     *("logger=local", "trainer=cpu", "explainer.steps=1", "explainer.batch=2", "explainer.screening_images=0"),
     *("evaluation=quick", "evaluation.images=4", "evaluation.random_images=2", "evaluation.looked_images=2"),
-    *("evaluation.candidates=0", "evaluation.minimum_edits=2", "evaluation.edited_images=2"),
+    *("evaluation.candidates=0", "effects.smallest=2", "effects.images=2", "discovery.pictures=4"),
 )
 
 
@@ -65,6 +65,11 @@ def test_a_run_measures_what_it_is_asked_to(
     assert summary.activation[-1].text == text
     assert summary.control is not None
     assert [row.name for row in summary.control.activation] == names
+    # The control reads the edits, too, and stands beside the ranking.
+    assert summary.effects is not None and len(summary.effects.rankings) == 1
+    assert summary.effects.control is not None and summary.effects.control.classifier == "control"
+    tested = [concept.path for concept in summary.effects.control.concepts]
+    assert tested == [concept.path for concept in summary.effects.rankings[0].concepts]
     # The embedded CLIP was never taught what a good photo is, but it tells pictures apart.
     assert [row.name for row in summary.quality] == [name for name in names if name != "random words"]
     for row in summary.quality:

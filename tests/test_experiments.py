@@ -19,7 +19,8 @@ QUIET = ["logger=local", "trainer=cpu", "trainer.progress=none"]
 LITTLE = ["explainer.steps=2", "evaluation=quick", *QUIET]
 LEAST = [
     *("evaluation.images=4", "evaluation.random_images=2", "evaluation.candidates=0"),
-    *("evaluation.looked_images=2", "evaluation.elements_tried=1", "evaluation.examples=2"),
+    *("evaluation.looked_images=2", "evaluation.examples=2", "concepts.hierarchy=tests/conf/hierarchy.yaml"),
+    *("effects.images=2", "effects.smallest=2", "discovery.pictures=4"),
 ]
 FEW_EDITS = [
     "effects.images=2",
@@ -61,7 +62,8 @@ def test_every_experiment_runs(name: str, parts: Parts, tmp_path: Path) -> None:
     assert loaded.summary == outcome.summary
     assert loaded.report.is_file()
     assert len(loaded.curve) == (0 if ranks else 2)
-    assert len(loaded.effects) == (12 if ranks else 0)
+    # Of each of the six concepts that are shown, or of both that were tested, two pictures.
+    assert len(loaded.effects) == (12 if ranks else 4)
 
 
 def test_two_processes_share_each_run_of_a_sweep_and_only_the_first_writes(tmp_path: Path) -> None:

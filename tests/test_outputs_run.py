@@ -11,6 +11,7 @@ from tests.answering import BROKEN
 from tests.overriding import changed
 
 from diffexplain import cli
+from diffexplain.effects.results import Verdict
 from diffexplain.report import Summary, load_run, render_run
 
 ROOT = Path(__file__).parents[1]
@@ -53,12 +54,12 @@ def test_a_network_of_one_logit_is_explained(run: Run, tmp_path: Path) -> None:
     assert run("one_logit") == 0
     directory = only_run(tmp_path / "outputs")
     summary = Summary.load(directory)
-    flag = summary.elements[0]
-    assert (flag.phrase, flag.verdict.value) == ("a flag", "spurious")
-    assert flag.removal is not None and flag.removal.drop.value > 0.5
+    flag = summary.concepts[0]
+    assert (flag.text, flag.verdict) == ("a flag", Verdict.SPURIOUS)
+    assert flag.over_all.score.value > 0.5
     # A flag is a tenth of the picture: 100 of 1024 pixels, 60 times that.
-    assert flag.removal.log_odds_drop is not None
-    assert flag.removal.log_odds_drop.value == pytest.approx(60 * 100 / 1024, abs=0.01)
+    assert flag.over_all.log_odds is not None
+    assert flag.over_all.log_odds.value == pytest.approx(60 * 100 / 1024, abs=0.01)
     assert summary.classifier.facts["output"] == "sigmoid"
     page = render_run(directory)
     assert "a probability above one half" in page and "(sigmoid)" in page
@@ -73,7 +74,7 @@ def test_probabilities_of_independent_classes_are_asked_for_and_then_explained(
     assert not (tmp_path / "outputs").exists()
     assert run("sigmoids", "classifier.labels=[pole, nothing]", "classifier.output=probabilities") == 0
     directory = only_run(tmp_path / "outputs")
-    assert Summary.load(directory).elements[0].phrase == "a flag"
+    assert Summary.load(directory).concepts[0].text == "a flag"
     assert "was taken for probabilities of classes of which each may be there or not" in render_run(directory)
 
 
@@ -89,7 +90,9 @@ def test_one_answer_to_everything_is_the_first_line_and_no_finding(
     assert summary.statement is not None
     assert summary.statement.text.startswith("checkpoint gives all")
     assert "spurious" not in summary.statement.text
-    assert {element.verdict.value for element in summary.elements} == {"undecided"}
+    assert not any(concept.over_all.significant for concept in summary.concepts)
+    assert summary.words is not None and summary.words.best is None
+    assert summary.object_absence is not None and summary.object_absence.share is None
     page = render_run(directory)
     headline = page.split("<h1>")[1].split("</h1>")[0]
     assert "the same answer" in headline and "nothing spurious" not in page

@@ -134,7 +134,7 @@ class ResolvedTarget:
             return "a unit has an object of its own, and verdicts, only when a class is named beside it"
         return (
             f"{self.class_key} is no word that a prompt could say, so nothing is said about the object itself, and no "
-            "element is called core or spurious; classifier.labels=<file or list> names the classes"
+            "concept is tested; classifier.labels=<file or list> names the classes"
         )
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from tests.report.samples import evaluation, run_in, summary_of
+from tests.concepts.finished import CLOUD, DOG, FLAG, LARGE, SNOW, STRIPED
+from tests.concepts.finished import finished as finished_run
 
 from diffexplain import configuration
 from diffexplain.building import build
 from diffexplain.concepts import ClipProposer, Concept, FileProposer, Hierarchy, RunProposer
 from diffexplain.concepts.matching import Clip
 from diffexplain.concepts.merging import Draft, draft_of, finished, merged, normal_form
+from diffexplain.effects.results import Untested
 from diffexplain.errors import UserError
 from diffexplain.paths import resolve_folder
+from diffexplain.report import Summary
 from diffexplain.target import ResolvedTarget
 from diffexplain.world.gates.held_out import renderings
 from diffexplain.world.worlds import SHORTCUT_WORLD
@@ -73,67 +77,98 @@ def test_a_file_is_proposed_as_it_is_whatever_the_images() -> None:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A finished run of DiffExplainer: a flag, a person and a cloud, and the words flag, banner, pole and mast."""
-    made = run_in(tmp_path, classifier={"name": "cnn", "vocabulary": "embedded:vocabulary.yaml"})
-    (tmp_path / "summary.json").write_text(summary_of(made, evaluation()).to_json())
+    """A finished run of DiffExplainer that found flags, striped ones at that, dogs and a size to matter."""
+    finished_run(tmp_path, FLAG, CLOUD, STRIPED, SNOW, LARGE, DOG)
     return tmp_path
 
 
 def test_a_finished_run_proposes_what_it_found(run: Path) -> None:
     hierarchy = RunProposer(str(run)).propose(None, target("flagpole"))
-    assert [(path[0], path[-1]) for path, _ in hierarchy.concepts()] == [
-        ("companions", "flag"),
-        ("companions", "striped flag"),
-        ("companions", "plain flag"),
-        ("companions", "tricolour flag"),
-        ("companions", "person"),
-        ("companions", "cloud"),
-        ("objects", "banner"),
-        ("objects", "pole"),
-        ("objects", "mast"),
+    assert [(path, concept.kind) for path, concept in hierarchy.concepts()] == [
+        (("companion", "flag"), "object"),
+        (("companion", "flag", "striped"), "attribute"),
+        (("companion", "flag", "plain flag"), "attribute"),  # said with "flag", the prompt's nearest word
+        (("companion", "flag", "tricolour flag"), "attribute"),
+        (("companion", "dog"), "object"),
+        (("size", "large"), "attribute"),
+        (("objects", "banner"), "object"),
+        (("objects", "pole"), "object"),
+        (("objects", "mast"), "object"),
     ]
-    assert "flagpole" in names(RunProposer(str(run)).propose(None, target("bee")))
 
 
-def test_descriptions_that_were_found_stand_below_what_they_are_one_of(tmp_path: Path) -> None:
-    vocabulary = {"vocabulary": "embedded:vocabulary.yaml", "more_phrases": "embedded:descriptions.yaml"}
-    flag = evaluation().elements[0]
-    blue = replace(flag, phrase="blue", kind="description", of="colour", overlap=None)
-    made = run_in(tmp_path, classifier={"name": "cnn", **vocabulary})
-    summary = replace(summary_of(made, evaluation()), elements=(flag, blue))
-    for settings in (summary.settings, {**summary.settings, "classifier": {"name": "cnn"}}):
-        (tmp_path / "summary.json").write_text(replace(summary, settings=settings).to_json())
-        hierarchy = RunProposer(str(tmp_path), words=0).propose(None, target("flagpole"))
-        found = {path: concept.kind for path, concept in hierarchy.concepts()}
-        assert found["colour", "blue"] == "attribute"
-        assert sum(path[-1] == "flag" for path in found) == 1
+def test_what_had_no_effect_or_was_not_told_or_not_tested_is_not_proposed(run: Path) -> None:
+    found = names(RunProposer(str(run), words=0).propose(None, target("flagpole")))
+    assert found == ["flag", "striped", "dog", "large"]  # in the order of their effects, below their categories
 
 
-def test_a_run_of_another_method_has_no_words_to_propose(tmp_path: Path) -> None:
-    made = replace(summary_of(run_in(tmp_path), evaluation()), words=None)
-    (tmp_path / "summary.json").write_text(made.to_json())
+def test_of_a_kind_that_was_found_its_object_is_proposed_too(tmp_path: Path) -> None:
+    untested = Untested(FLAG.path, FLAG.text, FLAG.kind, "not tested")
+    finished_run(tmp_path, STRIPED, untested=[untested])
+    hierarchy = RunProposer(str(tmp_path), words=0).propose(None, target("flagpole"))
+    assert [(path, concept.text, concept.kind) for path, concept in hierarchy.concepts()] == [
+        (("companion", "flag"), "a flag", "object"),
+        (("companion", "flag", "striped"), "a striped flag", "attribute"),
+    ]
+
+
+@pytest.mark.parametrize("version", ["1", "2", "3"])
+def test_a_run_from_before_concepts_were_tested_alike_is_read(version: str, tmp_path: Path) -> None:
+    plain = json.loads(finished_run(tmp_path).to_json()) | {"schema_version": version, "effects": None}
+    plain["object_absence"] = {"share": None, "reason": "few"}
+    removal = dict.fromkeys(("drop", "raw_drop", "null_drop", "took"), plain["activation"][0]["mean"])
+    removal |= {"logit_drop": removal["drop"], "blur_drop": None, "neutral_drop": None, "p": 0.001, "adjusted_p": 0.002}
+    told = {"shown": None, "shown_neutral": None, "lift": None, "overlap": None, "reason": None}
+    plain["elements"] = [
+        {"phrase": "a flag", "kind": "object", "of": None, "verdict": "spurious", "removal": removal, **told},
+        {"phrase": "a striped flag", "kind": "attribute", "of": "a flag", "verdict": "spurious"}
+        | {"removal": removal, **told},
+        {"phrase": "blue", "kind": "description", "of": "colour", "verdict": "spurious", "removal": removal, **told},
+        {"phrase": "a flagpole", "kind": "object", "of": None, "verdict": "core", "removal": removal, **told},
+        {"phrase": "a cloud", "kind": "object", "of": None, "verdict": "not relevant", "removal": removal, **told},
+        {"phrase": "a dog", "kind": "object", "of": None, "verdict": "not seen", "removal": None, **told},
+    ]
+    for later in {"1": ("effects",), "2": (), "3": ()}[version]:
+        del plain[later]
+    if version != "3":
+        for later in ("comparisons", "control", "quality", "statement"):
+            del plain[later]
+        del plain["words"]["captions"]
+    del plain["same_answer"]
+    (tmp_path / "summary.json").write_text(json.dumps(plain))
+    hierarchy = RunProposer(str(tmp_path), words=0).propose(None, target("flagpole"))
+    assert [(path, concept.text, concept.kind) for path, concept in hierarchy.concepts()] == [
+        (("flag",), "a flag", "object"),
+        (("flag", "striped flag"), "a striped flag", "attribute"),
+        (("colour", "blue"), "blue", "attribute"),
+    ]
+    # Of another target the flagpole is a concept as any.
+    assert "flagpole" in names(RunProposer(str(tmp_path), words=0).propose(None, target("bee")))
+
+
+def test_a_run_of_another_method_has_no_words_to_propose(run: Path) -> None:
+    made = replace(Summary.load(run), words=None)
+    (run / "summary.json").write_text(made.to_json())
     with pytest.raises(UserError, match="a run of DiffExplainer"):
-        RunProposer(str(tmp_path))
+        RunProposer(str(run))
 
 
 def test_what_a_run_found_may_be_narrowed_to_its_verdicts(run: Path) -> None:
     spurious = RunProposer(str(run), words=0, verdicts=["spurious"], domain="an object")
     hierarchy = spurious.propose(None, target("flagpole"))
-    assert (names(hierarchy), hierarchy.domain) == (["flag"], "an object")
-    fair = replace(summary_of(run_in(run / "fair"), evaluation()), elements=evaluation().elements[1:])
-    (run / "fair" / "summary.json").write_text(fair.to_json())
+    assert (names(hierarchy), hierarchy.domain) == (["flag", "striped", "dog"], "an object")
+    finished_run(run / "fair", LARGE, CLOUD)
     with pytest.raises(UserError, match="found nothing spurious"):
         RunProposer(str(run / "fair"), words=0, verdicts=["spurious"])
-    with pytest.raises(UserError, match="no such verdict"):
-        RunProposer(str(run), verdicts=["spurios"])
+    for wrong in ("spurios", "no effect", "undecided", "not tested"):
+        with pytest.raises(UserError, match="no such verdict"):
+            RunProposer(str(run), verdicts=[wrong])
 
 
 def test_the_runs_vocabulary_may_be_gone(tmp_path: Path) -> None:
-    made = run_in(tmp_path, classifier={"name": "cnn", "vocabulary": "nowhere.yaml"})
-    (tmp_path / "summary.json").write_text(summary_of(made, evaluation()).to_json())
-    assert names(RunProposer(str(tmp_path), words=1).propose(None, target("flagpole"))) == [
-        *("flag", "person", "cloud", "pole"),
-    ]
+    finished_run(tmp_path, FLAG, vocabulary="nowhere.yaml")
+    proposed = RunProposer(str(tmp_path), words=1).propose(None, target("flagpole"))
+    assert names(proposed) == ["flag", "pole"]  # the word "flag" is the concept that was found
 
 
 def test_what_a_run_found_comes_on_top_of_a_file_that_stays_as_it_is(run: Path) -> None:

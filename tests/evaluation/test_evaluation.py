@@ -1,4 +1,4 @@
-"""Whole evaluations of toy classifiers whose right verdicts are known by hand."""
+"""Whole evaluations of toy classifiers whose right answers are known by hand."""
 
 from __future__ import annotations
 
@@ -8,185 +8,144 @@ from dataclasses import replace
 import pytest
 import torch
 from tests.evaluation import toy
-from tests.evaluation.toy import EVERYTHING, SETTINGS, answers_to_flag, answers_to_pole, element, run
+from tests.evaluation.toy import EVERYTHING, SETTINGS, answers_to_flag, answers_to_pole, run
 from torch import Tensor
 
 from diffexplain.errors import UserError
-from diffexplain.evaluation.results import Verdict
+from diffexplain.evaluation.activation import Reader
+from diffexplain.evaluation.evaluation import SAME_ANSWER
+from diffexplain.evaluation.results import Estimate, ObjectAbsence
 from diffexplain.evaluation.settings import EvaluationSettings
+from diffexplain.evaluation.statistics import wilson
+from diffexplain.evaluation.vocabulary import Phrase
 from diffexplain.target import ResolvedTarget
 
-
-def test_a_fair_classifier_has_nothing_spurious_and_its_object_is_core() -> None:
-    found = run(answers_to_pole, EVERYTHING)
-    assert found.having(Verdict.SPURIOUS) == ()
-    assert [e.phrase for e in found.having(Verdict.CORE)] == ["a pole"]
-    for phrase in ("a flag", "a tree", "in the snow"):
-        assert element(found, phrase).verdict is Verdict.NOT_RELEVANT
-        removal = element(found, phrase).removal
-        assert removal is not None
-        assert removal.drop.value == pytest.approx(0, abs=1e-6)
-        assert removal.took.value == 1
+FLAG, SNOW = Phrase("a flag", companion=True), Phrase("in the snow", "setting")
 
 
-def test_a_shortcut_is_spurious_and_first() -> None:
-    found = run(answers_to_flag, EVERYTHING)
-    flag = found.elements[0]
-    assert flag.phrase == "a flag"
-    assert flag.verdict is Verdict.SPURIOUS
-    assert flag.removal is not None
-    assert flag.removal.drop.value > 0.9
-    assert flag.removal.drop.n == 20
-    assert flag.removal.adjusted_p < 0.05
-    assert flag.removal.blur_drop is not None
-    assert flag.removal.blur_drop.value > 0.9
-    assert flag.overlap is not None
-    assert flag.overlap.value == 0
-    # Activating images are those with a flag, no other image is: seen in all of them, never in neutral ones.
-    assert flag.shown is not None
-    assert flag.shown.value == 1
-    assert flag.shown_neutral is not None
-    assert flag.shown_neutral.value == 0
-    assert flag.lift is not None
-    assert flag.lift.value == 1
-    assert element(found, "a pole").verdict is Verdict.NOT_RELEVANT
-    assert found.object_absent is not None
-    assert found.object_absent.value == 0
+class Careless(toy.Prior):
+    """Of every two pictures of a text it draws what the text says in the first alone."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__()
+        self.word = word
+
+    def generate(self, prompts: Sequence[str] | Tensor, latents: Tensor) -> Tensor:
+        images = super().generate(prompts, latents)
+        if not isinstance(prompts, Tensor) and self.word in prompts[0]:
+            images[1::2] = super().generate(["a photo"], latents)[1::2]
+        return images
 
 
-def test_an_element_without_any_effect_is_edited_half_as_often() -> None:
-    removal = element(run(answers_to_pole, EVERYTHING), "a flag").removal
-    assert removal is not None
-    assert removal.drop.n == 10
+class Wishful(toy.Prior):
+    """Draws a pole where nothing is asked for, in every second picture."""
+
+    def generate(self, prompts: Sequence[str] | Tensor, latents: Tensor) -> Tensor:
+        images = super().generate(prompts, latents)
+        if not isinstance(prompts, Tensor) and list(prompts) == ["a photo"]:
+            images[1::2] = super().generate(["a photo of a pole"], latents)[1::2]
+        return images
 
 
-def test_a_part_of_the_object_is_core() -> None:
-    found = run(lambda there: 400 * there("a cap") - 3, EVERYTHING)
-    cap = element(found, "a cap")
-    assert cap.verdict is Verdict.CORE
-    assert cap.overlap is not None
-    assert cap.overlap.value == 1
-    assert found.having(Verdict.SPURIOUS) == ()
-
-
-def test_a_setting_is_exchanged_for_another() -> None:
-    prior = toy.Prior()
-    found = run(lambda there: 10 * there("in the snow") - 2, EVERYTHING, prior=prior)
-    snow = found.elements[0]
-    assert (snow.phrase, snow.verdict) == ("in the snow", Verdict.SPURIOUS)
-    assert snow.removal is not None
-    assert snow.removal.blur_drop is None
-    assert {e.phrase for e in found.having(Verdict.SPURIOUS)} == {"in the snow"}
-    exchanged = {text for text in prior.asked if "a pole" in text and "snow" not in text}
-    assert any("on the grass" in text for text in exchanged)
-    assert any("by the sea" in text for text in exchanged)
+def test_an_object_that_is_always_there_is_absent_from_none() -> None:
+    absence = run(answers_to_flag, EVERYTHING).object_absence
+    assert absence.reason is None
+    assert absence.share is not None and absence.share.value == 0
+    # Of 40 pictures of each kind half set the bound; the others say how well the object is seen.
+    assert absence.sensitivity == absence.specificity == wilson(20, 20)
 
 
 def test_an_object_that_is_never_there_is_reported_absent() -> None:
-    found = run(answers_to_flag, {"a flag": 1.0, "on the grass": 1.0})
-    assert found.object_absent is not None
-    assert found.object_absent.value == 1
-    assert found.object_absent.n == 40
-    assert element(found, "a pole").verdict is Verdict.NOT_SEEN
-    assert element(found, "a flag").verdict is Verdict.SPURIOUS
+    absence = run(answers_to_flag, {"a flag": 1.0, "on the grass": 1.0}).object_absence
+    assert absence.share == wilson(40, 40)
+    assert absence.sensitivity == absence.specificity == wilson(20, 20)
+
+
+def test_absence_is_of_activating_images_alone() -> None:
+    settings = replace(SETTINGS, examples=SETTINGS.images)
+    found = run(answers_to_flag, {"a flag": 0.8, "a pole": 0.4}, settings=settings)
+    without = [not (example.image[20:30, 14:18] == 128).all() for example in found.examples if example.activates]
+    assert 0 < sum(without) < len(without) < SETTINGS.images
+    assert found.object_absence.share == wilson(sum(without), len(without))
+
+
+def test_how_well_the_object_is_seen_is_measured_on_pictures_that_did_not_set_the_bound() -> None:
+    missed = run(answers_to_flag, EVERYTHING, prior=Careless("a pole")).object_absence
+    assert (missed.sensitivity, missed.specificity) == (wilson(0, 20), wilson(20, 20))
+    taken = run(answers_to_flag, EVERYTHING, prior=Wishful()).object_absence
+    assert (taken.sensitivity, taken.specificity) == (wilson(20, 20), wilson(0, 20))
+
+
+def test_the_object_is_told_from_other_ones() -> None:
+    # A tree fits as well as the pole does: what shows both is not told to show the pole.
+    both = {"a flag": 1.0, "a pole": 1.0, "a tree": 1.0}
+    assert run(answers_to_flag, both).object_absence.share == wilson(0, 40)
+    assert run(answers_to_flag, both, others=["a tree"]).object_absence.share == wilson(40, 40)
 
 
 def test_too_few_activating_images_give_reasons_and_no_zero() -> None:
     found = run(lambda there: there("a pole") - 1, EVERYTHING)
     assert found.activating_images == 0
     assert found.found.share.value == 0
-    assert found.object_absent is None
-    assert found.object_absent_reason is not None
-    assert "0 of 40" in found.object_absent_reason
-    assert found.notes
-    for one in found.elements:
-        assert one.verdict is Verdict.UNDECIDED
-        assert one.reason
-        assert (one.shown, one.lift, one.overlap, one.removal) == (None, None, None, None)
+    absence = found.object_absence
+    assert (absence.share, absence.sensitivity, absence.specificity) == (None, None, None)
+    assert absence.reason is not None and "0 of 40" in absence.reason
     assert len(found.examples) == SETTINGS.examples
     assert not any(example.activates for example in found.examples)
 
 
-def test_what_editing_itself_costs_does_not_count() -> None:
-    # Every edit lowers the logit, whatever it removes: without the null edit all would be relevant.
-    found = run(lambda there: 200 * there("a pole") - 5 - 12 * there("edited"), EVERYTHING)
-    flag = element(found, "a flag")
-    assert flag.removal is not None
-    assert flag.removal.raw_drop.value > 0.3
-    assert flag.removal.null_drop.value > 0.3
-    assert flag.verdict is Verdict.NOT_RELEVANT
-
-
-def test_an_element_that_the_prior_cannot_take_out_is_undecided() -> None:
-    # To the pole a little, too: with a flag in every picture the answer would be the same to all.
-    weigh: toy.Weigh = lambda there: answers_to_flag(there) + there("a pole")  # noqa: E731
-    found = run(weigh, EVERYTHING, prior=toy.Prior(stubborn=["a flag"]))
-    flag = element(found, "a flag")
-    assert flag.verdict is Verdict.UNDECIDED
-    assert flag.reason is not None
-    assert "0 of 20" in flag.reason
-    assert flag.removal is None
-
-
-def answers_to_snow(there: Callable[[str], Tensor]) -> Tensor:
-    return 10 * there("in the snow") - 2
-
-
-def test_a_setting_is_exchanged_where_the_target_is_seen_if_it_is_seen_often_enough() -> None:
-    sometimes = element(run(answers_to_snow, {**EVERYTHING, "a pole": 0.3, "a cap": 0.0}), "in the snow").removal
-    never = element(run(answers_to_snow, {**EVERYTHING, "a pole": 0.0, "a cap": 0.0}), "in the snow").removal
-    assert sometimes is not None
-    assert never is not None
-    assert SETTINGS.minimum_edits <= sometimes.took.n < SETTINGS.edited_images
-    assert never.took.n == SETTINGS.edited_images
-
-
-def test_an_exchange_that_costs_the_target_does_not_count() -> None:
-    class Careless(toy.Prior):
-        def inpaint(self, images: Tensor, masks: Tensor, prompts: Sequence[str] | Tensor, noise: Tensor) -> Tensor:
-            assert not isinstance(prompts, Tensor)
-            return self.generate([text.replace("a pole", "") for text in prompts], noise)
-
-    snow = element(run(answers_to_pole, EVERYTHING, prior=Careless()), "in the snow")
-    assert snow.verdict is Verdict.UNDECIDED
-    assert "0 of 20" in str(snow.reason)
-
-
-def test_what_neutral_images_show_more_often_is_not_tried() -> None:
-    found = run(answers_to_pole, EVERYTHING, settings=replace(SETTINGS, neutral_text="a tree"))
-    tree = element(found, "a tree")
-    assert tree.verdict is Verdict.UNDECIDED
-    assert tree.reason == "not tried: seen less often than in neutral images"
-
-
-def test_kinds_are_tried_only_where_their_object_is_relevant() -> None:
-    striped = {**EVERYTHING, "a flag": 0.0, "a striped flag": 1.0}
-    fair = element(run(answers_to_pole, striped), "a striped flag")
-    assert fair.verdict is Verdict.UNDECIDED
-    assert fair.reason == "not tried: a flag was not found relevant itself"
-    # Exchanged for a plain flag the probability falls only if the classifier asks for stripes.
-    wants_stripes = element(run(lambda there: 200 * there("a striped flag") - 2, striped), "a striped flag")
-    assert wants_stripes.verdict is Verdict.SPURIOUS
-    any_flag = run(lambda there: 200 * (there("a striped flag") + there("a flag")) - 2, striped)
-    assert element(any_flag, "a flag").verdict is Verdict.SPURIOUS
-    assert element(any_flag, "a striped flag").verdict is Verdict.NOT_RELEVANT
-
-
-def test_a_unit_has_a_threshold_and_no_verdicts_without_a_class() -> None:
+def test_a_unit_has_a_threshold_and_no_object_without_a_class() -> None:
     channel = toy.WORDS.index("a flag")
     unit = ResolvedTarget("unit", f"unit:layer:{channel}", f"unit-layer-{channel}", module="layer", channel=channel)
     found = run(answers_to_pole, EVERYTHING, target=unit)
     assert found.unit_threshold == 0
     assert found.found.share.value == pytest.approx(0.9, abs=0.1)
     assert [row.name for row in found.baselines] == ["neutral", "random words"]
-    assert {e.verdict for e in found.elements} == {Verdict.UNDECIDED, Verdict.NOT_SEEN}
-    assert all(e.reason for e in found.elements)
-    assert element(found, "a flag").lift is not None
-    assert found.object_absent is None
+    assert found.object_absence.share is None and found.object_absence.reason == unit.no_object
 
-    with_class = replace(unit, class_index=0, class_name="pole")
-    judged = run(answers_to_flag, EVERYTHING, target=with_class)
-    assert element(judged, "a flag").verdict is Verdict.SPURIOUS
+    of_class = run(answers_to_flag, EVERYTHING, target=replace(unit, class_index=0, class_name="pole"))
+    assert isinstance(of_class.object_absence.share, Estimate)
+
+
+def test_a_units_scale_is_that_of_neutral_pictures() -> None:
+    channel = toy.WORDS.index("a flag")
+    unit = ResolvedTarget("unit", f"unit:layer:{channel}", f"unit-layer-{channel}", module="layer", channel=channel)
+    reader = Reader(toy.Classifier(answers_to_flag), unit, 16, torch.device("cpu"))
+    latents = torch.zeros(8, *toy.Prior().latent_shape)
+    pictures = [toy.Prior().generate([text], latents) for text in ("a photo", "a flag")]
+    calibrated = reader.calibrated(torch.cat([pictures[0][:6], pictures[1][:2]]))
+    # A quarter of the neutral pictures shows a flag: 0.25 of it on average, sqrt(3) / 4 from that.
+    without, present = (calibrated.read(some).score for some in pictures)
+    assert without.tolist() == pytest.approx([-0.25 / (3**0.5 / 4)] * 8)
+    assert present.tolist() == pytest.approx([0.75 / (3**0.5 / 4)] * 8)
+    assert calibrated.threshold == pytest.approx(0.75 / (3**0.5 / 4))
+    alike = reader.calibrated(pictures[1])  # these do not vary: the unit is counted as it is
+    assert (alike.deviation, alike.threshold) == (1.0, 0.0)
+
+
+def test_words_that_are_tried_are_the_classes_own_what_raises_it_and_the_nearest() -> None:
+    settings = replace(SETTINGS, candidates=8, pairs_of_phrases=0)
+    prior = toy.Prior()
+    words = run(answers_to_flag, words=[["cloud"]], raising=[FLAG, SNOW], settings=settings, prior=prior).words
+    texts = ("a photo of a pole", "a photo of something with a flag", "a photo in the snow", "a photo of cloud")
+    assert {candidate.text for candidate in words.candidates} == set(texts)
+    assert set(texts) <= set(prior.asked)
+    assert words.best is not None and words.best.text == texts[1] and words.best.share.value == 1
+    # Where nothing raises it, the class's own phrase is tried all the same.
+    alone = run(answers_to_flag, words=[["cloud"]], settings=settings).words
+    assert {candidate.text for candidate in alone.candidates} == {texts[0], texts[3]}
+
+
+def test_masks_are_shown_of_what_raises_the_target_and_of_nothing_else() -> None:
+    fog = Phrase("in fog", "description", of="weather")
+    found = run(answers_to_flag, EVERYTHING, raising=[FLAG, fog])
+    first = found.examples[0]
+    assert first.activates
+    assert first.image.shape == (toy.SIZE, toy.SIZE, 3)
+    assert first.masks.keys() == {"a flag"}  # a description has no mask of its own
+    assert first.masks["a flag"].sum() == 100
+    assert all(not example.masks for example in found.examples if not example.activates)
+    assert all(not example.masks for example in run(answers_to_flag, EVERYTHING).examples)
 
 
 def test_baselines_and_words_find_the_flag() -> None:
@@ -207,20 +166,9 @@ def test_baselines_and_words_find_the_flag() -> None:
     assert len(shares) == 3 + 2
 
 
-def test_examples_show_masks_and_edits() -> None:
-    found = run(answers_to_flag, EVERYTHING)
-    first = found.examples[0]
-    assert first.activates
-    assert first.image.shape == (toy.SIZE, toy.SIZE, 3)
-    assert first.masks["a flag"].sum() == 100
-    edit = next(edit for edit in found.edits if edit.phrase == "a flag")
-    assert edit.score_without < 0.2 < 0.9 < edit.score_null
-    assert not edit.mask[6:16, 14:18].any()  # the pole beside the flag is left alone
-
-
 def test_the_same_seed_gives_the_same_evaluation_and_another_does_not() -> None:
     one, two = run(answers_to_flag, EVERYTHING), run(answers_to_flag, EVERYTHING)
-    assert one.elements == two.elements
+    assert one.object_absence == two.object_absence
     assert one.words == two.words
     assert one.found == two.found
     other = run(answers_to_flag, EVERYTHING, seed=1)
@@ -236,7 +184,7 @@ def test_images_of_a_broken_prior_are_refused() -> None:
         run(answers_to_flag, EVERYTHING, prior=Broken())
 
 
-def test_without_words_or_candidates_the_search_says_so() -> None:
+def test_without_candidates_the_search_says_so() -> None:
     found = run(answers_to_flag, EVERYTHING, settings=replace(SETTINGS, candidates=0))
     assert found.words.best is None
     assert found.words.reason == "no phrase was tried"
@@ -253,8 +201,8 @@ def test_of_a_classifier_that_answers_everything_alike_nothing_is_told() -> None
     # Two logits, 3 and -3.
     assert found.same_answer.score == pytest.approx(1 / (1 + 2.718281828**-6), abs=1e-5)
     assert found.found.share.value == 1
-    assert {e.verdict for e in found.elements} == {Verdict.UNDECIDED}
-    assert found.words.best is None and found.object_absent is None
+    assert found.words.best is None and found.words.reason == SAME_ANSWER
+    assert found.object_absence == ObjectAbsence(None, SAME_ANSWER)
     assert run(answers_to_flag, EVERYTHING).same_answer is None
 
 

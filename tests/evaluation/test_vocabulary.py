@@ -37,19 +37,6 @@ def test_descriptions(things: list[Phrase], sentence: str) -> None:
     assert Vocabulary(()).describe(things) == sentence
 
 
-def test_siblings_are_what_a_phrase_is_exchanged_for() -> None:
-    red = Phrase("a red flower", "attribute", of="a flower")
-    yellow = Phrase("a yellow flower", "attribute", of="a flower")
-    brown = Phrase("a brown dog", "attribute", of="a dog")
-    vocabulary = Vocabulary((FLOWER, DOG, SNOW, NIGHT, red, yellow, brown))
-    assert vocabulary.siblings(red) == (yellow,)
-    assert vocabulary.siblings(brown) == ()
-    assert vocabulary.siblings(SNOW) == (NIGHT,)
-    assert vocabulary.siblings(FLOWER) == ()
-    blue = Phrase("blue", "description", of="colour")
-    assert Vocabulary((ORANGE, LEFT, blue, red)).siblings(ORANGE) == (blue,)
-
-
 def test_class_names_become_phrases() -> None:
     assert class_phrase("dog_sled") == "a dog sled"
     assert class_phrase("umbrella") == "an umbrella"
@@ -106,7 +93,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, complaint: str) -> None:
 
 def test_the_worlds_descriptions_come_on_top_and_are_its_hierarchys() -> None:
     vocabulary = Vocabulary.load("embedded:vocabulary.yaml", "embedded:descriptions.yaml")
-    said = {(phrase.of, phrase.text) for phrase in vocabulary.of_kind("description")}
+    said = {(phrase.of, phrase.text) for phrase in vocabulary.phrases if phrase.kind == "description"}
     concepts = dict(Hierarchy.load("embedded:hierarchies/world.yaml").concepts())
     assert said == {(path[0], concept.text) for path, concept in concepts.items() if path[0] in DESCRIBED}
 

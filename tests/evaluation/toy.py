@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from diffexplain.evaluation.evaluation import evaluate
-from diffexplain.evaluation.results import Element, Evaluation
+from diffexplain.evaluation.results import Evaluation
 from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.evaluation.vocabulary import Phrase, Vocabulary
 from diffexplain.runs.draws import Draws
@@ -71,9 +71,8 @@ def condition(chances: Mapping[str, float]) -> Tensor:
 
 @dataclass
 class Prior:
-    """Draws boxes. ``stubborn``: words drawn whatever is asked. Every edit marks a corner pixel."""
+    """Draws boxes."""
 
-    stubborn: Sequence[str] = ()
     latent_shape: tuple[int, int, int] = (1, 2, len(WORDS))
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     asked: list[str] = field(default_factory=list)
@@ -82,11 +81,6 @@ class Prior:
         chances = self._chances(prompts).expand(len(latents), -1, -1)[:, 0]
         lots = torch.special.ndtr(latents[:, 0, 0])
         return torch.stack([self._draw(lot < chance) for lot, chance in zip(lots, chances, strict=True)])
-
-    def inpaint(self, images: Tensor, masks: Tensor, prompts: Sequence[str] | Tensor, noise: Tensor) -> Tensor:
-        edited = torch.where(masks > 0, self.generate(prompts, noise), images)
-        edited[:, :, 0, 0] = 0.25
-        return edited
 
     def _chances(self, prompts: Sequence[str] | Tensor) -> Tensor:
         if isinstance(prompts, Tensor):
@@ -97,7 +91,7 @@ class Prior:
     def _draw(self, drawn: Tensor) -> Tensor:
         image = torch.full((3, SIZE, SIZE), 0.7)
         for word, there in zip(WORDS, drawn.tolist(), strict=True):
-            if there or word in self.stubborn:
+            if there:
                 rows, columns = BOXES.get(word, (slice(None), slice(None)))
                 image[:, rows, columns] = torch.tensor(COLOURS[word]).view(3, 1, 1)
         return image
@@ -147,8 +141,6 @@ class Classifier:
         return self._share(images, WORDS[channel])
 
     def _share(self, images: Tensor, word: str) -> Tensor:
-        if word == "edited":
-            return (images[:, :, 0, 0] == 0.25).all(dim=1).float()
         return pixels(images, word).float().mean(dim=(-2, -1))
 
 
@@ -172,8 +164,6 @@ SETTINGS = EvaluationSettings(
     choosing_images=4,
     rescoring_images=8,
     looked_images=40,
-    edited_images=20,
-    dilation=0.03,
     resamples=200,
 )
 EVERYTHING = {"a pole": 1.0, "a cap": 1.0, "a flag": 0.9, "a tree": 0.6, "in the snow": 1.0}
@@ -195,10 +185,6 @@ def run(
     explanation = Explanation(condition(chances), tuple(tuple(map(Word, token)) for token in words))
     parts = (Classifier(weigh), prior or Prior(), Segmenter(), vocabulary)
     return evaluate(explanation, target, *parts, settings, Draws(seed, target.text), **more)
-
-
-def element(evaluation: Evaluation, phrase: str) -> Element:
-    return next(element for element in evaluation.elements if element.phrase == phrase)
 
 
 def answers_to_pole(there: Callable[[str], Tensor]) -> Tensor:

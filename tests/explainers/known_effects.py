@@ -17,6 +17,7 @@ from diffexplain.diffusion.editing import Composition, Prepared, State
 from diffexplain.diffusion.editing.composition import Path
 from diffexplain.effects.engine import Engine, Studied
 from diffexplain.effects.estimation import PriorError
+from diffexplain.effects.population import Population
 from diffexplain.effects.results import EffectsResult
 from diffexplain.runs.draws import Draws
 from diffexplain.runs.run import Run
@@ -168,31 +169,43 @@ class Exchanging(Editor):
         return drawn
 
 
-def effects_of(
+def population_of(
     directory: FilePath,
     *classifiers: Any,
-    method: Any,
     editor: Any = None,
     target: ResolvedTarget = POLE,
     checks: Any = None,
     given: Tensor | None = None,
-    error: PriorError | None = None,
     others: Sequence[str] = ("a bee", "a kite"),
+    control: Any = None,
+    largest: int = 1,
+    neutral: Tensor | None = None,
     **settings: Any,
-) -> EffectsResult:
-    """What ``method`` finds in this world, with the engine's ``settings``."""
+) -> tuple[Population, list[Studied], Engine]:
+    """This world's images, whom they are shown to, and the engine with these ``settings``."""
     engine = Engine(**({"policy": "uniform", "images": 12, "chunk": 4, "resamples": 200} | settings))
     studied = [Studied(f"classifier {k}", one, target) for k, one in enumerate(classifiers)]
+    if control is not None:
+        studied.append(Studied("control", control, target, control=True))
     population = engine.population(
         studied,
         editor or Editor(),
         HIERARCHY,
         run_in(directory),
-        largest=method.together,
+        largest=largest,
         checks=checks,
         images=given,
         others=others,
+        neutral=neutral,
     )
+    return population, studied, engine
+
+
+def effects_of(
+    directory: FilePath, *classifiers: Any, method: Any, error: PriorError | None = None, **settings: Any
+) -> EffectsResult:
+    """What ``method`` finds in this world; ``settings`` as `population_of` takes them."""
+    population, studied, engine = population_of(directory, *classifiers, largest=method.together, **settings)
     result: EffectsResult = method.rank(population, studied, engine, error)
     return result
 

@@ -11,6 +11,7 @@ from tests.tiny import WORDS, TinyClassifier, tiny_prior
 from diffexplain.diffusion.gradients import GradientEstimator
 from diffexplain.explainers import DiffExplainer, Explanation, TrainerSettings
 from diffexplain.explainers.augmentation import Augmentation
+from diffexplain.explainers.screening import Beginning
 from diffexplain.prompts import ConstrainedPrompt
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
@@ -48,6 +49,7 @@ def explain(
     classifier: Any = None,
     augmentation: Augmentation | None = None,
     gradient: GradientEstimator | None = None,
+    beginning: Beginning | None = None,
     trainer: TrainerSettings = QUIET,
 ) -> Explanation:
     """Explain ``target`` in ``directory``, from the start or from where the run there stopped."""
@@ -57,6 +59,7 @@ def explain(
         tiny_prior(steps=2),
         run_in(directory, target),
         vocabulary=WORDS,
+        beginning=beginning,
         augmentation=augmentation,
         gradient=gradient,
         trainer=trainer,

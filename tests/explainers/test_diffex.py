@@ -197,7 +197,7 @@ def test_given_images_are_compared_with_their_null_edits(tmp_path: Path) -> None
     assert tree.within_noise is True
 
 
-def test_a_unit_has_no_logit_and_no_margin(tmp_path: Path) -> None:
+def test_a_unit_has_no_log_odds(tmp_path: Path) -> None:
     unit = ResolvedTarget("unit", "unit:pixels:3", "unit", module="pixels", channel=3)
     result = effects_of(tmp_path, FLAGS_AND_SNOW, method=DiffEx(beam=0), target=unit)
     tree = next(concept for concept in result.rankings[0].concepts if concept.path == TREE)
@@ -220,8 +220,12 @@ def test_something_must_say_what_the_images_show() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"policy": "halve"}, {"images": 1}, {"smallest": 1}, {"significance": 5.0}, {"margin": -0.1}, {"images": 7}],
+    [
+        *({"policy": "halve"}, {"images": 1}, {"smallest": 1}, {"significance": 5.0}, {"images": 7, "smallest": 8}),
+        *({"margin": -0.1}, {"margin": 0.06}, {"unit_margin": -0.1}),
+    ],
+    ids=str,
 )
 def test_settings_that_make_no_sense_are_named(settings: dict[str, Any]) -> None:
     with pytest.raises(UserError):
-        Engine(**({"smallest": 6} | settings) if settings != {"images": 7} else {"images": 7, "smallest": 8})
+        Engine(**settings)

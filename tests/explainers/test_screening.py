@@ -13,7 +13,7 @@ from torch import Tensor
 
 from diffexplain.explainers import Diverged
 from diffexplain.explainers.objective import ClassObjective, UnitObjective
-from diffexplain.explainers.screening import screen
+from diffexplain.explainers.screening import OWN, Beginning, screen
 from diffexplain.prompts import ConstrainedPrompt, FreePrompt
 from diffexplain.runs.draws import Draws
 
@@ -90,6 +90,30 @@ def test_a_run_begins_higher_and_a_resumed_one_is_not_screened_again(tmp_path: P
     explain(tmp_path / "stopped", method(), target=GREEN, classifier=again)
     assert again.calls < screened
     assert artefacts(tmp_path / "stopped") == artefacts(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 3])
+def test_after_a_screen_of_concepts_the_first_half_begins_at_the_class_and_the_second_at_what_raises_it(
+    tokens: int,
+) -> None:
+    prompt = ConstrainedPrompt(tiny_prior(), WORDS, DRAWS, tokens=tokens, initial_noise=0.0)
+    weights = Beginning(["bee"], {"flower": 4.0, "grass": 2.0, "dog": -3.0, "unheard": 9.0}).log_weights(prompt)
+    first = (tokens + 1) // 2
+    bee, flower, grass = (WORDS.index(word) for word in ("bee", "flower", "grass"))
+    expected = torch.zeros(tokens, len(WORDS))
+    expected[:first, bee] = OWN
+    expected[first:, flower], expected[first:, grass] = 4.0, 2.0
+    assert torch.equal(weights, expected)  # what lowers the class weighs as little as what nothing is known of
+
+
+def test_a_run_begins_where_the_screen_of_concepts_ended_and_screens_no_words(tmp_path: Path) -> None:
+    beginning = Beginning(["bee"], {"flower": 20.0})
+    prompt = partial(ConstrainedPrompt, initial_noise=0.0)
+    found = explain(tmp_path / "one", explainer(prompt, screening_images=4), beginning=beginning)
+    assert found.curve[0]["words"] == ["bee", "flower"]
+    at_random = explain(tmp_path / "two", explainer(prompt, screening_images=0), beginning=beginning)
+    without = explain(tmp_path / "three", explainer(prompt, screening_images=0))
+    assert at_random.curve == without.curve
 
 
 def test_a_loss_that_is_no_number_is_named(tmp_path: Path) -> None:

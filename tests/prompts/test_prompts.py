@@ -75,6 +75,13 @@ def test_a_constrained_prompt_cannot_leave_the_words() -> None:
     assert ((embeddings >= low - 1e-6) & (embeddings <= high + 1e-6)).all()
 
 
+def test_what_a_constrained_prompt_ends_in_are_its_likeliest_words() -> None:
+    prompt = ConstrainedPrompt(tiny_prior(), WORDS, DRAWS, tokens=2)
+    likeliest = [WORDS.index(token[0].text) for token in prompt.nearest_words(1)]
+    assert not torch.equal(prompt.embeddings(), prompt.word_embeddings[likeliest])
+    assert torch.equal(prompt.eval().embeddings(), prompt.word_embeddings[likeliest])
+
+
 def test_the_entropy_penalty_grows_and_vanishes_on_single_words() -> None:
     uniform = ConstrainedPrompt(tiny_prior(), WORDS, DRAWS, initial_noise=0.0, entropy_weight=0.5)
     assert uniform.penalty(0.0).item() == 0.0

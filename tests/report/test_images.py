@@ -1,6 +1,7 @@
 """Pictures come back as they were written, and outlines enclose exactly their masks."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +44,8 @@ def test_a_large_mask_is_outlined_coarsely_on_its_own_scale() -> None:
 
 
 def test_pictures_are_read_back_as_written(tmp_path: Path) -> None:
-    evaluation = samples.evaluation()
-    write_pictures(samples.run_in(tmp_path), evaluation)
+    evaluation, effects = samples.evaluation(), samples.effect_examples()
+    write_pictures(samples.run_in(tmp_path), evaluation.examples, effects)
     gallery = read_pictures(tmp_path)
     assert len(gallery.examples) == len(evaluation.examples)
     for read, written in zip(gallery.examples, evaluation.examples, strict=True):
@@ -52,24 +53,25 @@ def test_pictures_are_read_back_as_written(tmp_path: Path) -> None:
         assert np.array_equal(read.image, written.image)
         assert read.masks.keys() == written.masks.keys()
         assert all(np.array_equal(read.masks[phrase], written.masks[phrase]) for phrase in read.masks)
-    for read_edit, edit in zip(gallery.edits, evaluation.edits, strict=True):
-        assert (read_edit.phrase, read_edit.index) == (edit.phrase, edit.index)
-        for part in ("before", "without", "null", "mask"):
-            assert np.array_equal(getattr(read_edit, part), getattr(edit, part))
-        for score in ("score_before", "score_without", "score_null"):
-            assert getattr(read_edit, score) == getattr(edit, score)
+    for read_effect, effect in zip(gallery.effects, effects, strict=True):
+        assert (read_effect.path, read_effect.index) == (effect.path, effect.index)
+        for part in ("without", "present"):
+            assert np.array_equal(getattr(read_effect, part), getattr(effect, part))
+            assert getattr(read_effect, f"score_{part}") == getattr(effect, f"score_{part}")
 
 
 def test_file_names_do_not_come_from_phrases(tmp_path: Path) -> None:
     hostile = "../../a flag\0<b>"
     example = samples.evaluation().examples[0]
     masks = {hostile: example.masks["a flag"]}
-    changed = samples.evaluation(examples=(type(example)(0, example.image, 0.9, True, masks),), edits=())
-    write_pictures(samples.run_in(tmp_path), changed)
+    effect = replace(samples.effect_examples()[0], path=(hostile,))
+    write_pictures(samples.run_in(tmp_path), [replace(example, masks=masks)], [effect])
     assert list(read_pictures(tmp_path).examples[0].masks) == [hostile]
     assert {path.name for path in (tmp_path / "images").iterdir()} == {
         "found-000.png",
         "found-000-masks.png",
+        "effect-00-000-without.png",
+        "effect-00-000-present.png",
         "index.json",
     }
 

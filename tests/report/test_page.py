@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from tests.report import samples
 
-from diffexplain.evaluation.results import Activation, Estimate, Evaluation, Quality, Verdict, Words
-from diffexplain.report import load_run, render_run, write_report
+from diffexplain.effects.results import Combination, EffectsResult, Verdict
+from diffexplain.evaluation.results import Activation, Estimate, Evaluation, ObjectAbsence, Quality, Words
+from diffexplain.report import load_run, render_run, views, write_report
 from diffexplain.target import ResolvedTarget
 
+OLD = Path(__file__).parent / "old"
 VOID = {"meta", "img", "input", "link", "br", "hr"}
 HOSTILE = "<script>alert('1')</script><img src=http://evil.example/x onerror=alert(1)>\"}}{{7*7}}&"
 
@@ -44,14 +46,21 @@ class Parsed(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self.open[-1:] != ["style"]:
+            self.text += data
 
 
 def page_of(
-    directory: Path, found: Evaluation, target: ResolvedTarget = samples.FLAGPOLE, name: str | None = None
+    directory: Path,
+    found: Evaluation,
+    target: ResolvedTarget = samples.FLAGPOLE,
+    name: str | None = None,
+    effects: EffectsResult | None = samples.TESTED,
 ) -> str:
     run = samples.run_in(directory)
-    return write_report(run, samples.summary_of(run, found, target, name), found).read_text(encoding="utf-8")
+    return samples.written(run, samples.summary_of(run, found, target, name, effects), found).read_text(
+        encoding="utf-8"
+    )
 
 
 def assert_self_contained(page: str) -> Parsed:
@@ -68,26 +77,83 @@ def assert_self_contained(page: str) -> Parsed:
 
 
 def test_the_page_is_self_contained_and_says_the_verdict(tmp_path: Path) -> None:
-    parsed = assert_self_contained(page_of(tmp_path, samples.evaluation()))
+    page = page_of(tmp_path, samples.evaluation())
+    parsed = assert_self_contained(page)
     assert "world_shortcut_cnn says “flagpole” in 97 of 100 pictures; a flag is spurious." in parsed.text
-    assert "0.67, interval 0.62 to 0.72" in parsed.text
+    assert "+0.67, interval 0.62 to 0.72" in parsed.text
     assert "python run.py target=class:flagpole" in parsed.text
-    for section in (
+    sections = [
         "What activates it",
-        "Take it out",
+        "What moves it",
+        "Without it and with it",
+        "Not tested",
         "Compared with other prompts",
+        "Prior or classifier?",
         "In words",
         "The search",
-    ):
-        assert section in parsed.text
+        "Edits that failed",
+        "What it cost",
+        "How to read this page",
+    ]
+    assert re.findall(r"<h2>(.*?)</h2>", page)[: len(sections)] == sections
+
+
+def test_a_run_that_optimised_no_prompt_has_the_same_page_without_what_it_did_not_measure(tmp_path: Path) -> None:
+    run = samples.run_in(tmp_path)
+    both = samples.concept("companion/snow", "in the snow", Verdict.SPURIOUS, 0.3)
+    ranking = samples.ranking(samples.FLAG, both)
+    combination = Combination((samples.FLAG.path, both.path), samples.estimate(0.8), samples.estimate(0.1), None)
+    effects = samples.effects(rankings=(replace(ranking, combinations=(combination,)),))
+    summary = samples.summary_of(run, None, effects=effects)
+    page = write_report(run, summary, effects=samples.effect_examples()[:2]).read_text(encoding="utf-8")
+    parsed = assert_self_contained(page)
+    assert "Best together: flag and snow, +0.80 (95% interval 0.75 to 0.85)." in parsed.text
+    assert "Together" in re.findall(r"<h2>(.*?)</h2>", page)
+    for absent in ("What activates it", "Compared with", "In words", "The search", "Prior or classifier?", "Activates"):
+        assert absent not in parsed.text
+
+
+@pytest.mark.parametrize("name", ["schema_1_prompt", "schema_2_prompt", "schema_3_prompt"])
+def test_the_page_of_an_earlier_run_says_how_its_concepts_were_tested(name: str, tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_bytes((OLD / f"{name}.json").read_bytes())
+    parsed = assert_self_contained(render_run(tmp_path))
+    assert "97 of 100 pictures; a flag is spurious." in parsed.text
+    assert "taken out by inpainting, an earlier way of testing" in parsed.text
+    # Nobody counted then, and nothing was put in.
+    for unmeasured in ("edited pictures", "denoising", "put into pictures", "surely ha", "Edits that failed"):
+        assert unmeasured not in parsed.text
+
+
+@pytest.mark.parametrize("name", ["schema_2_effects", "schema_3_effects"])
+def test_the_page_of_an_earlier_ranking_claims_no_verdicts(name: str, tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_bytes((OLD / f"{name}.json").read_bytes())
+    parsed = assert_self_contained(render_run(tmp_path))
+    assert "A flag raises the probability of “pole” of pretend by 0.98." in parsed.text
+    assert "2 of 8 concepts have an effect beyond ±0.02 once all of them are allowed for." in parsed.text
+    for unsaid in ("spurious", "surely ha", "undecided, raises"):
+        assert unsaid not in parsed.text
 
 
 def test_only_activating_pictures_are_in_the_grid(tmp_path: Path) -> None:
     found = samples.evaluation()
     page = page_of(tmp_path, found)
-    grid = page[page.index('class="grid-of-images') : page.index("Take it out")]
+    grid = page[page.index('class="grid-of-images') : page.index("<h2>What moves it")]
     assert grid.count("<img") == sum(example.activates for example in found.examples) == 4
     assert grid.count('class="spurious"') == grid.count('class="core"') == 3
+
+
+def test_outlines_are_in_the_colour_of_the_concept_that_the_phrase_is_of(tmp_path: Path) -> None:
+    snow = samples.concept("setting/snow", "in the snow", Verdict.SPURIOUS, 0.3, kind="setting")
+    red = samples.concept("companion/flag/red", "a red flag", Verdict.CORE, 0.2)
+    concepts = (snow, red, samples.FLAG, samples.PERSON)
+    known = {"snow": snow, "a flag": samples.FLAG, "flag": samples.FLAG, "now": None}
+    assert {phrase: views.concept_of(phrase, concepts) for phrase in known} == known
+    masks = dict.fromkeys(("snow", "a person", "a bird"), samples.block(16, 1, 1, 2, 2))
+    examples = tuple(replace(example, masks=masks) for example in samples.evaluation().examples[:1])
+    page = page_of(tmp_path, samples.evaluation(examples=examples), effects=samples.effects(*concepts))
+    grid = page[page.index('class="grid-of-images') : page.index("<h2>What moves it")]
+    assert re.findall(r'<path class="(\w+)"', grid) == ["setting"]
+    assert "in the snow" in grid and "a person" not in grid
 
 
 def test_small_pictures_are_enlarged_pixel_by_pixel_and_large_ones_are_not(tmp_path: Path) -> None:
@@ -109,19 +175,17 @@ def test_hostile_names_are_shown_and_do_nothing(tmp_path: Path) -> None:
     found = samples.evaluation(notes=(HOSTILE,))
     found = replace(
         found,
-        elements=(
-            replace(found.elements[0], phrase=HOSTILE, of=HOSTILE, reason=HOSTILE),
-            *found.elements[2:],
-        ),
         examples=tuple(
             replace(e, masks=dict.fromkeys([HOSTILE], samples.block(16, 1, 1, 2, 2))) for e in found.examples
         ),
-        edits=tuple(replace(edit, phrase=HOSTILE) for edit in found.edits),
         words=Words(((HOSTILE,),), (), replace(found.found, name="best phrase", text=HOSTILE)),
         baselines=(Activation(HOSTILE, HOSTILE, found.found.share, found.found.mean),),
     )
+    concepts = replace(samples.FLAG, text=HOSTILE), replace(samples.POLE, path=(HOSTILE, HOSTILE), reason=HOSTILE)
+    ranking = samples.ranking(*concepts, untested=(replace(samples.DOG, path=(HOSTILE,), reason=HOSTILE),))
+    effects = samples.effects(subject=HOSTILE, rankings=(ranking,))
     target = ResolvedTarget("class", f"class:{HOSTILE}", "hostile", 0, HOSTILE)
-    parsed = assert_self_contained(page_of(tmp_path, found, target, HOSTILE))
+    parsed = assert_self_contained(page_of(tmp_path, found, target, HOSTILE, effects))
     assert parsed.text.count(HOSTILE) > 8
     assert "49" not in parsed.text.replace(HOSTILE, "").split("7*7")[0][:200]
 
@@ -130,29 +194,23 @@ def test_when_nothing_activates_the_page_says_so(tmp_path: Path) -> None:
     parsed = assert_self_contained(page_of(tmp_path, samples.silent()))
     assert "never says “flagpole”" in parsed.text
     assert "None of these pictures activates the target." in parsed.text
-    assert "No element of the vocabulary was seen often enough" in parsed.text
     assert "There is no best phrase: no phrase was tried." in parsed.text
-    assert "5 elements were not tested" in parsed.text
+    assert "A flag is spurious" in parsed.text
 
 
-def test_a_unit_without_a_class_has_a_page_without_verdicts(tmp_path: Path) -> None:
-    elements = tuple(
-        replace(element, verdict=Verdict.UNDECIDED, removal=None) for element in samples.evaluation().elements
-    )
-    found = samples.evaluation(
-        elements=elements, object_absent=None, object_absent_reason="no class", unit_threshold=3.25, edits=()
-    )
-    parsed = assert_self_contained(page_of(tmp_path, found, samples.UNIT))
-    assert "No class was named beside this unit" in parsed.text
+def test_a_unit_without_a_class_says_why_nothing_was_tested(tmp_path: Path) -> None:
+    found = samples.evaluation(object_absence=ObjectAbsence(None, "no class"), unit_threshold=3.25)
+    parsed = assert_self_contained(page_of(tmp_path, found, samples.UNIT, effects=None))
+    assert "No concept was tested: a unit has an object of its own" in parsed.text
     assert "The unit lies above 3.25" in parsed.text
-    assert "Strongest spurious element" not in parsed.text
-    assert "only when a class is named beside it" in parsed.text
+    for unsaid in ("spurious", "no effect", "Object not seen", "What it cost"):
+        assert unsaid not in parsed.text
     assert "None" not in parsed.text.replace("None of these", "")
 
 
 @pytest.mark.parametrize("share", [Estimate(1.0, 0.96, 1.0, 64), Estimate(0.0, 0.0, 0.04, 64)])
 def test_an_object_that_is_never_or_always_there(tmp_path: Path, share: Estimate) -> None:
-    parsed = Parsed(page_of(tmp_path, samples.evaluation(object_absent=share)))
+    parsed = Parsed(page_of(tmp_path, samples.evaluation(object_absence=ObjectAbsence(share, None))))
     assert ("cannot be seen in any of the 64" in parsed.text) == (share.value == 1)
     assert ("can be seen in all 64" in parsed.text) == (share.value == 0)
 
@@ -160,8 +218,8 @@ def test_an_object_that_is_never_or_always_there(tmp_path: Path, share: Estimate
 def test_a_run_without_pictures_or_curve_says_so(tmp_path: Path) -> None:
     run = samples.run_in(tmp_path)
     (tmp_path / "metrics.jsonl").unlink()
-    found = samples.evaluation(examples=(), edits=())
-    parsed = Parsed(write_report(run, samples.summary_of(run, found), found).read_text(encoding="utf-8"))
+    found = samples.evaluation(examples=())
+    parsed = Parsed(write_report(run, samples.summary_of(run, found)).read_text(encoding="utf-8"))
     assert "The run kept no pictures." in parsed.text
     assert "The run kept no curve" in parsed.text
 
@@ -169,16 +227,16 @@ def test_a_run_without_pictures_or_curve_says_so(tmp_path: Path) -> None:
 def test_what_the_prior_shows_by_itself_is_on_every_page(tmp_path: Path) -> None:
     parsed = assert_self_contained(page_of(tmp_path, samples.evaluation()))
     assert "Of the prior by itself, under “a photo”, 6 of 100 pictures" in parsed.text
-    assert "a flag is seen in 10% of such pictures, and in 90% of the activating ones" in parsed.text
     assert "evaluation.control=random_weights" in parsed.text
 
 
 def test_a_control_stands_beside_the_classifier(tmp_path: Path) -> None:
-    quiet = assert_self_contained(page_of(tmp_path / "quiet", samples.evaluation(control=samples.control())))
-    assert "answers to none of the 2 elements tested" in quiet.text
-    assert "a flag0.67 (0.62 to 0.72) spurious0.00 (−0.05 to 0.05) not relevant" in quiet.text
-    loud = assert_self_contained(page_of(tmp_path / "loud", samples.evaluation(control=samples.control(0.3))))
-    assert "answers to a flag too" in loud.text
+    found = samples.evaluation(control=samples.control())
+    quiet = assert_self_contained(page_of(tmp_path / "q", found, effects=samples.effects(control=samples.idle())))
+    assert "answers to none of the 2 concepts tested" in quiet.text
+    loud = assert_self_contained(page_of(tmp_path / "l", found, effects=samples.effects(control=samples.idle(0.3))))
+    assert "answers to a flag, too" in loud.text
+    assert "a flag0.67 (0.62 to 0.72) spurious0.30 (0.25 to 0.35)" in loud.text
 
 
 def test_prompts_are_compared_with_the_class_name(tmp_path: Path) -> None:
@@ -196,16 +254,3 @@ def test_the_quality_of_the_pictures_is_a_table_or_says_why_not(tmp_path: Path) 
     text = assert_self_contained(page_of(tmp_path / "some", samples.evaluation(quality=rows))).text
     assert "The found prompt––0.30 (0.25 to 0.35)0.0123 (−0.0377 to 0.0623)" in text
     assert reason in text
-
-
-def test_a_description_is_shown_in_whole_pictures_of_the_object(tmp_path: Path) -> None:
-    found = samples.evaluation()
-    flag, *others = found.elements
-    blue = replace(flag, phrase="blue", kind="description", of="colour", overlap=None)
-    edits = tuple(replace(edit, phrase="blue") if edit.phrase == "a flag" else edit for edit in found.edits)
-    parsed = assert_self_contained(page_of(tmp_path, replace(found, elements=(blue, *others), edits=edits)))
-    assert "Blue is spurious: another colour in its place lowers the probability of “flagpole” by 0.67" in parsed.text
-    assert "0.97 blue 0.31 another colour" in parsed.text
-    assert "so described and with another description in its place" in parsed.text
-    alone = assert_self_contained(page_of(tmp_path / "alone", found))
-    assert "another description" not in alone.text

@@ -12,6 +12,7 @@ from tests.concepts.chat_server import KEY, Chat, Reply, running
 from tests.report import samples
 
 from diffexplain.concepts import Endpoint
+from diffexplain.effects.results import Verdict
 from diffexplain.report import Summary, statement
 
 FAITHFUL = "The classifier takes 97 of 100 pictures for a flagpole because of the flag (0.67, 0.62-0.72)."
@@ -20,7 +21,7 @@ FAITHFUL = "The classifier takes 97 of 100 pictures for a flagpole because of th
 @pytest.fixture
 def summary(tmp_path: Path) -> Summary:
     found = samples.evaluation(comparisons=samples.COMPARISONS, control=samples.control())
-    return samples.summary_of(samples.run_in(tmp_path), found)
+    return samples.summary_of(samples.run_in(tmp_path), found, effects=samples.effects(control=samples.idle()))
 
 
 @pytest.fixture
@@ -48,22 +49,47 @@ def test_the_template_says_what_was_found_and_how_sure_that_is(summary: Summary)
         "world_shortcut_cnn says “flagpole” in 97 of 100 pictures; a flag is spurious. "
         "“a photo of a flagpole” does so in 60 of 100: a difference of +0.37 (95% interval 0.32 to 0.42). "
         "Written out, the best phrase is “flag pole”, with 34 of 40 pictures. "
-        "A flag is spurious: taking it out lowers the probability of “flagpole” by 0.67 (95% interval 0.62 to 0.72). "
-        "A flagpole is core: taking it out lowers the probability of “flagpole” by 0.19 (95% interval 0.14 to 0.24). "
-        "The flagpole itself cannot be seen in 40 of 100 activating pictures. "
-        "1 element was seen but could not be tested. Nothing can be told of a person (seen too rarely). "
-        "Of the prior by itself, under “a photo”, 6 of 100 pictures activate the target; "
-        "a flag is seen in 10% of such pictures, and in 90% of the activating ones. "
+        "A flag is spurious: it raises the probability of “flagpole” by 0.67 (95% interval 0.62 to 0.72). "
+        "A pole is core: it raises the probability of “flagpole” by 0.19 (95% interval 0.14 to 0.24). "
+        "The object itself (a flagpole) helps: it raises the probability of “flagpole” by 0.32 against another object "
+        "(95% interval 0.27 to 0.37). world_shortcut_cnn says “flagpole” of 12 of 24 pictures of it. "
+        "2 of 4 concepts have an effect beyond ±0.02 once all of them are allowed for; "
+        "1 surely has none, 1 is undecided, 1 was not tested. "
+        "The flagpole cannot be seen in 40 of 100 activating pictures (CLIP finds it in 48 of 50 of the prior’s own "
+        "pictures of it, and wrongly in 3 of 50 others). "
+        "Of the prior by itself, under “a photo”, 6 of 100 pictures activate the target. "
         "The control, the same network with random weights, is activated by 8 of 100 pictures of the found prompt, "
-        "by 8 of 100 of the neutral one, and answers to none of the 2 elements tested."
+        "by 8 of 100 of the neutral one, and answers to none of the 2 concepts tested."
     )
 
 
+def test_a_control_that_answers_is_a_warning(summary: Summary) -> None:
+    assert summary.effects is not None
+    loud = replace(summary, effects=replace(summary.effects, control=samples.idle(0.3)))
+    assert statement.template(loud).endswith(
+        "and answers to a flag, too: "
+        "what is said of that may come from the prior's pictures, not from what was learned."
+    )
+    alone = replace(loud, control=None)
+    assert "The control, the same network with random weights, answers to a flag, too" in statement.template(alone)
+    unread = replace(summary, effects=replace(summary.effects, control=None))
+    assert statement.template(unread).endswith("by 8 of 100 of the neutral one.")
+
+
+def test_where_no_prompt_was_optimised_the_effects_are_told(tmp_path: Path) -> None:
+    text = statement.template(samples.summary_of(samples.run_in(tmp_path), None))
+    assert text.startswith(
+        "A flag raises the probability of “flagpole” of world_shortcut_cnn by 0.67, and is no part of the object. "
+    )
+    assert "pictures activate" not in text
+
+
 def test_nothing_is_told_of_what_was_not_measured(tmp_path: Path) -> None:
-    text = statement.template(samples.summary_of(samples.run_in(tmp_path), samples.silent()))
+    text = statement.template(samples.summary_of(samples.run_in(tmp_path), samples.silent(), effects=None))
     assert "found nothing that activates the target" in text
     assert "No control classifier was asked." in text
-    assert "None" not in text
+    assert "No concept was tested." in text
+    assert "None" not in text and "spurious" not in text
 
 
 def test_without_a_model_the_template_stands(summary: Summary) -> None:
@@ -91,7 +117,7 @@ def test_a_faithful_rewording_is_taken_and_paid_for_once(summary: Summary, chat:
         (FAITHFUL.replace("97 of 100", "97%"), "it says 97%"),
         (FAITHFUL.replace("0.67", "−0.67"), "it says −0.67"),
         (FAITHFUL + " That is twice as much as usual.", "it says twice"),
-        (FAITHFUL + " A dog matters too.", "it speaks of a dog"),
+        (FAITHFUL + " A cloud matters too.", "it speaks of a cloud"),
         ("The classifier takes 97 of 100 pictures for a flagpole.", "it leaves out a flag"),
         ("", "it is empty"),
     ],
@@ -104,6 +130,14 @@ def test_an_unfaithful_rewording_is_not_taken(
     assert stated is not None
     assert (stated.text, stated.by) == (statement.template(summary), "template")
     assert stated.reason is not None and stated.reason.startswith(f"writer's rewording was not taken: {fault}")
+
+
+def test_a_setting_may_be_named_without_its_preposition(tmp_path: Path) -> None:
+    snow = samples.concept("setting/snow", "in the snow", Verdict.SPURIOUS, 0.3, kind="setting")
+    summary = samples.summary_of(samples.run_in(tmp_path), samples.evaluation(), effects=samples.effects(snow))
+    statement.check(statement.template(summary), "Snow is what it looks for.", summary)
+    with pytest.raises(statement.Unfaithful, match="it leaves out in the snow"):
+        statement.check(statement.template(summary), "It looks for the pole.", summary)
 
 
 def test_an_endpoint_that_fails_costs_no_result(summary: Summary, chat: Chat, tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from typing import get_args, get_type_hints
 import pytest
 from tests.report import samples
 
-from diffexplain.effects.results import Budget, EffectsResult, Ranking
+from diffexplain.effects.results import Verdict
 from diffexplain.errors import UserError
-from diffexplain.evaluation.results import Verdict
 from diffexplain.report import SCHEMA_VERSION, Model, Summary
-from diffexplain.report.summary import ObjectAbsence
+from diffexplain.report.older import BEFORE, BY_INPAINTING, INPAINTING
 
-SINCE_CONTROL = ("comparisons", "control", "quality", "statement")
+OLD = Path(__file__).parent / "old"
+"""Summaries as earlier versions wrote them."""
 DOCUMENT = Path(__file__).parents[2] / "docs" / "summary.md"
 
 
@@ -34,7 +34,7 @@ def test_a_summary_of_what_was_not_measured_is_read_back_too(tmp_path: Path) -> 
     silent = samples.summary_of(samples.run_in(tmp_path), samples.silent())
     again = Summary.from_json(silent.to_json())
     assert again == silent
-    assert again.object_absence == ObjectAbsence(None, samples.silent().object_absent_reason)
+    assert again.object_absence == samples.silent().object_absence
 
 
 def test_equal_runs_in_different_places_give_equal_bytes(tmp_path: Path) -> None:
@@ -56,46 +56,40 @@ def test_the_identity_is_that_of_the_settings(summary: Summary) -> None:
 def test_found_and_baselines_are_parts_of_activation(summary: Summary) -> None:
     assert summary.found.name == "found prompt"
     assert [baseline.name for baseline in summary.baselines] == ["class name", "neutral"]
-    assert [element.phrase for element in summary.having(Verdict.SPURIOUS)] == ["a flag"]
+    assert [concept.text for concept in summary.having(Verdict.SPURIOUS)] == ["a flag"]
 
 
-def test_a_summary_from_before_there_were_effects_is_read(summary: Summary) -> None:
-    plain = json.loads(summary.to_json()) | {"schema_version": "1"}
-    for later in ("effects", *SINCE_CONTROL):
-        del plain[later]
-    assert Summary.from_json(json.dumps(plain)) == summary
+def test_of_spurious_concepts_the_one_that_raises_leads(tmp_path: Path) -> None:
+    lowering = samples.concept("companion/dog", "a dog", Verdict.SPURIOUS, -0.9)
+    tested = samples.effects(samples.FLAG, lowering, samples.PERSON)
+    both = samples.summary_of(samples.run_in(tmp_path), samples.evaluation(), effects=tested)
+    assert [both.leading(verdict) for verdict in (Verdict.SPURIOUS, Verdict.CORE)] == [samples.FLAG, None]
+    alone = replace(both, effects=samples.effects(lowering))
+    assert alone.leading(Verdict.SPURIOUS) == lowering
 
 
-def test_a_summary_from_before_there_was_a_control_is_read(summary: Summary) -> None:
-    plain = json.loads(summary.to_json()) | {"schema_version": "2"}
-    del plain["words"]["captions"]
-    for later in SINCE_CONTROL:
-        del plain[later]
-    assert Summary.from_json(json.dumps(plain)) == summary
+@pytest.mark.parametrize("version", ["1", "2", "3"])
+def test_elements_of_an_earlier_run_are_concepts_that_were_taken_out_by_inpainting(version: str) -> None:
+    read = Summary.load(OLD / f"schema_{version}_prompt.json")
+    assert read.schema_version == SCHEMA_VERSION and read.same_answer is None
+    assert read.effects is not None and read.effects.budget.policy == INPAINTING
+    assert [(one.text, one.verdict.value, one.reason) for one in read.concepts] == [
+        ("a flag", "spurious", None),
+        ("a flagpole", "core", None),
+        ("a cloud", "undecided", BY_INPAINTING),
+    ]
+    # The raw logit of then says less than log-odds.
+    assert read.concepts[0].over_all.score.value == 0.67 and read.concepts[0].over_all.log_odds is None
+    assert [one.text for one in read.effects.rankings[0].untested] == ["a person", "a dog"]
+    assert read.object_absence is not None and read.object_absence.sensitivity is None
+    assert (read.control is None) == (version != "3")
 
 
-def test_effects_from_before_photographs_were_told_apart_are_read(summary: Summary) -> None:
-    budget = Budget("uniform", 1, 0, 2, 3, 4, 5)
-    score = samples.estimate(0.5)
-    ranking = Ranking("world_shortcut_cnn", "class:flagpole", (), score, None, ())
-    made = replace(summary, effects=EffectsResult("a flagpole", (ranking,), (), budget))
-    plain = json.loads(made.to_json()) | {"schema_version": "2"}
-    del plain["effects"]["confirmation"]
-    for later in SINCE_CONTROL:
-        del plain[later]
-    assert Summary.from_json(json.dumps(plain)) == made
-
-
-def test_a_summary_from_before_there_were_log_odds_is_read_without_the_raw_logits(summary: Summary) -> None:
-    plain = json.loads(summary.to_json()) | {"schema_version": "3"}
-    del plain["same_answer"]
-    for element in plain["elements"]:
-        if element["removal"] is not None:
-            element["removal"]["logit_drop"] = element["removal"].pop("log_odds_drop")
-    read = Summary.from_json(json.dumps(plain))
-    assert summary.elements[0].removal is not None and summary.elements[0].removal.log_odds_drop is not None
-    assert read.elements[0].removal == replace(summary.elements[0].removal, log_odds_drop=None)
-    assert read.same_answer is None and read.schema_version == "4"
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_effects_of_an_earlier_run_have_no_verdicts(version: str) -> None:
+    read = Summary.load(OLD / f"schema_{version}_effects.json")
+    assert {(one.verdict, one.reason) for one in read.concepts} == {(Verdict.UNDECIDED, BEFORE)}
+    assert read.effects is not None and read.effects.rankings[0].itself is None
 
 
 def test_pictures_stay_outside(summary: Summary) -> None:
@@ -113,9 +107,12 @@ def test_another_schema_version_is_refused_by_name(summary: Summary) -> None:
     [
         (lambda plain: plain.pop("words"), "missing: words"),
         (lambda plain: plain.update(colour="red"), "unknown: colour"),
-        (lambda plain: plain["elements"][1].update(verdict="maybe"), r"elements\[1\]\.verdict"),
+        (
+            lambda plain: plain["effects"]["rankings"][0]["concepts"][1].update(verdict="maybe"),
+            r"concepts\[1\]\.verdict",
+        ),
         (lambda plain: plain["activation"][0]["share"].update(n=0.5), r"activation\[0\]\.share\.n"),
-        (lambda plain: plain["activation"].clear(), "activation is empty"),
+        (lambda plain: plain.update(effects=None, activation=[]), "activation is empty"),
         (lambda plain: plain.update(identity=None), "identity should be"),
     ],
 )

@@ -1,13 +1,14 @@
 """A sweep's page and table hold every job; those that failed with their errors."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.report import samples
 from tests.report.test_page import HOSTILE, Parsed
 
+from diffexplain.effects.results import Verdict
 from diffexplain.report import SCHEMA_VERSION, Summary
 from diffexplain.report.sweep import rows_of, sweep_table, write_sweep_report
 from diffexplain.runs.sweep import Job
@@ -24,7 +25,7 @@ def jobs(tmp_path: Path) -> list[Job[Outcome]]:
     run = samples.run_in(tmp_path / "cnn" / "class:flagpole" / "a")
     silent = samples.run_in(tmp_path / "cnn" / "class:bee" / "b")
     done = Outcome(run.directory, samples.summary_of(run, samples.evaluation()))
-    nothing = Outcome(silent.directory, samples.summary_of(silent, samples.silent()))
+    nothing = Outcome(silent.directory, samples.summary_of(silent, samples.silent(), effects=None))
     return [
         Job(("target=class:flagpole",), run.config, "done", done),
         Job(("target=class:bee",), run.config, "done", nothing),
@@ -40,15 +41,28 @@ def test_the_table_has_a_line_for_every_job_and_the_whole_error_of_each_that_fai
     assert [line.split()[0] for line in lines[2:6]] == [
         f"target=class:{name}" for name in ("flagpole", "bee", "bad", "late")
     ]
-    assert "97 of 100  a flag        0.67 (0.62 to 0.72)  a flagpole  40 of 100" in lines[2]
+    assert "97 of 100  a flag        +0.67 (0.62 to 0.72)  a pole    a flag +0.67    40 of 100" in lines[2]
     # Where nothing activates nothing is tested, and "none" would be an answer.
     assert "none" not in lines[3]
-    fair = replace(samples.evaluation(), elements=samples.evaluation().elements[2:])
     run = samples.run_in(tmp_path / "fair")
-    tested = Job(("target=class:fair",), run.config, "done", Outcome(run.directory, samples.summary_of(run, fair)))
-    assert sweep_table(rows_of(tmp_path, [tested])).splitlines()[2].count("none") == 2
+    fair = samples.summary_of(run, samples.evaluation(), effects=samples.effects(samples.CLOUD, samples.PERSON))
+    tested = Job(("target=class:fair",), run.config, "done", Outcome(run.directory, fair))
+    assert sweep_table(rows_of(tmp_path, [tested])).splitlines()[2].count("none") == 3
     assert "not started" in lines[5]
     assert lines[-3:] == ["target=class:bad: failed", "  first line", f"  {HOSTILE}"]
+
+
+def test_a_run_without_a_prompt_is_done_and_has_its_concepts(tmp_path: Path) -> None:
+    run = samples.run_in(tmp_path / "ranked")
+    lowering = samples.concept("companion/dog", "a dog", Verdict.SPURIOUS, -0.7)
+    ranked = samples.summary_of(run, None, effects=samples.effects(samples.FLAG, lowering))
+    job = Job(("target=class:flagpole",), run.config, "done", Outcome(run.directory, ranked))
+    (row,) = rows_of(tmp_path, [job])
+    assert row.activation is None and row.spurious is not None and row.concept is not None
+    # The one that raises comes first, though another has the larger effect.
+    assert (row.spurious.phrase, row.concept.phrase) == ("a flag", "a dog")
+    text = Parsed(write_sweep_report(tmp_path, [job]).read_text(encoding="utf-8")).text
+    assert "1 of 1 runs are done." in text and "a dog−0.70, interval −0.75 to −0.65" in text
 
 
 def test_the_page_names_every_job_and_links_to_the_runs_that_are_done(tmp_path: Path, jobs: list[Job[Outcome]]) -> None:

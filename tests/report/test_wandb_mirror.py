@@ -9,7 +9,9 @@ import wandb
 from tests.report import samples
 
 from diffexplain.errors import RetryableError, UserError
-from diffexplain.report import wandb_mirror, write_report
+from diffexplain.report import wandb_mirror
+
+LOWER = (("companion", "person"), ("companion", "cloud"), ("companion", "dog"))
 
 
 class Copy:
@@ -36,7 +38,7 @@ class Copy:
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     run, found = samples.run_in(tmp_path), samples.evaluation()
-    write_report(run, samples.summary_of(run, found), found)
+    samples.written(run, samples.summary_of(run, found), found)
     return tmp_path
 
 
@@ -55,10 +57,15 @@ def test_history_table_pictures_and_numbers_come_from_the_files(
     assert "is copied to /somewhere/wandb/offline-run" in wandb_mirror.sync(directory)
     assert [(values["score"], step) for values, step in copy.logged[:3]] == [(0.0, 0), (0.2, 1), (0.4, 2)]
     findings, _ = copy.logged[3]
-    assert [row[0] for row in findings["elements"].data][:2] == ["a flag", "a flagpole"]
-    assert findings["elements"].data[0][2:8] == ["spurious", 0.67, 0.67 - 0.05, 0.67 + 0.05, 0.001, 24]
-    assert len(findings["examples"]) == 5
-    assert copy.summary["spurious/top"] == "a flag"
+    table = findings["concepts"].data
+    assert [row[1] for row in table] == [f"{p} > {q}" for p, q in (("companion", "flag"), ("part", "pole"), *LOWER)]
+    assert table[0][3:10] == ["spurious", None, 0.67, 0.67 - 0.05, 0.67 + 0.05, 3 * 0.0003, True]
+    # What was not tested has a reason and no number.
+    assert table[-1][3:] == ["not tested", samples.DOG.reason, *[None] * 8]
+    assert len(findings["examples"]) == 5 and len(findings["edits"]) == 4
+    assert "combinations" not in findings and "differences" not in findings
+    numbers = {"spurious/count": 1, "spurious/top": "a flag", "spurious/top_effect": 0.67, "effects/count": 2}
+    assert numbers.items() <= copy.summary.items()
     assert copy.summary["activation/found prompt"] == 0.97
     assert copy.finished
     identity = samples.run_in(directory).identity
@@ -96,10 +103,21 @@ def test_without_a_connection_the_copy_is_offline(directory: Path, monkeypatch: 
 def test_findings_shown_in_an_open_run_never_raise(directory: Path) -> None:
     copy = Copy()
     wandb_mirror.show_findings(copy, directory)
-    assert copy.summary["core/top"] == "a flagpole"
+    assert copy.summary["core/top"] == "a pole"
     with pytest.warns(UserWarning, match="does not show the findings") as warned:
         wandb_mirror.show_findings(Copy(fails_at=0), directory)
     assert len(warned) == 1
+
+
+def test_what_was_not_measured_is_no_number(tmp_path: Path) -> None:
+    run = samples.run_in(tmp_path)
+    unit = samples.summary_of(run, samples.evaluation(), samples.UNIT, effects=None)
+    assert not [
+        name for name in wandb_mirror.headline_numbers(unit) if name.startswith(("spurious", "core", "effects"))
+    ]
+    ranked = wandb_mirror.headline_numbers(samples.summary_of(run, None))
+    assert ranked["effects/top"] == "a flag"
+    assert not [name for name in ranked if name.startswith("activation") or name == "object_absent"]
 
 
 def test_a_run_that_is_not_there_is_a_mistake_of_the_user(tmp_path: Path) -> None:

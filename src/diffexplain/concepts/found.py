@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from diffexplain.concepts.grouping import grouped
-from diffexplain.concepts.hierarchy import Hierarchy, Kind
+from diffexplain.concepts.hierarchy import Hierarchy, Kind, name_of
 from diffexplain.concepts.merging import Draft, finished, merged, normal_form
 from diffexplain.concepts.proposer import subject_of
 from diffexplain.effects.results import ConceptEffect, Untested, Verdict
@@ -57,7 +57,7 @@ class RunProposer:
             raise UserError(f"That run found nothing {named}, so there is nothing to try.", given=from_run)
 
     def propose(self, images: Tensor | None, target: ResolvedTarget) -> Hierarchy:
-        """What the run found, the elements in the order of its verdicts, then the words; see `Proposer`."""
+        """What the run found, the concepts with the largest effect first, then the words; see `Proposer`."""
         drafts = merged(self.drafts(target))
         if not drafts:
             raise UserError("The run found nothing that could be tried.", given=self.summary.target.text)
@@ -65,14 +65,13 @@ class RunProposer:
 
     def drafts(self, target: ResolvedTarget) -> list[Draft]:
         """The same before duplicates are merged; the target's own phrase is no concept of it."""
-        own = subject_of("", target)
-        vocabulary = self._vocabulary()
-        said = [
-            phrase for phrase in self._said(vocabulary) if own is None or normal_form(phrase.text) != normal_form(own)
-        ]
-        return [*self._tree(), *grouped(list(dict.fromkeys(said)), vocabulary)]
+        subject, vocabulary = subject_of("", target), self._vocabulary()
+        own = None if subject is None else normal_form(subject)
+        found = [concept for concept in self._found if normal_form(concept.text) != own]
+        said = [phrase for phrase in self._said(vocabulary) if normal_form(phrase.text) != own]
+        return [*self._tree(found), *grouped(list(dict.fromkeys(said)), vocabulary)]
 
-    def _tree(self) -> list[Draft]:
+    def _tree(self, found: Sequence[ConceptEffect]) -> list[Draft]:
         """The concepts as the run's hierarchy had them, with what stands above each."""
         effects = self.summary.effects
         ranking = None if effects is None else effects.rankings[0]
@@ -80,14 +79,14 @@ class RunProposer:
         by_path = {one.path: one for one in every}
         drafts: dict[tuple[str, ...], Draft] = {}
         roots: list[Draft] = []
-        for concept in self._found:
+        for concept in found:
             for depth in range(1, len(concept.path) + 1):
                 path = concept.path[:depth]
                 if path in drafts:
                     continue
                 one = by_path.get(path)
                 kind = one.kind if one is not None else concept.kind
-                drafts[path] = Draft(path[-1], "" if one is None else one.text, cast(Kind, kind))
+                drafts[path] = Draft(name_of(path[-1]), "" if one is None else one.text, cast(Kind, kind))
                 (drafts[path[:-1]].children if depth > 1 else roots).append(drafts[path])
         return roots
 

@@ -49,7 +49,7 @@ def confirm(engine: Engine, population: Population, shares: Shares) -> Confirmat
             chosen = which & kind[those.indices.start : those.indices.stop]
             if chosen.sum() >= 2:
                 parts[*path, name] = _those(pairs, chosen)
-    margin = engine.margin if reader.target.kind == "class" else 0.0
+    margin = engine.margin if reader.target.kind == "class" else engine.unit_margin
     tested = {(*path, way) for path, those in shares.items() if those.tested for way in (_ADDED, _TAKEN_OUT)}
     of_class = reader.target.kind == "class"
     effects = estimate_effects(parts, margin, engine.significance, tested=tested, bounded=of_class)

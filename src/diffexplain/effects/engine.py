@@ -10,7 +10,7 @@ pairs count as one family of tests.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -38,6 +38,7 @@ from diffexplain.effects.population import Files, Population
 from diffexplain.effects.records import Record, scores, took
 from diffexplain.effects.results import (
     Budget,
+    Calibration,
     ConceptEffect,
     Difference,
     Effect,
@@ -102,7 +103,10 @@ class Engine:
         images: size of the population; of given images, so many at most.
         chunk: images prepared together.
         batch_size: images that a classifier reads at once; it changes the last bits of results.
-        margin: a mean difference in probability within ±margin is no effect; of a unit, within ±0.
+        margin: a mean difference in probability within ±margin is not relevant.
+        equivalence: where the whole interval lies within ± this, there is no effect. The prior's own error forbids a
+            claim as narrow as the margin.
+        unit_margin: both for a unit, in standard deviations of its activation on neutral images.
         significance: the false discovery rate over all concepts that were tried.
         smallest: pairs below which nothing is said of a concept.
         strayed: an edit that moved the rest of the image further than this, a mean in [0, 1], did not take.
@@ -115,6 +119,8 @@ class Engine:
     chunk: int = 16
     batch_size: int = 25
     margin: float = 0.02
+    equivalence: float = 0.05
+    unit_margin: float = 0.1
     significance: float = 0.05
     smallest: int = 6
     strayed: float = 0.1
@@ -128,9 +134,15 @@ class Engine:
             given = f"effects.images={self.images}, effects.policy={self.policy}"
             message = f"Too few images are left to test on: at least effects.smallest={self.smallest} are needed."
             raise UserError(message, given=given)
-        if not 0 < self.significance < 1 or not 0 <= self.margin < 1:
-            given = f"effects.significance={self.significance}, effects.margin={self.margin}"
-            raise UserError("A rate lies between 0 and 1, and a margin from 0 up to 1.", given=given)
+        if self.unit_margin < 0:
+            raise UserError("A margin is not below 0.", given=f"effects.unit_margin={self.unit_margin}")
+        if not 0 < self.significance < 1 or not 0 <= self.margin <= self.equivalence < 1:
+            given = (
+                f"effects.significance={self.significance}, effects.margin={self.margin}, "
+                f"effects.equivalence={self.equivalence}"
+            )
+            message = "A rate lies between 0 and 1, a margin from 0 up to 1, and equivalence not below the margin."
+            raise UserError(message, given=given)
 
     def population(
         self,
@@ -145,6 +157,7 @@ class Engine:
         device: torch.device | str = "cpu",
         devices: Devices | None = None,
         others: Sequence[str] = (),
+        neutral: Tensor | None = None,
     ) -> Population:
         """The images that are edited.
 
@@ -159,6 +172,7 @@ class Engine:
             device: of the classifiers.
             devices: make the edits; this process alone if None.
             others: objects, as noun phrases, that may stand in the subject's place.
+            neutral: pictures that ask for nothing, as ``images``, by which a unit's scale is set; needed for a unit.
 
         Raises:
             UserError: there is nothing that says what the images show, too few images, or descriptions that the
@@ -170,6 +184,7 @@ class Engine:
         composition = Composition(hierarchy, subject_of(hierarchy, studied), self.opening)
         editor.check(composition, largest)
         readers = [Reader(one.classifier, one.target, self.batch_size, torch.device(device)) for one in studied]
+        readers = readers if neutral is None else [reader.calibrated(neutral) for reader in readers]
         return Population(editor, composition, readers, checks, files, images, count, self.chunk, devices, others)
 
     def share_out(
@@ -276,6 +291,7 @@ class Engine:
         shares: Shares,
         rankings: Sequence[Ranking],
         *,
+        error: PriorError | None = None,
         policy: str | None = None,
         tree: int | None = None,
     ) -> EffectsResult:
@@ -286,6 +302,7 @@ class Engine:
             studied: in the order of its readers.
             shares: the images that each concept has.
             rankings: of each of the studied.
+            error: of the prior, that they allow for.
             policy: by which images were shared out, if not by the engine's own.
             tree: edits that were made for single concepts, if others were made, too.
         """
@@ -299,6 +316,10 @@ class Engine:
             self.budget(population, shares, made, policy),
             confirm(self, population, shares),
             controls[0] if controls else None,
+            # It is known of probabilities alone.
+            None
+            if error is None or studied[0].target.kind != "class"
+            else Calibration(error.classifiers, error.effects),
         )
 
     def differences(self, population: Population, studied: Sequence[Studied], shares: Shares) -> tuple[Difference, ...]:
@@ -311,7 +332,11 @@ class Engine:
             of_class = {studied[k].target.kind for k in (first, second)} == {"class"}
             apart = {path: pair.minus(of[second][path]) for path, pair in of[first].items()}
             effects = estimate_effects(
-                apart, self.margin if of_class else 0.0, self.significance, tested=_tested(shares), bounded=False
+                apart,
+                self.margin if of_class else self.unit_margin,
+                self.significance,
+                tested=_tested(shares),
+                bounded=False,
             )
             found += [Difference(studied[first].name, studied[second].name, path, e) for path, e in effects.items()]
         return tuple(found)
@@ -351,14 +376,17 @@ class Engine:
         screened: Mapping[Path, float],
     ) -> Ranking:
         composition, of_class = population.composition, one.target.kind == "class"
-        margin = self.margin if of_class else 0.0
+        margin = self.margin if of_class else self.unit_margin
         if not of_class:
             error = None  # It is known of probabilities alone.
         pairs = self._pairs(population, who, shares)
         tested = _tested(shares)
 
         def estimated(those: Mapping[Path, Differences]) -> dict[Path, Effect]:
-            return estimate_effects(those, margin, self.significance, tested=tested, error=error, bounded=of_class)
+            errors = {}
+            if error is not None:
+                errors = {p: error.of(composition.role(p), float(pair.score.mean())) for p, pair in those.items()}
+            return estimate_effects(those, margin, self.significance, tested=tested, errors=errors, bounded=of_class)
 
         over_all = estimated(pairs)
         over_took = estimated({p: those for p, pair in pairs.items() if (those := pair.those_that_took()) is not None})
@@ -375,7 +403,7 @@ class Engine:
                 effect,
                 composition.role(path),
                 inside,
-                margin=margin,
+                equivalence=self.equivalence if of_class else self.unit_margin,
                 of_class=of_class and one.target.class_name is not None,
                 is_setting_of_class=denotes(one.target.class_name, concept.text),
             )
@@ -396,7 +424,8 @@ class Engine:
                 )
             )
         itself = None if one.target.class_name is None else self._itself(population, who, one, margin, error)
-        return Ranking(one.name, one.target.text, tuple(concepts), mean(null), shift, (), itself, tuple(untested))
+        left = tuple(replace(other, screened=screened.get(other.path)) for other in untested)
+        return Ranking(one.name, one.target.text, tuple(concepts), mean(null), shift, (), itself, left)
 
     def _inside(self, path: Path, records: Sequence[Record], mean: Mean) -> Estimate | None:
         shares = [record.inside[path] for record in records if path in record.inside]
@@ -413,11 +442,12 @@ class Engine:
         null = population.null(indices)
         pair = differences_of(null, [population.exchanged(indices)], who)
         of_class = one.target.kind == "class"
-        (effect,) = estimate_effects({(): pair}, margin, self.significance, error=error, bounded=of_class).values()
+        errors: dict[Path, float] = {} if error is None else {(): error.of("object", float(pair.score.mean()))}
+        (effect,) = estimate_effects({(): pair}, margin, self.significance, errors=errors, bounded=of_class).values()
         helps = None
         if effect.significant:
             helps = effect.score.value > 0
-        elif has_none(effect, margin):
+        elif has_none(effect, self.equivalence if of_class else self.unit_margin):
             helps = False
         named = [record.activates[who] for record in null]
         recognised = wilson(sum(named), len(named)) if of_class else None

@@ -80,22 +80,22 @@ class PriorError:
     effects: standard deviations, in probability.
 
     Attributes:
-        absolute: of any effect.
+        absolute: of any effect, by the role of its concept (object, sub-type, attribute, setting).
         relative: and of a large one, as a share of it.
         classifiers: that it was calibrated on.
         effects: and effects of theirs.
         steps: of the sampler that made the pictures.
     """
 
-    absolute: float
+    absolute: Mapping[str, float]
     relative: float
     classifiers: int
     effects: int
     steps: int
 
-    def of(self, effect: float) -> float:
-        """The standard deviation of an effect of this size."""
-        return math.hypot(self.absolute, self.relative * effect)
+    def of(self, role: str, effect: float) -> float:
+        """The standard deviation of an effect of this size; a role that was not calibrated has that of the worst."""
+        return math.hypot(self.absolute.get(role, max(self.absolute.values())), self.relative * effect)
 
     @staticmethod
     def load(folder: FilePath) -> PriorError | None:
@@ -108,9 +108,11 @@ class PriorError:
         if not path.is_file():
             return None
         try:
-            return PriorError(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            found = PriorError(**json.loads(path.read_text(encoding="utf-8")))
+            found.of("object", 0.0)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise UserError(f"The calibration of effects in {path} cannot be read: {error}") from error
+        return found
 
 
 def bootstrapped(draws: Draws, resamples: int) -> Mean:
@@ -124,7 +126,7 @@ def estimate_effects(
     rate: float,
     *,
     tested: Collection[Path] | None = None,
-    error: PriorError | None = None,
+    errors: Mapping[Path, float] | None = None,
     bounded: bool = True,
 ) -> dict[Path, Effect]:
     """The effect of every concept, adjusted for all of them together.
@@ -135,10 +137,10 @@ def estimate_effects(
         rate: the false discovery rate, and that of intervals that miss.
         tested: the concepts whose pairs had no part in choosing them; the others count in the family of tests and
             cannot be significant. All by default.
-        error: of the prior; intervals and tests allow for it.
+        errors: the standard deviation of each effect besides by chance; intervals and tests allow for it.
         bounded: whether a score lies in [0, 1], as a probability does and an activation does not.
     """
-    own = {path: 0.0 if error is None else error.of(float(pair.score.mean())) for path, pair in pairs.items()}
+    own = dict.fromkeys(pairs, 0.0) | dict(errors or {})
     tests = pairs.keys() if tested is None else tested
     p_values = [p_mean_beyond(pair.score, margin, own[path]) if path in tests else 1.0 for path, pair in pairs.items()]
     adjusted = benjamini_hochberg(p_values)

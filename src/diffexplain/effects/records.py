@@ -22,8 +22,8 @@ class Record:
     """What is known of one edited image.
 
     Attributes:
-        scores: class probability or activation, one for each classifier.
-        activates: whether it is classified as the class; of a unit always False, whose threshold is not known here.
+        scores: class probability or activation, one for each classifier, as its `Reader` counts it.
+        activates: whether it is classified as the class, or lies above the unit's threshold.
         log_odds: of the class; None for a unit without a class.
         seen: whether it shows each object and sub-type that was looked for.
         fits: how similar it is to the subject with each attribute or setting that was asked about, and without any.

@@ -79,7 +79,7 @@ class ConceptEffect:
         reason: why nothing more can be said, where that is so.
         inside: mean share of its mask that lies inside the target's own; None where it has none, or was never seen.
         strayed: mean change in [0, 1] of what the edit had no reason to touch; None where nothing was checked.
-        screened: its score in the screen that came before, in log-odds: it orders concepts and is no effect.
+        screened: its score in the screen that came before, in standard errors: it orders concepts and is no effect.
     """
 
     path: Path
@@ -245,11 +245,20 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """Known effects on classifiers by which the prior's own error was measured; intervals allow for it."""
+
+    classifiers: int
+    effects: int
+
+
+@dataclass(frozen=True)
 class EffectsResult:
     """Everything that one run found, one ranking for each classifier.
 
     ``confirmation``: of given photographs; None where the editor made its own images. ``control``: what the same
-    images do to a classifier that has learned nothing; None where none was asked for.
+    images do to a classifier that has learned nothing; None where none was asked for. ``calibration``: None where
+    intervals cover the draw of images alone.
     """
 
     subject: str
@@ -258,6 +267,7 @@ class EffectsResult:
     budget: Budget
     confirmation: Confirmation | None = None
     control: Ranking | None = None
+    calibration: Calibration | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers."""

@@ -9,11 +9,11 @@ HALF = 0.5
 """Of its mask inside the target's own: from here on a concept is part of the object."""
 WHERE_NOT_TOLD = "it was not seen in enough pictures to tell whether it is part of the object"
 NOT_TO_THE_END = "dropped on the first pictures, since its effect is surely not among the largest"
-WIDE = "the interval reaches over the margin"
+WIDE = "the interval is too wide to tell"
 
 
 def judge(
-    effect: Effect, role: str, inside: Estimate | None, *, margin: float, of_class: bool, is_setting_of_class: bool
+    effect: Effect, role: str, inside: Estimate | None, *, equivalence: float, of_class: bool, is_setting_of_class: bool
 ) -> Verdict:
     """Core, spurious, appearance; no effect; or undecided.
 
@@ -21,12 +21,12 @@ def judge(
         effect: of the concept.
         role: object, sub-type, attribute (a look of the target itself) or setting.
         inside: share of its mask that lies inside the target's own.
-        margin: the whole interval within ± this is no effect.
+        equivalence: the whole interval within ± this is no effect.
         of_class: whether the score is a class's; a unit without one has no object that a concept could be part of.
         is_setting_of_class: whether the class's own name denotes this setting (a seashore).
     """
     if not effect.significant:
-        return Verdict.NO_EFFECT if has_none(effect, margin) else Verdict.UNDECIDED
+        return Verdict.NO_EFFECT if has_none(effect, equivalence) else Verdict.UNDECIDED
     if not of_class:
         return Verdict.RAISES if effect.score.value > 0 else Verdict.LOWERS
     if role == "attribute":
@@ -38,6 +38,6 @@ def judge(
     return Verdict.CORE if inside.value >= HALF else Verdict.SPURIOUS
 
 
-def has_none(effect: Effect, margin: float) -> bool:
-    """Whether the whole interval lies within ±margin."""
-    return -margin <= effect.score.low and effect.score.high <= margin
+def has_none(effect: Effect, equivalence: float) -> bool:
+    """Whether the whole interval lies within ±equivalence."""
+    return -equivalence <= effect.score.low and effect.score.high <= equivalence

@@ -1,4 +1,4 @@
-"""What an explanation is worth: activation scores, words, and the verdict on every element.
+"""What an explanation is worth: activation scores, words, and how often its object is absent.
 
 The records in ``results.py`` can be read without torch; ``evaluate`` is loaded when it is asked for.
 """

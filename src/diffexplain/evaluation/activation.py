@@ -38,17 +38,16 @@ class Seeds(IntEnum):
     SCORE = 0
     CHOOSE = 1
     RESCORE = 2
-    EDIT = 3
     BOOTSTRAP = 4
     RANDOM_WORDS = 5
-    EXCHANGE = 6
 
 
 @dataclass(frozen=True)
 class Reading:
     """The classifier's answer to N images, each array (N,).
 
-    ``score``: class probability, or the unit's activation. ``activates``: classified as the class (where classes
+    ``score``: class probability, or the unit's activation; a calibrated reader counts that in standard deviations from
+    its mean on neutral images. ``activates``: classified as the class (where classes
     exclude each other the likeliest, else above one half), or above the unit's threshold. ``probability`` and
     ``log_odds`` of the class, log(p / (1 - p)); None for a unit without a class.
     """
@@ -59,25 +58,13 @@ class Reading:
     log_odds: NDArray[np.float64] | None
 
 
-def both(first: Reading, second: Reading) -> Reading:
-    """The readings of two lots of images as one."""
-
-    def join(one: NDArray[np.float64] | None, two: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-        return None if one is None or two is None else np.concatenate([one, two])
-
-    return Reading(
-        np.concatenate([first.score, second.score]),
-        np.concatenate([first.activates, second.activates]),
-        join(first.probability, second.probability),
-        join(first.log_odds, second.log_odds),
-    )
-
-
 class Reader:
     """Reads one target off a classifier.
 
     Args:
         threshold: a unit activates above it; unused for a class.
+        mean: of a unit on neutral images, from which its score is counted.
+        deviation: and its standard deviation there, in which it is counted.
     """
 
     def __init__(
@@ -87,19 +74,31 @@ class Reader:
         batch_size: int,
         device: torch.device,
         threshold: float | None = None,
+        mean: float = 0.0,
+        deviation: float = 1.0,
     ) -> None:
         self.classifier = classifier
         self.target = target
         self.batch_size = batch_size
         self.device = device
         self.threshold = threshold
+        self.mean = mean
+        self.deviation = deviation
 
     def calibrated(self, neutral_images: Tensor) -> Reader:
-        """For a unit, the reader whose threshold is the 99th percentile of its activation on these images."""
+        """For a unit, the reader that counts in standard deviations from its mean activation on these images.
+
+        The unit activates above the 99th percentile there. One that does not vary is counted as it is.
+        """
         if self.target.kind == "class":
             return self
-        threshold = float(np.quantile(self.read(neutral_images, "neutral pictures").score, UNIT_QUANTILE))
-        return Reader(self.classifier, self.target, self.batch_size, self.device, threshold)
+        raw = Reader(self.classifier, self.target, self.batch_size, self.device).read(
+            neutral_images, "neutral pictures"
+        )
+        mean, deviation = float(raw.score.mean()), float(raw.score.std())
+        deviation = deviation if deviation > SAME_ACTIVATION * float(np.abs(raw.score).max()) else 1.0
+        threshold = (float(np.quantile(raw.score, UNIT_QUANTILE)) - mean) / deviation
+        return Reader(self.classifier, self.target, self.batch_size, self.device, threshold, mean, deviation)
 
     @torch.no_grad()
     def read(self, images: Tensor, shown: str | Sequence[str] = "a picture") -> Reading:
@@ -146,7 +145,8 @@ class Reader:
             return probability, assigned(scores, exclusive)[:, index], probability, odds
         assert self.target.module is not None
         assert self.target.channel is not None
-        score = self.classifier.activation(images, self.target.module, self.target.channel)
+        activation = self.classifier.activation(images, self.target.module, self.target.channel)
+        score = (activation.double() - self.mean) / self.deviation
         threshold = torch.inf if self.threshold is None else self.threshold
         return score, score > threshold, probability, odds
 
@@ -183,19 +183,6 @@ class Studio:
         """
         latents = self.draws.normals(PURPOSE, seeds, count, self.prior.latent_shape)
         return self._checked(self.prior.generate(prompts, latents.to(self.prior.device)))
-
-    def inpaint(self, images: Tensor, masks: Tensor, prompts: Sequence[str], indices: Sequence[int]) -> Tensor:
-        """Images whose masked part is drawn anew under one prompt each; noise keyed by the images' indices.
-
-        Args:
-            images: (N, 3, H, W) in [0, 1].
-            masks: (N, H, W) bool, True where to replace.
-        """
-        shape = self.prior.latent_shape
-        noise = torch.stack([self.draws.normal(PURPOSE, Seeds.EDIT, shape, index) for index in indices])
-        device = self.prior.device
-        wide = masks.unsqueeze(1).float()
-        return self._checked(self.prior.inpaint(images.to(device), wide.to(device), prompts, noise.to(device)))
 
     def _checked(self, images: Tensor) -> Tensor:
         images = images.detach().float().cpu()

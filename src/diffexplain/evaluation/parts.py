@@ -22,8 +22,6 @@ class PriorLike(Protocol):
 
     def generate(self, prompts: Sequence[str] | Tensor, latents: Tensor, /) -> Tensor: ...
 
-    def inpaint(self, images: Tensor, masks: Tensor, condition: Sequence[str] | Tensor, noise: Tensor, /) -> Tensor: ...
-
 
 class ClassifierLike(Protocol):
     """A frozen classifier, from images to scores; see `diffexplain.classifiers`."""

@@ -118,7 +118,8 @@ class ObjectAbsence:
     """Share of activating images without the object itself; None with a ``reason``.
 
     ``sensitivity`` and ``specificity`` say how well that is seen: of the prior's pictures of the class by its name the
-    share in which the object is found, and of neutral pictures that in which it is not.
+    share in which the object is found, and of neutral pictures that in which it is not, none of which set the bound;
+    None in summaries of before that was measured.
     """
 
     share: Estimate | None
@@ -167,7 +168,8 @@ class Evaluation:
     ``found``: activation of the found prompt.
     ``baselines``: "class name" (not for a unit without a class), "neutral", "random words", each "given text".
     ``object_absence``: of the class, from activating images.
-    ``unit_threshold``: for a unit, the 99th percentile of its activation on neutral images.
+    ``unit_threshold``: for a unit, the 99th percentile of its activation on neutral images, counted in standard
+        deviations from its mean there, as all its activations are.
     ``notes``: sentences for the reader: what was not measured, and why.
     ``comparisons``: of the found prompt and the baselines with the class name (a unit without a class: neutral).
     ``control``: None where none was asked for. ``quality``: of the same prompts; empty where it was not asked for.

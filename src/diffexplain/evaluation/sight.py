@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from diffexplain.evaluation.parts import SegmenterLike
-from diffexplain.evaluation.results import Estimate
-from diffexplain.evaluation.statistics import wilson
 from diffexplain.evaluation.vocabulary import Phrase
 
 AT_ONCE = 2**29
@@ -43,18 +39,6 @@ class Sight:
         """(H, W) bool; empty where the phrase is not seen."""
         found = self.regions.get((index, phrase))
         return torch.zeros(self.size, dtype=torch.bool) if found is None else found
-
-    def share(self, phrase: str) -> Estimate:
-        """Share of the images in which the phrase is seen."""
-        return wilson(len(self.showing(phrase)), self.count)
-
-    def overlaps(self, phrase: str, target_phrase: str) -> NDArray[np.float64]:
-        """For each image that shows the phrase, the share of its pixels inside the target's own region."""
-        shares = []
-        for index in self.showing(phrase):
-            mine = self.region(index, phrase)
-            shares.append(float((mine & self.region(index, target_phrase)).sum() / mine.sum()))
-        return np.asarray(shares)
 
 
 @torch.no_grad()
@@ -106,7 +90,7 @@ def look_for(
 ) -> Sight:
     """Look for every phrase in every image (N, 3, H, W) in [0, 1], for kinds of objects where the object is seen.
 
-    Not for descriptions, which have no mask: see ``described.py``.
+    Not for descriptions, which have no mask.
     """
     kinds: dict[str, list[str]] = {}
     for phrase in phrases:

@@ -92,10 +92,6 @@ class Vocabulary:
         """The phrase with this text, whatever its case; None if there is none."""
         return next((phrase for phrase in self.phrases if phrase.text.casefold() == text.casefold()), None)
 
-    def of_kind(self, kind: Kind) -> tuple[Phrase, ...]:
-        """The phrases of one kind, in order."""
-        return tuple(phrase for phrase in self.phrases if phrase.kind == kind)
-
     def said_with(self, word: str) -> list[Phrase]:
         """The phrases that a description says with this word, whatever its case."""
         from diffexplain.prompts.words import content_words  # its package imports torch
@@ -107,16 +103,6 @@ class Vocabulary:
         if self.find(phrase.text):
             return self
         return Vocabulary((phrase, *self.phrases), self.opening, self.anything)
-
-    def siblings(self, phrase: Phrase) -> tuple[Phrase, ...]:
-        """What ``phrase`` can be exchanged for: the other settings, kinds of its object, or colours, for example."""
-        if phrase.kind == "object":
-            return ()
-        return tuple(
-            other
-            for other in self.phrases
-            if other.kind == phrase.kind and other.of == phrase.of and other.text != phrase.text
-        )
 
     @property
     def has_companions(self) -> bool:

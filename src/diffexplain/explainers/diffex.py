@@ -71,7 +71,7 @@ class DiffEx:
                 replace(one, combinations=self.search(population, who, engine).run(shares)) if who in own else one
                 for who, one in enumerate(rankings)
             )
-        return engine.result(population, studied, shares, rankings, tree=tree)
+        return engine.result(population, studied, shares, rankings, error=error, tree=tree)
 
     def search(self, population: Population, who: int, engine: Engine) -> Search:
         """Algorithm 1 for one classifier."""

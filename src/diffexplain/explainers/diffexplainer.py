@@ -37,7 +37,7 @@ from diffexplain.explainers.checkpoint import read_checkpoint
 from diffexplain.explainers.divergence import Diverged, unanswered
 from diffexplain.explainers.explanation import Explanation
 from diffexplain.explainers.objective import Objective, Outcome, objective_for
-from diffexplain.explainers.screening import screen
+from diffexplain.explainers.screening import Beginning, screen
 from diffexplain.explainers.training import StepCounter, TrainerSettings, build_trainer, quiet_lightning
 from diffexplain.prompts.soft_prompt import SoftPrompt
 from diffexplain.prompts.textual_inversion import textual_inversion
@@ -58,7 +58,8 @@ class DiffExplainer:
             its other arguments filled in.
         steps: optimiser steps at most.
         batch: images a step, over all devices together.
-        screening_images: of each word, from which the prompt begins (`screening`); 0: it begins at random.
+        screening_images: of each word, from which the prompt begins (`screening`) where no screen of concepts says
+            where; 0: it begins at random in any case.
         fresh_latents: draw new starting noise for each step; otherwise every step has the same.
         weight_decay: of AdamW.
         epsilon: of AdamW.
@@ -104,6 +105,7 @@ class DiffExplainer:
         run: Run,
         *,
         vocabulary: Sequence[str],
+        beginning: Beginning | None = None,
         augmentation: Augmentation | None = None,
         gradient: GradientEstimator | None = None,
         memory: MemorySettings | None = None,
@@ -114,6 +116,7 @@ class DiffExplainer:
 
         Args:
             vocabulary: words (not phrases) that the prompt is compared with or made of.
+            beginning: what a screen of concepts found; None: there was none.
             augmentation: what the classifier is shown of an image; the image alone if ``None``.
             gradient: how the gradient reaches the prompt; `Exact` if ``None``.
             memory: what the prior keeps on the device; everything if ``None``.
@@ -139,6 +142,7 @@ class DiffExplainer:
             run.draws,
             self,
             augmentation,
+            beginning,
         )
         stop_at = self.stop_at if target.kind == "class" else None
         best = SmoothedBest(min(self.window, self.steps), stop_at)
@@ -233,6 +237,7 @@ class PromptOptimisation(LightningModule):
         draws: Draws,
         settings: DiffExplainer,
         augmentation: Augmentation | None = None,
+        beginning: Beginning | None = None,
     ) -> None:
         super().__init__()
         self.prompt = prompt
@@ -242,6 +247,7 @@ class PromptOptimisation(LightningModule):
         self.draws = draws
         self.settings = settings
         self.augmentation = augmentation
+        self.beginning = beginning
         self.gradient_norm = 0.0
 
     def setup(self, stage: str) -> None:
@@ -258,8 +264,12 @@ class PromptOptimisation(LightningModule):
 
     def on_train_start(self) -> None:
         # Not where a checkpoint has been restored.
-        if self.global_step == 0 and self.settings.screening_images:
-            images = self.settings.screening_images
+        images = self.settings.screening_images
+        if self.global_step > 0 or not images:
+            return
+        if self.beginning is not None:
+            self.prompt.lean(self.beginning.log_weights(self.prompt))
+        else:
             self.prompt.lean(screen(self.prompt, self.prior, self.objective, self.draws, images))
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:

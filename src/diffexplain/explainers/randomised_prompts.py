@@ -77,13 +77,13 @@ class RandomisedPrompts:
         first = list(dict.fromkeys(path for found in screens for path in candidates(found, self.tested, self.pairs)))
         shares = engine.test(population, first, self.others)
         untested = [
-            Untested(path, concept.text, concept.kind, BELOW, screens[0].single[path])
+            Untested(path, concept.text, concept.kind, BELOW)
             for path, concept in population.composition.concepts.items()
             if path not in shares
         ]
         screened = [found.single for found in screens]
         rankings = engine.rank(population, studied, shares, error=error, untested=untested, screened=screened)
-        return engine.result(population, studied, shares, rankings, policy=SCREENED)
+        return engine.result(population, studied, shares, rankings, error=error, policy=SCREENED)
 
     def screens(self, population: Population, count: int) -> list[Screen]:
         """The screen of each classifier, on the same pictures.

@@ -1,13 +1,21 @@
-"""Where an optimisation begins: each token at the posterior over words, from a few images of each word.
+"""Where an optimisation begins: where the screen of concepts ended, or, without one, at a posterior over words.
+
+With a screen (`randomised_prompts`), the first half of the tokens begins at the class's own words, the second at the
+words of what raises it: what was found already need not be found again.
+
+Without one, each token begins at the posterior over words, from a few images of each word:
 
     p(word | target in every image)  ~  prod_z p(target | G(word, z)),        all words alike beforehand
 
-Greedily: the first tokens by images of one word alone, the next ones given the best word of those. This is a design
+greedily: the first tokens by images of one word alone, the next ones given the best word of those. This is a design
 choice of ours, not of the paper: far from any image that activates the target the gradient says nothing, and a prompt
 that starts at random may never come near one. It costs forward passes only.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,8 +29,33 @@ from diffexplain.runs.draws import Draws
 ROUNDS = 2
 """A prompt says the main thing with one half of its tokens, and what goes with it with the other."""
 
+OWN = 10.0
+"""Weight of the class's own words, in nats: that of an effect ten standard errors large."""
+
 IMAGES_AT_ONCE = 64
 """Held in memory; the prior makes them in micro-batches of its own."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What is known before the optimisation.
+
+    Attributes:
+        own: words of the class's own name.
+        raising: by word, the score in the screen of the concept that it says, in standard errors.
+    """
+
+    own: Sequence[str]
+    raising: Mapping[str, float]
+
+    def log_weights(self, prompt: SoftPrompt) -> Tensor:
+        """Of the words at each of the prompt's tokens, (n, V), in nats."""
+        weights = torch.zeros(prompt.tokens, len(prompt.words), device=prompt.word_embeddings.device)
+        first, second = torch.arange(prompt.tokens).tensor_split(ROUNDS)
+        for place, word in enumerate(prompt.words):
+            weights[first, place] = OWN * (word in self.own)
+            weights[second, place] = max(0.0, self.raising.get(word, 0.0))
+        return weights
 
 
 @torch.no_grad()

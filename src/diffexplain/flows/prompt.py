@@ -12,12 +12,13 @@ from diffexplain.building import TARGET, build
 from diffexplain.contents import CONTENTS
 from diffexplain.descriptions import describe_optimisation
 from diffexplain.effects.engine import others_of
-from diffexplain.effects.results import ConceptEffect, EffectExample, EffectsResult
+from diffexplain.effects.results import ConceptEffect, EffectExample, EffectsResult, Untested
 from diffexplain.errors import UserError
 from diffexplain.evaluation import Vocabulary, evaluate
 from diffexplain.evaluation.captions import CLIP, Captioner, ClipCaptioner, ModelCaptioner
 from diffexplain.evaluation.control import random_weights
-from diffexplain.evaluation.vocabulary import Kind, Phrase
+from diffexplain.evaluation.vocabulary import Kind, Phrase, class_phrase
+from diffexplain.explainers.screening import Beginning
 from diffexplain.flows.memory import halvings_recorded
 from diffexplain.flows.testing import Testing
 from diffexplain.paths import resolve_folder
@@ -38,8 +39,8 @@ TOLD_FROM = 50
 class PromptFlow:
     """Finds which concepts move the target and optimises a prompt for it; see `diffexplain.flows.Flow`.
 
-    A unit without a class, and a class whose name is no word, have no pictures that a concept could be put into, unless
-    the hierarchy has a domain: of these the prompt alone is found.
+    A unit without a class, and a class whose name is no word, have no pictures that a concept could be put into: of
+    these the prompt alone is found.
     """
 
     def __init__(self, run: Run, target: ResolvedTarget, trainer: Any, parts: Parts) -> None:
@@ -65,12 +66,14 @@ class PromptFlow:
         self.effects: EffectsResult | None = None
         if self.target.class_name is not None:
             self.effects = self.testing.effects(classifier, prior, self.control)
+        own = [] if self.target.class_name is None else [class_phrase(self.target.class_name)]
         self.explanation = self.explainer.explain(
             self.target,
             classifier,
             prior,
             self.run,
-            vocabulary=content_words(phrase.said for phrase in self.vocabulary.phrases),
+            vocabulary=content_words([*own, *(phrase.said for phrase in self.vocabulary.phrases)]),
+            beginning=None if self.effects is None else self._beginning(own, self.effects),
             augmentation=self.augmentation,
             gradient=self.gradient,
             memory=self.memory,
@@ -131,6 +134,17 @@ class PromptFlow:
         summary = stated(summary, self.respondent)
         write_report(self.run, summary, examples=self.evaluation.examples, effects=self.examples)
         return summary
+
+    def _beginning(self, own: Sequence[str], effects: EffectsResult) -> Beginning:
+        """The words of what the screen found to raise the target, with their scores."""
+        ranking = effects.rankings[0]
+        every: list[ConceptEffect | Untested] = [*ranking.concepts, *ranking.untested]
+        scores: dict[str, float] = {}
+        for concept in every:
+            for word in content_words([concept.text]):
+                scores[word] = max(scores.get(word, 0.0), concept.screened or 0.0)
+        words = content_words(own)
+        return Beginning(words, {word: score for word, score in scores.items() if word not in words})
 
     def _phrase(self, concept: ConceptEffect) -> Phrase:
         """The concept as the vocabulary has it, or as one of its phrases that a sentence can say."""

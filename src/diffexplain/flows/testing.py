@@ -21,6 +21,7 @@ from diffexplain.effects.estimation import PriorError
 from diffexplain.effects.population import Population
 from diffexplain.effects.results import EffectExample, EffectsResult, Path
 from diffexplain.errors import UserError
+from diffexplain.evaluation.activation import Seeds, Studio
 from diffexplain.evaluation.pictures import as_bytes
 from diffexplain.evaluation.results import SameAnswer
 from diffexplain.evaluation.vocabulary import class_phrase
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 CONCEPTS = "concepts.yaml"
 PHOTOGRAPHS = "photographs.json"
 CONTROL = "control"
+NEUTRAL_TEXT, NEUTRAL_IMAGES = "a photo", 100
+"""Pictures that ask for nothing, by which a unit's scale is set."""
 DOMAIN_IMAGES = 16
 """Made for a proposer that looks at images."""
 STRONGEST, WEAKEST, EXAMPLES = 4, 2, 3
@@ -92,6 +95,9 @@ class Testing:
         with self.loop, halvings_recorded(self.run, prior, f"to edit: lower {keys}"):
             images = self._images(prior)
             hierarchy = self._concepts(prior, images)
+            neutral = None
+            if self.target.kind == "unit":
+                neutral = Studio(prior, self.run.draws).photograph([NEUTRAL_TEXT], Seeds.SCORE, NEUTRAL_IMAGES)
             self.population: Population = self.engine.population(
                 studied,
                 editor,
@@ -103,8 +109,10 @@ class Testing:
                 device=self.device,
                 devices=self.loop,
                 others=others_of(self.target, classifier.labels.names),
+                neutral=neutral,
             )
-            error = error_of(self.run.config["diffusion"])
+            # It was measured on images that a prior makes, not on given ones that it edits.
+            error = None if images is not None else error_of(self.run.config["diffusion"])
             self.result: EffectsResult = self.method.rank(self.population, studied, self.engine, error)
         return self.result
 

@@ -14,11 +14,12 @@ from diffexplain.runs.draws import Draws
 
 
 class ConstrainedPrompt(SoftPrompt):
-    """The parameter is a logit for each (token, word); a token is the softmax mixture of the words.
+    """The parameter is a logit for each (token, word); in training, a token is the softmax mixture of the words.
 
     Token embeddings therefore stay in the convex hull of the words', where the text encoder and the
-    prior were trained, and the mixture's weights say what a token means. This is a design choice of
-    ours, not of the paper.
+    prior were trained, and the mixture's weights say what a token means. What is found is the likeliest word of each
+    token (in `eval` mode): a prompt that a person can read and type, of pictures that the prior can draw. This is a
+    design choice of ours, not of the paper.
 
     Args:
         initial_noise: standard deviation of the logits at the start; small means that each token
@@ -52,6 +53,8 @@ class ConstrainedPrompt(SoftPrompt):
         return (self.logits / self.temperature).softmax(dim=1)
 
     def embeddings(self) -> Tensor:
+        if not self.training:
+            return self.word_embeddings[self.logits.argmax(dim=1)]
         return self.nearness() @ self.word_embeddings
 
     @torch.no_grad()

@@ -52,9 +52,10 @@ def compared(summary: Summary, rankings: Sequence[Ranking], axis: plots.Axis) ->
     """The rankings of the further classifiers."""
     found = []
     for ranking in rankings:
-        first = ranking.ranked[0]
-        sentence = f"{wording.capital(first.text)}: {effect_sentence(first, summary)}"
-        found.append(Compared(ranking.classifier, tone_of(first.over_all), sentence, tree_of(ranking, axis)))
+        first = next(iter(ranking.ranked), None)
+        if first is not None:
+            sentence = f"{wording.capital(wording.named(first))}: {effect_sentence(first, summary)}"
+            found.append(Compared(ranking.classifier, tone_of(first), sentence, tree_of(ranking, axis)))
     return found
 
 
@@ -77,7 +78,7 @@ def _differing(effects: EffectsResult, first: str, second: str, those: Sequence[
     rows = tuple(
         Row(
             " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} ".join(d.path),
-            plots.bar(d.effect.score, axis, tone_of(d.effect)),
+            plots.bar(d.effect.score, axis, "found"),
             d.effect,
             own[first][d.path],
             own[second][d.path],

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from diffexplain.effects.results import Confirmation, ConfirmedConcept, Effect, Ranking
+from diffexplain.effects.results import Confirmation, ConfirmedConcept, Effect, Path, Ranking
 from diffexplain.report import plots, wording
-from diffexplain.report.effect_tree import tone_of
+from diffexplain.report.effect_tree import TONES, verb_of
 from diffexplain.report.summary import Summary
 
 
@@ -30,22 +30,32 @@ class Row:
     taken_out: Way
 
 
-def rows(confirmation: Confirmation, axis: plots.Axis) -> tuple[Row, ...]:
-    """The concepts in the hierarchy's order, their bars on the page's axis."""
+def rows(ranking: Ranking, confirmation: Confirmation, axis: plots.Axis) -> tuple[Row, ...]:
+    """The concepts in the hierarchy's order, their bars on the page's axis and in the colours of their verdicts."""
+    tones = _tones(ranking)
     return tuple(
-        Row(concept.path[-1], _way(concept.added, axis), _way(concept.taken_out, axis))
+        Row(
+            concept.path[-1],
+            _way(concept.added, axis, tones[concept.path]),
+            _way(concept.taken_out, axis, tones[concept.path]),
+        )
         for concept in confirmation.concepts
     )
 
 
 def sentences(summary: Summary, ranking: Ranking, confirmation: Confirmation) -> list[tuple[str, str]]:
     """For each concept what both ways show, with its tone."""
-    texts = {concept.path: concept.text for concept in ranking.concepts}
-    return [_sentence(concept, texts[concept.path], summary) for concept in confirmation.concepts]
+    texts, tones = {concept.path: wording.named(concept) for concept in ranking.concepts}, _tones(ranking)
+    return [_sentence(concept, texts[concept.path], tones[concept.path], summary) for concept in confirmation.concepts]
 
 
-def _sentence(concept: ConfirmedConcept, text: str, summary: Summary) -> tuple[str, str]:
-    score = wording.score_name(summary)
+def _tones(ranking: Ranking) -> dict[Path, str]:
+    """The colour of each concept's verdict, whatever the photographs apart show."""
+    return {concept.path: TONES.get(concept.verdict, "found") for concept in ranking.concepts}
+
+
+def _sentence(concept: ConfirmedConcept, text: str, tone: str, summary: Summary) -> tuple[str, str]:
+    score = wording.effect_score(summary)
     clauses = []
     for effect, where, sign in (
         (concept.added, "put into {n} photographs of other classes it", 1),
@@ -53,25 +63,19 @@ def _sentence(concept: ConfirmedConcept, text: str, summary: Summary) -> tuple[s
     ):
         if effect is None:
             continue
-        value = sign * effect.score.value
-        ends = sorted((sign * effect.score.low, sign * effect.score.high))
-        verb = "raises" if value >= 0 else "lowers"
-        moved = f"{verb} the {score} by {wording.number(abs(value))}"
-        low, high = ends if value >= 0 else (-ends[1], -ends[0])
+        moved = f"{verb_of(sign * effect.score.value)} the {score} by {wording.number(abs(effect.score.value))}"
         doubt = "" if effect.significant else ", not beyond doubt"
-        clauses.append(
-            f"{where.format(n=effect.n)} {moved} (95% interval {wording.number(low)} to {wording.number(high)}{doubt})"
-        )
+        clauses.append(f"{where.format(n=effect.n)} {moved} ({wording.interval_by(effect.score)}{doubt})")
     if not clauses:
         return "plain", f"{wording.capital(text)}: too few photographs to put it in or to take it out."
     known = [effect for effect in (concept.added, concept.taken_out) if effect is not None]
-    strongest = max(known, key=lambda effect: abs(effect.score.value))
-    return tone_of(strongest), f"{wording.capital(text)}: {', and '.join(clauses)}."
+    told = tone if any(effect.significant for effect in known) else "plain"
+    return told, f"{wording.capital(text)}: {', and '.join(clauses)}."
 
 
-def _way(effect: Effect | None, axis: plots.Axis) -> Way:
+def _way(effect: Effect | None, axis: plots.Axis, tone: str) -> Way:
     if effect is None:
         return Way(None, "\N{EN DASH}", "fewer than two photographs")
     n = f"{effect.n} photographs, adjusted p {wording.p_value(effect.adjusted_p)}"
     number = f"{wording.signed(effect.score.value)}, interval {wording.interval(effect.score)}"
-    return Way(plots.bar(effect.score, axis, tone_of(effect)), number, n)
+    return Way(plots.bar(effect.score, axis, tone if effect.significant else "plain"), number, n)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -10,7 +10,6 @@ from markupsafe import Markup
 from diffexplain.effects.results import (
     ConceptEffect,
     Confirmation,
-    Effect,
     ObjectItself,
     Path,
     Ranking,
@@ -42,11 +41,14 @@ class Node:
     unfolded: bool
 
 
-def tone_of(effect: Effect) -> str:
-    """Blue for what raises the score, orange for what lowers it, grey for what is not significant."""
-    if not effect.significant:
+TONES: Mapping[Verdict, str] = {Verdict.SPURIOUS: "spurious", Verdict.CORE: "core"}
+
+
+def tone_of(concept: ConceptEffect) -> str:
+    """The colour of a concept: of its verdict, dark for another effect, grey where there is none beyond doubt."""
+    if not concept.over_all.significant:
         return "plain"
-    return "core" if effect.score.value > 0 else "spurious"
+    return TONES.get(concept.verdict, "found")
 
 
 def axis_of(rankings: Sequence[Ranking], confirmation: Confirmation | None = None) -> plots.Axis:
@@ -77,7 +79,7 @@ def _node(name: str, concept: ConceptEffect | None, children: tuple[Node, ...], 
     if concept is None:
         return Node(name, None, "plain", None, "", "", "", children, weight, unfolded)
     effect = concept.over_all
-    tone, score = tone_of(effect), effect.score
+    tone, score = tone_of(concept), effect.score
     return Node(
         name=name,
         concept=concept,
@@ -121,9 +123,22 @@ def _small_print(concept: ConceptEffect) -> str:
 def called(concept: ConceptEffect) -> str:
     """The verdict and what the concept does, in two or three words: "spurious, raises"."""
     effect = concept.over_all
-    verb = ("raises" if effect.score.value > 0 else "lowers") if effect.significant else ""
-    named = concept.verdict not in (Verdict.RAISES, Verdict.LOWERS, Verdict.RELEVANT)
-    return ", ".join(word for word in (concept.verdict.value if named else "", verb) if word)
+    verb = verb_of(effect.score.value) if effect.significant else ""
+    unnamed = (Verdict.RAISES, Verdict.LOWERS, Verdict.RELEVANT)
+    known = concept.verdict not in unnamed and not (verb and concept.verdict is Verdict.UNDECIDED)
+    return ", ".join(word for word in (concept.verdict.value if known else "", verb) if word)
+
+
+def verb_of(value: float) -> str:
+    """What an effect of this size does."""
+    return "raises" if value > 0 else "lowers"
+
+
+def moves(concept: ConceptEffect, what: str) -> str:
+    """What a concept does to ``what``, with the interval: ``raises it by 0.39 (95% interval 0.25 to 0.53)``."""
+    score = concept.over_all.score
+    by = wording.number(abs(score.value))
+    return f"{verb_of(score.value)} {what} by {by} ({wording.interval_by(score)})"
 
 
 def itself_sentence(summary: Summary, itself: ObjectItself) -> str:
@@ -135,11 +150,11 @@ def itself_sentence(summary: Summary, itself: ObjectItself) -> str:
     by, between = wording.number(abs(score.value)), f"95% interval {wording.interval(score)}"
     if itself.helps is None:
         return f"{name}: undecided, {wording.signed(score.value)} against another object in its place ({between})."
-    if itself.helps:
-        return f"{name} helps: it raises the {score_noun(summary)} by {by} against another object ({between})."
-    if itself.effect.significant:
-        return f"{name} does harm: it lowers the {score_noun(summary)} by {by} against another object ({between})."
-    return f"{name} makes no difference: {wording.signed(score.value)} against another object ({between})."
+    if not itself.helps and not itself.effect.significant:
+        return f"{name} makes no difference: {wording.signed(score.value)} against another object ({between})."
+    helps = "helps" if itself.helps else "does harm"
+    moved = f"{verb_of(score.value)} the {score_noun(summary)} by {by}"
+    return f"{name} {helps}: it {moved} against another object ({wording.interval_by(score)})."
 
 
 def recognised_sentence(summary: Summary, itself: ObjectItself) -> str | None:
@@ -156,16 +171,14 @@ def recognised_sentence(summary: Summary, itself: ObjectItself) -> str | None:
 def effect_sentence(concept: ConceptEffect, summary: Summary) -> str:
     """What putting the concept in does to the score, with its interval."""
     score = concept.over_all.score
-    if concept.verdict is Verdict.NO_EFFECT:
-        return f"no effect, {wording.signed(score.value)} (95% interval {wording.interval(score)})"
-    if not concept.over_all.significant:
-        return f"undecided, {wording.signed(score.value)} (95% interval {wording.interval(score)})"
-    verb = "raises" if score.value > 0 else "lowers"
-    by = wording.number(abs(score.value))
-    return f"{verb} the {score_noun(summary)} by {by} (95% interval {wording.interval(score)})"
+    if concept.over_all.significant:
+        return moves(concept, f"the {score_noun(summary)}")
+    found = "no effect" if concept.verdict is Verdict.NO_EFFECT else "undecided"
+    return f"{found}, {wording.signed(score.value)} (95% interval {wording.interval(score)})"
 
 
 def score_noun(summary: Summary) -> str:
-    """What is moved, as a noun."""
-    name = wording.target_name(summary)
-    return f"probability of {name}" if summary.target.kind == "class" else f"activation of {name}"
+    """What is moved, as a noun, of this target."""
+    if wording.of_class(summary):
+        return f"probability of {wording.quoted(summary.target.class_name or summary.target.class_key)}"
+    return f"activation of {wording.target_name(summary)}"

@@ -1,4 +1,4 @@
-"""The page of a method that finds images: what it made, how far it activates the target, and nothing on elements."""
+"""The page of a method that finds images: what it made, how far it activates the target, and nothing on concepts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from diffexplain.evaluation.results import Evaluation
-from diffexplain.report import plots, views, wording
+from diffexplain.report import findings, plots, views, wording
 from diffexplain.report.images import PHOTOGRAPHIC, write_pictures
 from diffexplain.report.load import METRICS, REPORT, LoadedRun, read_curve
 from diffexplain.report.summary import SUMMARY, Summary, summarise
@@ -16,7 +16,7 @@ from diffexplain.runs.run import Run
 
 
 def summarise_images(evaluation: Evaluation, **made: Any) -> Summary:
-    """As `summarise`, of pictures that no prompt makes: there are neither words nor elements."""
+    """As `summarise`, of pictures that no prompt makes: there are neither words nor concepts."""
     return replace(
         summarise(evaluation, None, same_answer=evaluation.same_answer, **made), words=None, object_absence=None
     )
@@ -38,7 +38,7 @@ def render_images(run: LoadedRun) -> str:
         summary=summary,
         words=wording,
         title=f"{summary.target.class_name or summary.target.text} \N{MIDDLE DOT} {summary.classifier.name}",
-        headline=wording.headline(summary),
+        headline=findings.headline(summary),
         finding=_finding(summary) if summary.same_answer is None else wording.NOTHING_TOLD,
         facts=_facts(summary),
         pictures=pictures,
@@ -54,7 +54,7 @@ def render_images(run: LoadedRun) -> str:
 
 def _finding(summary: Summary) -> str:
     made = f"{summary.explainer} optimises the picture itself and not a prompt"
-    return f"{wording.capital(made)}: nothing in it has a name, so no element is called core or spurious."
+    return f"{wording.capital(made)}: nothing in it has a name, so nothing is called core or spurious."
 
 
 def _facts(summary: Summary) -> list[dict[str, str]]:

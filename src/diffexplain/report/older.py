@@ -15,6 +15,8 @@ BEFORE_VERDICTS = "3"
 effects of concepts no verdicts."""
 READ = (BEFORE_EFFECTS, BEFORE_CONTROL, BEFORE_VERDICTS, SCHEMA_VERSION)
 
+INPAINTING = "inpainting"
+"""The policy of effects that were found by taking things out of pictures."""
 BEFORE = "it was measured before verdicts were given"
 BY_INPAINTING = "it was taken out of pictures by inpainting, and no effect beyond the margin was found"
 NOT_SEEN = "it was not seen in enough pictures"
@@ -43,7 +45,7 @@ def as_present(plain: Mapping[str, Any]) -> dict[str, Any]:
     elements = content.pop("elements", [])
     content = _without_verdicts(_without_logits(content))
     if content["effects"] is not None:
-        content["effects"] |= {"control": None}
+        content["effects"] |= {"control": None, "calibration": None}
     elif elements:
         content["effects"] = _effects(elements, content)
     return content | {"schema_version": SCHEMA_VERSION, "same_answer": None}
@@ -80,9 +82,10 @@ def _effects(elements: list[Any], content: Mapping[str, Any]) -> dict[str, Any] 
         "subject": str(content["target"]["class_name"]),
         "rankings": [ranking],
         "differences": [],
-        "budget": {**budget, "policy": "inpainting", "read": content["images_generated"]},
+        "budget": {**budget, "policy": INPAINTING, "read": content["images_generated"]},
         "confirmation": None,
         "control": None,
+        "calibration": None,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from diffexplain.effects.results import Ranking
 from diffexplain.evaluation.results import Activation, Control
 from diffexplain.report import wording
 from diffexplain.report.summary import Summary
@@ -22,14 +23,13 @@ class PromptRow:
 
 
 @dataclass(frozen=True)
-class ElementRow:
-    """An element: the effect of taking it out on the explained classifier, and on the control."""
+class ConceptRow:
+    """A concept that moves the control: its effect on the explained classifier, and on the control."""
 
-    phrase: str
+    name: str
     effect: str
     verdict: str
     control: str
-    control_verdict: str
 
 
 def prior_sentence(summary: Summary) -> str | None:
@@ -37,48 +37,57 @@ def prior_sentence(summary: Summary) -> str | None:
     neutral = next((row for row in summary.baselines if row.name == "neutral"), None)
     if neutral is None:
         return None
-    text = f"Of the prior by itself, under {wording.quoted(neutral.text)}, {wording.count(neutral.share)} pictures "
-    text += "activate the target"
-    strongest = next((element for element in () if element.removal is not None), None)
-    if strongest is None or strongest.shown is None or strongest.shown_neutral is None:
-        return f"{text}."
-    often, neutrally = wording.percent(strongest.shown.value), wording.percent(strongest.shown_neutral.value)
-    return f"{text}; {strongest.phrase} is seen in {neutrally} of such pictures, and in {often} of the activating ones."
+    prompt, how_many = wording.quoted(neutral.text), wording.count(neutral.share)
+    return f"Of the prior by itself, under {prompt}, {how_many} pictures activate the target."
 
 
-def control_sentence(summary: Summary, control: Control) -> str:
-    """What the control makes of the same pictures and edits."""
-    found = control.activation[0]
-    name = NAMES.get(control.kind, control.kind)
-    text = f"The control, {name}, is activated by {wording.count(found.share)} pictures of the found prompt"
-    neutral = next((row for row in control.activation if row.name == "neutral"), None)
-    text += f", by {wording.count(neutral.share)} of the neutral one," if neutral is not None else ""
-    if not control.elements:
-        return f"{text}; no edit could be read by it."
-    relevant = [one.phrase for one in control.relevant]
-    if not relevant:
-        return f"{text} and answers to none of the {len(control.elements)} elements tested."
-    answers = f"{text} and answers to {wording.listed(relevant)} too"
-    return f"{answers}: what is said of that may come from the prior's pictures, not from what was learned."
+def control_sentence(summary: Summary) -> str | None:
+    """What a classifier that has learned nothing makes of the same pictures and edits; None where none was asked."""
+    control, ranking = summary.control, _ranking(summary)
+    clauses = []
+    if control is not None:
+        text = f"is activated by {wording.count(control.activation[0].share)} pictures of the found prompt"
+        neutral = next((row for row in control.activation if row.name == "neutral"), None)
+        clauses.append(text + (f", by {wording.count(neutral.share)} of the neutral one," if neutral else ""))
+    if ranking is not None and ranking.concepts:
+        moving = [wording.named(concept) for concept in ranking.ranked if concept.over_all.significant]
+        none = f"answers to none of the {len(ranking.concepts)} concepts tested"
+        clauses.append(f"answers to {wording.listed(moving)}, too" if moving else none)
+    if not clauses:
+        return None
+    kind = NAMES["random_weights"] if control is None else NAMES.get(control.kind, control.kind)
+    sentence = f"The control, {kind}, {' and '.join(clauses).rstrip(',')}"
+    if ranking is None or not any(concept.over_all.significant for concept in ranking.concepts):
+        return f"{sentence}."
+    return f"{sentence}: what is said of that may come from the prior's pictures, not from what was learned."
+
+
+def concept_rows(summary: Summary) -> tuple[ConceptRow, ...]:
+    """The concepts that move the control, the largest effect on it first."""
+    ranking = _ranking(summary)
+    if ranking is None:
+        return ()
+    own = {concept.path: concept for concept in summary.concepts}
+    return tuple(
+        ConceptRow(
+            idle.text,
+            wording.effect(own[idle.path].over_all.score),
+            own[idle.path].verdict.value,
+            wording.effect(idle.over_all.score),
+        )
+        for idle in ranking.ranked
+        if idle.over_all.significant and idle.path in own
+    )
+
+
+def _ranking(summary: Summary) -> Ranking | None:
+    return None if summary.effects is None else summary.effects.control
 
 
 def prompt_rows(summary: Summary, control: Control) -> tuple[PromptRow, ...]:
     """The prompts that both classifiers read, the found one first."""
     pairs = zip(summary.activation, control.activation, strict=True)
     return tuple(_prompt_row(mine, idle) for mine, idle in pairs)
-
-
-def element_rows(summary: Summary, control: Control) -> tuple[ElementRow, ...]:
-    """The elements that were taken out, in the order of the verdicts."""
-    by_phrase = {element.phrase: element for element in ()}
-    rows = []
-    for idle in control.elements:
-        element = by_phrase[idle.phrase]
-        effect = wording.effect(element.removal.drop) if element.removal is not None else "\N{EN DASH}"
-        rows.append(
-            ElementRow(idle.phrase, effect, element.verdict.value, wording.effect(idle.drop), idle.verdict.value)
-        )
-    return tuple(rows)
 
 
 def _prompt_row(mine: Activation, idle: Activation) -> PromptRow:

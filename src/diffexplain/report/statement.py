@@ -8,17 +8,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from diffexplain.effects.results import Verdict
+from diffexplain.effects.results import ConceptEffect, Verdict
 from diffexplain.errors import RetryableError, UserError
-from diffexplain.report import wording
+from diffexplain.report import findings, prior, wording
 from diffexplain.report.summary import Statement, Summary
 
 if TYPE_CHECKING:
     from diffexplain.concepts.asking import Respondent
 
 TEMPLATE = "template"
-MOST_REASONS = 4
-"""Elements that could not be told whose reason is given; the others are counted."""
 
 _FIGURE = re.compile(rf"(?:(?<![\w.]){wording.MINUS}|(?<![\w.\-–])-)?\d+(?:[.,]\d+)*%?")
 _WORDS = (
@@ -31,7 +29,7 @@ _NUMBER_WORD = re.compile(rf"\b(?:{_WORDS})s?\b", re.IGNORECASE)
 _QUESTION = (
     "Reword this report on an image classifier as one plain paragraph for a reader who knows no statistics. Keep every "
     "figure exactly as it is written, in digits. Add no figure, fact, cause or advice that is not in it. Name "
-    "every element that it calls spurious. Answer with one JSON object whose only key, text, holds the paragraph.\n\n"
+    "every concept that it calls spurious. Answer with one JSON object whose only key, text, holds the paragraph.\n\n"
 )
 
 
@@ -42,7 +40,7 @@ class Unfaithful(Exception):
 def stated(summary: Summary, respondent: Respondent | None = None) -> Summary:
     """``summary`` with its statement, reworded by ``respondent`` if there is one.
 
-    Where the rewording says other figures or elements, or none comes, the template's text stays, with the reason.
+    Where the rewording says other figures or concepts, or none comes, the template's text stays, with the reason.
     """
     text = template(summary)
     if respondent is None:
@@ -60,12 +58,19 @@ def stated(summary: Summary, respondent: Respondent | None = None) -> Summary:
 
 
 def template(summary: Summary) -> str:
-    """What was found, how sure that is, what could not be told, and what the prior and the control show."""
-    return summary.classifier.name
+    """What was found, how sure that is, and what the prior and the control show."""
+    sentences = ["".join(text for text, _ in findings.headline(summary))]
+    if summary.same_answer is None and summary.activation:
+        sentences += [_compared(summary), _written_out(summary)]
+    sentences += [text for _, text in findings.findings(summary)]
+    if summary.same_answer is None:
+        sentences.append(prior.prior_sentence(summary) or "")
+        sentences.append(prior.control_sentence(summary) or "No control classifier was asked.")
+    return " ".join(sentence for sentence in sentences if sentence).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def check(text: str, reworded: str, summary: Summary) -> None:
-    """Whether ``reworded`` says no figure and no element that ``text`` does not, and every spurious one that it does.
+    """Whether ``reworded`` says no figure and no concept that ``text`` does not, and every spurious one that it does.
 
     More cannot be checked: a sentence may still be turned round.
 
@@ -76,12 +81,11 @@ def check(text: str, reworded: str, summary: Summary) -> None:
         new = sorted(found(reworded) - found(text))
         if new:
             raise Unfaithful(f"it says {wording.listed(new)}, which the numbers do not")
-    phrases = [element.phrase for element in summary.elements]
-    new = sorted(_named(phrases, reworded) - _named(phrases, text))
+    new = sorted(_named(summary.concepts, reworded) - _named(summary.concepts, text))
     if new:
         raise Unfaithful(f"it speaks of {wording.listed(new)}, which the template does not")
-    spurious = {element.phrase for element in summary.having(Verdict.SPURIOUS)}
-    lost = sorted((spurious & _named(phrases, text)) - _named(phrases, reworded))
+    spurious = summary.having(Verdict.SPURIOUS)
+    lost = sorted(_named(spurious, text) - _named(spurious, reworded))
     if lost:
         raise Unfaithful(f"it leaves out {wording.listed(lost)}")
 
@@ -126,17 +130,6 @@ def _written_out(summary: Summary) -> str:
     return f"Written out, the best phrase is {wording.quoted(best.text)}, with {wording.count(best.share)} pictures."
 
 
-def _untold(summary: Summary) -> str:
-    """The elements that were seen and could not be tested, with the reasons."""
-    undecided = [element for element in summary.having(Verdict.UNDECIDED) if element.shown is not None]
-    if not undecided:
-        return ""
-    told = [f"{element.phrase} ({element.reason})" for element in undecided[:MOST_REASONS] if element.reason]
-    left = len(undecided) - len(told)
-    more = f", nor of {left} more" if left and told else ""
-    return f"Nothing can be told of {wording.listed(told, 'or')}{more}." if told else ""
-
-
 def _figures(text: str) -> set[str]:
     """The figures in ``text``, with their sign; a hyphen between two of them is a range and no sign."""
     return {found.group().replace("-", wording.MINUS) for found in _FIGURE.finditer(text)}
@@ -146,11 +139,6 @@ def _number_words(text: str) -> set[str]:
     return {found.group().casefold() for found in _NUMBER_WORD.finditer(text)}
 
 
-def _named(phrases: Iterable[str], text: str) -> set[str]:
-    """Those of the phrases that ``text`` speaks of, an article in front or not."""
-    found = set()
-    for phrase in phrases:
-        bare = re.sub(r"^(?:an?|the)\s+", "", phrase, flags=re.IGNORECASE)
-        if re.search(rf"\b{re.escape(bare)}\b", text, re.IGNORECASE):
-            found.add(phrase)
-    return found
+def _named(concepts: Iterable[ConceptEffect], text: str) -> set[str]:
+    """Those of the concepts that ``text`` speaks of, an article or "in the" in front or not."""
+    return {concept.text for concept in concepts if wording.speaks_of(text, wording.bare(concept))}

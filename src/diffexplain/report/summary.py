@@ -128,6 +128,11 @@ class Summary:
         """The concepts with one of these verdicts, the largest effect first."""
         return tuple(concept for concept in self.concepts if concept.verdict in verdicts)
 
+    def leading(self, verdict: Verdict) -> ConceptEffect | None:
+        """Of the concepts with this verdict the one that raises the target most, or else lowers it most."""
+        found = self.having(verdict)
+        return next((concept for concept in found if concept.over_all.score.value > 0), found[0] if found else None)
+
     def to_json(self) -> str:
         """As JSON text with sorted keys; equal summaries give equal text.
 

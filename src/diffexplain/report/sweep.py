@@ -15,6 +15,7 @@ from diffexplain.effects.results import Verdict
 from diffexplain.evaluation.results import Estimate
 from diffexplain.report import plots, wording
 from diffexplain.report.codec import to_plain
+from diffexplain.report.findings import largest
 from diffexplain.report.load import REPORT
 from diffexplain.report.summary import SCHEMA_VERSION, SUMMARY, Summary
 from diffexplain.report.templating import template
@@ -39,19 +40,19 @@ class Finished(Protocol):
 
 @dataclass(frozen=True)
 class Lead:
-    """The strongest spurious or core element of a run, or its strongest concept, and its effect."""
+    """The leading spurious or core concept of a run, or the one with the largest effect, and that effect."""
 
     phrase: str
-    effect: Estimate | None
+    effect: Estimate
 
 
 @dataclass(frozen=True)
 class SweepRow:
     """One job of a sweep and what came of it.
 
-    ``directory`` is relative to the sweep's own; with ``error`` set there are no numbers. ``tested``: whether any
-    element was, so that "none" can be said of spurious and core ones. ``same_answer``: the classifier answers all
-    pictures alike, so that nothing can be said.
+    ``directory`` is relative to the sweep's own; with ``error`` set there are no numbers. ``tested``: whether concepts
+    were, and told apart as core and spurious, so that "none" can be said of either. ``concept``: the largest effect
+    that is beyond doubt. ``same_answer``: the classifier answers all pictures alike, so that nothing can be said.
     """
 
     name: str
@@ -94,7 +95,7 @@ def rows_of(folder: Path, jobs: Sequence[Job[Finished]]) -> list[SweepRow]:
 
 def sweep_table(rows: Sequence[SweepRow]) -> str:
     """The rows as text for a terminal, and below them every job that is not done, with its whole error."""
-    header = ("job", "status", "activates", "top spurious", "effect", "top core", "object absent")
+    header = ("job", "status", "activates", "top spurious", "effect", "top core", "largest effect", "object absent")
     cells = [header, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
     lines = [_line(line, widths) for line in cells]
@@ -107,9 +108,9 @@ def sweep_table(rows: Sequence[SweepRow]) -> str:
 
 def render(rows: Sequence[SweepRow]) -> str:
     """The page of a sweep as HTML text."""
-    done = [row for row in rows if row.activation is not None]
+    done = [row for row in rows if row.status == "done"]
     unfinished = [row for row in rows if row.error is not None or row.status == "not started"]
-    ends = [end for row in done for end in _effect_ends(row)]
+    ends = [end for row in rows for end in _effect_ends(row)]
     axis = plots.axis_for([*ends, 0.1])
     shown = [_Shown(row, _link(row), _bar(row, axis)) for row in rows]
     return str(
@@ -140,7 +141,7 @@ def _row(folder: Path, job: Job[Finished]) -> SweepRow:
         error=job.error,
         directory=None if result is None else Path(os.path.relpath(result.directory, folder)).as_posix(),
         activation=None if summary is None or not summary.activation else summary.found.share,
-        tested=summary is not None and bool(summary.concepts),
+        tested=summary is not None and summary.same_answer is None and wording.judged(summary),
         spurious=_lead(summary, Verdict.SPURIOUS),
         core=_lead(summary, Verdict.CORE),
         object_absent=None if summary is None or summary.object_absence is None else summary.object_absence.share,
@@ -150,15 +151,15 @@ def _row(folder: Path, job: Job[Finished]) -> SweepRow:
 
 
 def _lead(summary: Summary | None, verdict: Verdict) -> Lead | None:
-    found = () if summary is None else summary.having(verdict)
-    return Lead(found[0].text, found[0].over_all.score) if found else None
+    if summary is None or summary.same_answer is not None:
+        return None
+    found = summary.leading(verdict)
+    return None if found is None else Lead(found.text, found.over_all.score)
 
 
 def _concept(summary: Summary | None) -> Lead | None:
-    if summary is None or summary.effects is None or summary.same_answer is not None:
-        return None
-    first = summary.effects.rankings[0].ranked[0]
-    return Lead(first.text, first.over_all.score)
+    first = None if summary is None or summary.same_answer is not None else largest(summary)
+    return None if first is None else Lead(first.text, first.over_all.score)
 
 
 def _cells(row: SweepRow) -> tuple[str, ...]:
@@ -170,8 +171,9 @@ def _cells(row: SweepRow) -> tuple[str, ...]:
         row.status,
         wording.count(row.activation) if row.activation else _NOTHING,
         row.spurious.phrase if row.spurious else told,
-        f"{wording.number(effect.value)} ({wording.interval(effect)})" if effect else _NOTHING,
+        f"{wording.signed(effect.value)} ({wording.interval(effect)})" if effect else _NOTHING,
         row.core.phrase if row.core else none,
+        f"{row.concept.phrase} {wording.signed(row.concept.effect.value)}" if row.concept else none,
         wording.count(row.object_absent) if row.object_absent else _NOTHING,
     )
     return tuple(_shortened(cell) for cell in cells)

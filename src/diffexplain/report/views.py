@@ -1,11 +1,11 @@
-"""What the page shows, prepared: pictures with outlines, rows of the element table, bars of the baselines.
+"""What the page shows, prepared: pictures with outlines, pictures without a concept and with it, bars of the baselines.
 
 The templates only place what is made here; they decide nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +13,16 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from diffexplain.effects.results import Verdict
-from diffexplain.evaluation.results import Activation, Comparison, Example, Quality
+from diffexplain.effects.results import Combination, ConceptEffect, EffectExample
+from diffexplain.evaluation.results import Activation, Comparison, Estimate, Example, Quality
 from diffexplain.report import plots, wording
+from diffexplain.report.effect_tree import TONES, moves, score_noun, tone_of
+from diffexplain.report.findings import together
 from diffexplain.report.images import data_uri, outline
 from diffexplain.report.load import LoadedRun
 from diffexplain.report.summary import Summary
 
 MOST_PICTURES = 24
-MOST_STRIPS = 4
-MOST_EDITS = 3
-
-TONES: Mapping[Verdict, str] = {Verdict.SPURIOUS: "spurious", Verdict.CORE: "core"}
-
 _PROMPT_NAMES = {
     "found prompt": "The found prompt",
     "found images": "The optimised pictures",
@@ -55,12 +52,39 @@ class Shown:
 
     picture: Picture
     score: str
-    elements: str
+    concepts: str
     activates: bool
 
 
-Captioned = tuple[Picture, str, str]
-"""A picture, what it is, and its score."""
+@dataclass(frozen=True)
+class Pair:
+    """One image without the concept and with it, and the scores of both."""
+
+    without: Picture
+    present: Picture
+    score_without: str
+    score_present: str
+
+
+@dataclass(frozen=True)
+class Strip:
+    """What one concept does, shown on several images."""
+
+    concept: ConceptEffect
+    tone: str
+    sentence: str
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True)
+class Together:
+    """A row of the combinations."""
+
+    name: str
+    bar: Markup
+    gain: Estimate
+    over_parent: Estimate | None
+    took: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -75,16 +99,48 @@ class Bar:
     than: str
 
 
-def tone(element: Any) -> str:
-    """The colour of ``element``: core, spurious or plain."""
-    return TONES.get(element.verdict, "plain")
-
-
 def grid(run: LoadedRun) -> tuple[Shown, ...]:
     """The pictures to show: those that activate, or, when none does, what the prompt makes."""
-    by_phrase = {element.phrase: element for element in run.summary.elements}
     activating = [example for example in run.examples if example.activates]
-    return tuple(_shown(example, by_phrase, run.summary) for example in (activating or run.examples)[:MOST_PICTURES])
+    return tuple(_shown(example, run.summary.concepts) for example in (activating or run.examples)[:MOST_PICTURES])
+
+
+def strips(run: LoadedRun) -> tuple[Strip, ...]:
+    """Pictures without a concept and with it, in the order in which the run kept them."""
+    by_path = {concept.path: concept for concept in run.summary.concepts}
+    return tuple(
+        Strip(
+            by_path[path],
+            tone_of(by_path[path]),
+            _sentence(by_path[path], run.summary),
+            tuple(_pair(example, by_path[path]) for example in run.effects if example.path == path),
+        )
+        for path in dict.fromkeys(example.path for example in run.effects)
+        if path in by_path
+    )
+
+
+def _sentence(concept: ConceptEffect, summary: Summary) -> str:
+    """The effect, where the verdict stands beside it."""
+    if concept.over_all.significant:
+        return f"{wording.capital(moves(concept, f'the {score_noun(summary)}'))}."
+    score = concept.over_all.score
+    return f"{wording.signed(score.value)} (95% interval {wording.interval(score)})."
+
+
+def _pair(example: EffectExample, concept: ConceptEffect) -> Pair:
+    return Pair(
+        picture(example.without, f"picture {example.index} without {concept.text}"),
+        picture(example.present, f"picture {example.index} with {concept.text}"),
+        wording.number(example.score_without),
+        wording.number(example.score_present),
+    )
+
+
+def combination_row(combination: Combination, axis: plots.Axis) -> Together:
+    """A combination with its gain as a bar."""
+    bar = plots.bar(combination.gain, axis, "found")
+    return Together(together(combination), bar, combination.gain, combination.over_parent, combination.took)
 
 
 def bars(summary: Summary) -> tuple[Bar, ...]:
@@ -114,9 +170,17 @@ def curve(run: LoadedRun) -> Markup | None:
     return plots.curve(scores, smoothed, None if optimisation is None else optimisation.best_step, highest)
 
 
-def outline_class(element: Any) -> str:
-    """The style of an element's outline; a spurious setting is hatched, being nearly the whole picture."""
-    return "setting" if element.kind == "setting" and tone(element) == "spurious" else tone(element)
+def outline_class(concept: ConceptEffect) -> str:
+    """The style of a concept's outline; a spurious setting is hatched, being nearly the whole picture."""
+    return "setting" if concept.kind == "setting" and tone_of(concept) == "spurious" else tone_of(concept)
+
+
+def concept_of(phrase: str, concepts: Sequence[ConceptEffect]) -> ConceptEffect | None:
+    """The concept that was looked for by this phrase: of the same text, or the shortest that has it as words."""
+    said = phrase.casefold()
+    having = [concept for concept in concepts if wording.speaks_of(concept.text, phrase)]
+    same = (concept for concept in concepts if concept.text.casefold() == said)
+    return next(same, min(having, key=lambda concept: len(concept.text), default=None))
 
 
 def flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -131,28 +195,24 @@ def flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
             yield f"{prefix}{key}", "none" if value is None or value in ("", {}) else str(value)
 
 
-def _shown(example: Example, by_phrase: Mapping[str, Any], summary: Summary) -> Shown:
-    seen = [by_phrase[phrase] for phrase in example.masks if phrase in by_phrase]
-    relevant = sorted((element for element in seen if tone(element) != "plain"), key=summary.elements.index)
+def _shown(example: Example, concepts: Sequence[ConceptEffect]) -> Shown:
+    seen = [(concept_of(phrase, concepts), mask) for phrase, mask in example.masks.items() if mask.any()]
+    told = [(concept, mask) for concept, mask in seen if concept is not None and tone_of(concept) in TONES.values()]
     # The largest areas first, so that a small outline is never hidden below a large one.
-    drawn = sorted(relevant, key=lambda element: -int(example.masks[element.phrase].sum()))
-    outlines = tuple(
-        (outline_class(element), outline(example.masks[element.phrase]))
-        for element in drawn
-        if example.masks[element.phrase].any()
-    )
-    names = wording.listed([element.phrase for element in relevant])
+    told.sort(key=lambda pair: -int(pair[1].sum()))
+    outlines = tuple((outline_class(concept), outline(mask)) for concept, mask in told)
+    shown = {concept.path for concept, _ in told}
+    names = wording.listed([concept.text for concept in concepts if concept.path in shown])
     height, width = example.image.shape[:2]
     alt = f"picture {example.index}, score {wording.number(example.score)}" + (f", shows {names}" if names else "")
-    shown = Picture(data_uri(example.image), alt, width, height, outlines)
-    return Shown(shown, wording.number(example.score), names, example.activates)
+    framed = Picture(data_uri(example.image), alt, width, height, outlines)
+    return Shown(framed, wording.number(example.score), names, example.activates)
 
 
-def picture(image: NDArray[np.uint8], alt: str, mask: NDArray[np.bool_] | None = None, style: str = "plain") -> Picture:
-    """``image``, (H, W, 3) uint8, for the page, with the outline of ``mask`` above it."""
+def picture(image: NDArray[np.uint8], alt: str) -> Picture:
+    """``image``, (H, W, 3) uint8, for the page."""
     height, width = image.shape[:2]
-    outlines = () if mask is None or not mask.any() else ((style, outline(mask)),)
-    return Picture(data_uri(image), alt, width, height, outlines)
+    return Picture(data_uri(image), alt, width, height)
 
 
 def _bar(activation: Activation, beside: Comparison | None) -> Bar:

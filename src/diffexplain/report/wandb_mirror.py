@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from diffexplain.effects.results import Effect, EffectExample, EffectsResult
+from diffexplain.effects.results import Effect, EffectExample, EffectsResult, Verdict
 from diffexplain.errors import RetryableError
 from diffexplain.logging.keys import has_key
+from diffexplain.report import wording
 from diffexplain.report.load import LoadedRun, load_run
 from diffexplain.report.summary import Summary
 from diffexplain.runs.run import IDENTITY_DIGITS, MANIFEST
@@ -134,50 +135,43 @@ def _log_curve(copy: Any, run: LoadedRun) -> None:
 def _log_findings(copy: Any, run: LoadedRun) -> None:
     import wandb
 
-    if run.summary.effects is not None:
-        _log_effects(copy, run, run.summary.effects)
-        return
-    final: dict[str, Any] = {"elements": element_table(run.summary)}
-    pictures = run.examples[:_MOST_PICTURES]
-    if pictures:
-        final["examples"] = [wandb.Image(example.image, caption=f"score {example.score:.2f}") for example in pictures]
-    copy.log(final)
+    final: dict[str, Any] = {}
+    effects = run.summary.effects
+    if effects is not None:
+        final["concepts"] = concept_table(effects)
+        if any(ranking.combinations for ranking in effects.rankings):
+            final["combinations"] = combination_table(effects)
+        if effects.differences:
+            final["differences"] = difference_table(effects)
+    if run.examples:
+        final["examples"] = [
+            wandb.Image(example.image, caption=f"score {example.score:.2f}")
+            for example in run.examples[:_MOST_PICTURES]
+        ]
+    if run.effects:
+        final["edits"] = [
+            wandb.Image(np.concatenate([shown.without, shown.present], axis=1), caption=_caption(shown))
+            for shown in run.effects[:_MOST_PICTURES]
+        ]
+    if final:
+        copy.log(final)
     copy.summary.update(headline_numbers(run.summary))
 
 
-def _log_effects(copy: Any, run: LoadedRun, effects: EffectsResult) -> None:
-    import wandb
-
-    ranking = effects.rankings[0]
-    final: dict[str, Any] = {"concepts": concept_table(effects), "combinations": combination_table(effects)}
-    if effects.differences:
-        final["differences"] = difference_table(effects)
-    pictures = [
-        wandb.Image(np.concatenate([shown.without, shown.present], axis=1), caption=_caption(shown))
-        for shown in run.effects[:_MOST_PICTURES]
-    ]
-    copy.log({**final, "edits": pictures} if pictures else final)
-    first = ranking.ranked[0]
-    copy.summary.update(
-        {
-            "effects/count": sum(concept.over_all.significant for concept in ranking.concepts),
-            "effects/top": first.text,
-            "effects/top_effect": first.over_all.score.value,
-        }
-    )
-
-
 def concept_table(effects: EffectsResult) -> Any:
-    """The concepts of every classifier as a ``wandb.Table``, the largest absolute effect first."""
+    """The concepts of every classifier as a ``wandb.Table``: the largest absolute effect first, the untested last."""
     import wandb
 
-    columns: list[str | int] = ["classifier", "concept", "kind", *_NUMBERS, "took"]
+    columns: list[str | int] = ["classifier", "concept", "kind", "verdict", "reason", *_NUMBERS, "took", "inside"]
     table = wandb.Table(columns=columns)
     for ranking in effects.rankings:
         for concept in ranking.ranked:
-            took = None if concept.took is None else concept.took.value
-            name = " > ".join(concept.path)
-            table.add_data(ranking.classifier, name, concept.kind, *_numbers(concept.over_all), took)
+            shares = [None if share is None else share.value for share in (concept.took, concept.inside)]
+            said = (" > ".join(concept.path), concept.kind, concept.verdict.value, concept.reason)
+            table.add_data(ranking.classifier, *said, *_numbers(concept.over_all), *shares)
+        for one in ranking.untested:
+            said = (" > ".join(one.path), one.kind, Verdict.NOT_TESTED.value, one.reason)
+            table.add_data(ranking.classifier, *said, *[None] * (len(_NUMBERS) + 2))
     return table
 
 
@@ -216,51 +210,22 @@ def _caption(shown: EffectExample) -> str:
     return f"{shown.path[-1]}: {shown.score_without:.2f} without, {shown.score_present:.2f} with"
 
 
-def element_table(summary: Summary) -> Any:
-    """The elements as a ``wandb.Table``."""
-    import wandb
-
-    columns: list[str | int] = [
-        "element",
-        "kind",
-        "verdict",
-        "effect",
-        "low",
-        "high",
-        "adjusted_p",
-        "n",
-        "lift",
-        "overlap",
-    ]
-    table = wandb.Table(columns=columns)
-    for element in summary.elements:
-        removal = element.removal
-        numbers: list[float | None] = [None] * 5
-        if removal is not None:
-            drop = removal.drop
-            numbers = [drop.value, drop.low, drop.high, removal.adjusted_p, drop.n]
-        lift = None if element.lift is None else element.lift.value
-        overlap = None if element.overlap is None else element.overlap.value
-        table.add_data(element.phrase, element.kind, element.verdict.value, *numbers, lift, overlap)
-    return table
-
-
 def headline_numbers(summary: Summary) -> Mapping[str, Any]:
-    """The numbers by which runs are compared on W&B."""
-    absent = None if summary.object_absence is None else summary.object_absence.share
-    numbers: dict[str, Any] = {
-        f"activation/{summary.found.name}": summary.found.share.value,
-        "object_absent": None if absent is None else absent.value,
-        "same_answer": summary.same_answer is not None,
-    }
-    for baseline in summary.baselines:
-        numbers[f"activation/{baseline.name}"] = baseline.share.value
-    for verdict in ("spurious", "core"):
-        elements = [element for element in summary.elements if element.verdict.value == verdict]
-        numbers[f"{verdict}/count"] = len(elements)
-        numbers[f"{verdict}/top"] = elements[0].phrase if elements else None
-        removal = elements[0].removal if elements else None
-        numbers[f"{verdict}/top_effect"] = None if removal is None else removal.drop.value
+    """The numbers by which runs are compared on W&B; what was not measured is not among them."""
+    numbers: dict[str, Any] = {f"activation/{row.name}": row.share.value for row in summary.activation}
+    numbers["same_answer"] = summary.same_answer is not None
+    if summary.object_absence is not None and summary.object_absence.share is not None:
+        numbers["object_absent"] = summary.object_absence.share.value
+    if summary.same_answer is not None or not summary.concepts:
+        return numbers
+    first = summary.concepts[0]
+    numbers["effects/count"] = sum(concept.over_all.significant for concept in summary.concepts)
+    numbers["effects/top"], numbers["effects/top_effect"] = first.text, first.over_all.score.value
+    for verdict in (Verdict.SPURIOUS, Verdict.CORE) if wording.judged(summary) else ():
+        leading = summary.leading(verdict)
+        numbers[f"{verdict.value}/count"] = len(summary.having(verdict))
+        numbers[f"{verdict.value}/top"] = None if leading is None else leading.text
+        numbers[f"{verdict.value}/top_effect"] = None if leading is None else leading.over_all.score.value
     return numbers
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from diffexplain.effects.results import Verdict
+from diffexplain.effects.results import ConceptEffect
 from diffexplain.evaluation.results import Comparison, Estimate, SameAnswer
+from diffexplain.report.older import BEFORE, INPAINTING
 from diffexplain.report.summary import Summary
 
 MINUS = "\N{MINUS SIGN}"
 DEFAULT_MARGIN = 0.02
+_BEFORE_A_PLACE = re.compile(
+    r"(?:above|against|among|at|before|behind|below|beside|between|by|during|from|in|inside|near|of|on|outside|over|"
+    r"through|under|with|without)\s+",
+    re.IGNORECASE,
+)
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -88,47 +94,91 @@ def object_name(summary: Summary) -> str | None:
 
 def score_name(summary: Summary) -> str:
     """What the score of one picture is."""
-    return "probability of the class" if summary.target.kind == "class" else "activation of the unit"
+    if summary.target.kind == "class":
+        return "probability of the class"
+    scaled = _unit_margin(summary) is not None
+    return f"activation of the unit{', in standard deviations from its mean on neutral pictures' if scaled else ''}"
+
+
+def by_inpainting(summary: Summary) -> bool:
+    """Whether concepts were taken out of pictures by inpainting, an earlier way of testing."""
+    return summary.effects is not None and summary.effects.budget.policy == INPAINTING
+
+
+def of_class(summary: Summary) -> bool:
+    """Whether effects are on the probability of the class; those of a unit are on its activation."""
+    return summary.target.kind == "class" or by_inpainting(summary)
+
+
+def effect_score(summary: Summary) -> str:
+    """What an effect moves, as a noun."""
+    return "probability of the class" if of_class(summary) else "activation of the unit"
 
 
 def margin(summary: Summary) -> float:
-    """The effect up to which an element or a concept counts as not relevant, from the run's settings."""
-    if summary.effects is not None and summary.target.kind == "unit":
-        return 0.0
-    engine = summary.settings.get("effects", summary.settings.get("explainer"))  # schema 3 had it with the explainer
-    evaluation = summary.settings.get("evaluation") if summary.effects is None else engine
-    value = evaluation.get("margin") if isinstance(evaluation, Mapping) else None
-    return float(value) if isinstance(value, int | float) else DEFAULT_MARGIN
+    """The effect up to which a concept is not relevant, from the run's settings; of a unit in earlier summaries 0."""
+    if not of_class(summary):
+        return _unit_margin(summary) or 0.0
+    return _setting(summary, "margin", DEFAULT_MARGIN)
 
 
-def headline(summary: Summary) -> list[tuple[str, str]]:
-    """The first thing to know, as pieces of one sentence, each with its tone."""
-    if summary.same_answer is not None:
-        return [(same_answer(summary, summary.same_answer), "plain")]
-    share, name, classifier = summary.found.share, target_name(summary), summary.classifier.name
-    is_class = summary.target.kind == "class"
-    if share.n == 0:
-        return [(f"No picture was made for {name}, so nothing is known about it.", "plain")]
-    if share.value == 0:
-        never = f"{classifier} never says {name} in {share.n} pictures made for it."
-        silent = f"{capital(name)} of {classifier} is activated by none of {share.n} pictures made for it."
-        return [(never if is_class else silent, "plain")]
-    says = f"{classifier} says {name} in {count(share)} pictures"
-    active = f"{capital(name)} of {classifier} is activated by {count(share)} pictures"
-    first = says if is_class else active
-    spurious = [element.phrase for element in summary.having(Verdict.SPURIOUS)]
-    if spurious:
-        named = spurious if len(spurious) < 3 else [spurious[0], f"{len(spurious) - 1} other elements"]
-        verb = " is spurious." if len(spurious) == 1 else " are spurious."
-        return [(f"{first}; ", "plain"), (listed(named), "spurious"), (verb, "plain")]
-    tested = sum(element.removal is not None for element in summary.elements)
-    if not tested or summary.target.class_name is None:
-        return [(f"{first}.", "plain")]
-    untold = _untold(summary)
-    if untold:  # What could not be tested was not found to be harmless.
-        among = f"among the {tested} elements" if tested > 1 else "of the one element"
-        return [(f"{first}; nothing spurious {among} that could be tested, and {untold} could not.", "plain")]
-    return [(f"{first}; nothing spurious was found.", "plain")]
+def equivalence(summary: Summary) -> float:
+    """Where the whole interval lies within ± this, a concept has no effect; in earlier summaries the margin."""
+    return _setting(summary, "equivalence", margin(summary)) if of_class(summary) else margin(summary)
+
+
+def _unit_margin(summary: Summary) -> float | None:
+    """None in summaries of before units were counted in standard deviations."""
+    value = (summary.settings.get("effects") or {}).get("unit_margin")
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _setting(summary: Summary, name: str, default: float) -> float:
+    for group in ("effects", "explainer", "evaluation"):  # schema 3 had them with the explainer or the evaluation
+        settings = summary.settings.get(group)
+        value = settings.get(name) if isinstance(settings, Mapping) else None
+        if isinstance(value, int | float):
+            return float(value)
+    return default
+
+
+def beyond(summary: Summary) -> str:
+    """The margin that an effect lies beyond: `` beyond ±0.02``; empty where it is 0."""
+    value = margin(summary)
+    return f" beyond \N{PLUS-MINUS SIGN}{value:g}" if value else ""
+
+
+def before_verdicts(summary: Summary) -> bool:
+    """Whether effects were measured when none had a verdict yet."""
+    return any(concept.reason == BEFORE for concept in summary.concepts)
+
+
+def judged(summary: Summary) -> bool:
+    """Whether concepts were told apart as core and spurious, so that "none" can be said of either."""
+    has_object = of_class(summary) and summary.target.class_name is not None
+    return bool(summary.concepts) and has_object and not before_verdicts(summary)
+
+
+def named(concept: ConceptEffect) -> str:
+    """A concept as the subject of a sentence: in quotation marks where it says how or where, as "in the snow" does."""
+    return quoted(concept.text) if _BEFORE_A_PLACE.match(concept.text) else concept.text
+
+
+def bare(concept: ConceptEffect) -> str:
+    """A concept's text without an article in front; of a setting without "in the", too."""
+    text = _BEFORE_A_PLACE.sub("", concept.text, count=1) if concept.kind == "setting" else concept.text
+    return re.sub(r"^(?:an?|the)\s+", "", text, flags=re.IGNORECASE)
+
+
+def speaks_of(text: str, words: str) -> bool:
+    """Whether ``text`` has ``words`` in it, as whole words."""
+    return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def interval_by(estimate: Estimate) -> str:
+    """The interval of how far something is raised or lowered, whose sign the verb says."""
+    low, high = (estimate.low, estimate.high) if estimate.value >= 0 else (-estimate.high, -estimate.low)
+    return f"95% interval {number(low)} to {number(high)}"
 
 
 _OUTPUTS = {
@@ -187,110 +237,9 @@ NOTHING_TOLD = (
 """The finding where the classifier answers all pictures alike."""
 
 
-def findings(summary: Summary) -> list[tuple[str, str]]:
-    """The sentences under the headline, each with its tone: spurious, core, absent or plain."""
-    if summary.same_answer is not None:
-        return [("plain", NOTHING_TOLD)]
-    if summary.found.share.value == 0 or summary.found.share.n == 0:
-        nothing = "The search found nothing that activates the target, so no element was tested: "
-        return [
-            (
-                "plain",
-                nothing + "nothing can be called core or spurious. More steps or another seed may help.",
-            )
-        ]
-    sentences = [*_spurious(summary), *_core(summary), *_absent(summary)]
-    undecided = _untold(summary)
-    if summary.target.class_index is not None and summary.target.class_name is None:
-        sentences.append(("plain", f"{capital(summary.target.no_object)}."))
-    elif summary.target.class_name is None:
-        remedy = f"target={summary.target.text}@<class> names one"
-        none = "No class was named beside this unit, so no element is called core or spurious"
-        sentences.append(("plain", f"{none}; {remedy}."))
-    elif undecided:
-        subject = "1 element was" if undecided == 1 else f"{undecided} elements were"
-        sentences.append(("plain", f"{subject} seen but could not be tested."))
-    return sentences
-
-
-def effect_sentence(element: Any, summary: Summary) -> str:
-    """What taking ``element`` out does to the class probability, with its interval."""
-    if element.removal is None:
-        return element.reason or "it was not tested"
-    drop = element.removal.drop
-    lowers = "lowers" if drop.value >= 0 else "raises"
-    low, high = (drop.low, drop.high) if drop.value >= 0 else (-drop.high, -drop.low)
-    name = quoted(summary.target.class_name)
-    done = f"another {element.of} in its place" if element.kind == "description" else "taking it out"
-    return (
-        f"{done} {lowers} the probability of {name} by {number(abs(drop.value))} "
-        f"(95% interval {number(low)} to {number(high)})"
-    )
-
-
 def comparison(one: Comparison) -> str:
     """How one prompt does beside another: ``+0.34 (+0.24 to +0.43) beside the class name, p <0.001``."""
     difference = one.difference
     ends = f"{signed(difference.low)} to {signed(difference.high)}"
     p = p_value(one.p)
     return f"{signed(difference.value)} ({ends}) beside the {one.than}, p {p if p.startswith('<') else f'= {p}'}"
-
-
-def _spurious(summary: Summary) -> list[tuple[str, str]]:
-    if summary.target.class_name is None:
-        return []
-    spurious = summary.having(Verdict.SPURIOUS)
-    if not spurious:
-        return [("plain", f"Nothing of the vocabulary was found to be spurious ({_tested(summary)}).")]
-    first, *others = spurious
-    text = f"{capital(first.phrase)} is spurious: {effect_sentence(first, summary)}."
-    if others:
-        verb = "is" if len(others) == 1 else "are"
-        text += f" So {verb} {listed([element.phrase for element in others[:4]])}"
-        text += f", and {len(others) - 4} more." if len(others) > 4 else "."
-    return [("spurious", text)]
-
-
-def _core(summary: Summary) -> list[tuple[str, str]]:
-    if summary.target.class_name is None:
-        return []
-    core = summary.having(Verdict.CORE)
-    if not core:
-        name = str(object_name(summary))
-        own = [element for element in summary.elements if element.phrase.partition(" ")[2] == name]
-        if not any(element.removal is not None for element in own):
-            reason = next((f": {element.reason}" for element in own if element.reason), "")
-            return [("plain", f"Whether the {name} itself matters was not tested{reason}.")]
-        return [("plain", f"Nothing that is part of the {name} itself was found to matter.")]
-    first, *others = core
-    text = f"{capital(first.phrase)} is core: {effect_sentence(first, summary)}."
-    if others:
-        verb = "is" if len(others) == 1 else "are"
-        text += f" So {verb} {listed([element.phrase for element in others])}."
-    return [("core", text)]
-
-
-def _absent(summary: Summary) -> list[tuple[str, str]]:
-    name = object_name(summary)
-    absence = summary.object_absence
-    if name is None or absence is None:
-        return []
-    share = absence.share
-    if share is None:
-        reason = absence.reason or "it was not measured"
-        return [("plain", f"How often the {name} itself is absent is not known: {reason.rstrip('.')}.")]
-    if round(share.value * share.n) == 0:
-        return [("plain", f"The {name} itself can be seen in all {share.n} activating pictures.")]
-    if share.value == 1:
-        return [("absent", f"The {name} itself cannot be seen in any of the {share.n} activating pictures.")]
-    return [("absent", f"The {name} itself cannot be seen in {count(share)} activating pictures.")]
-
-
-def _untold(summary: Summary) -> int:
-    """How many elements were seen and could not be tested."""
-    return sum(element.shown is not None for element in summary.having(Verdict.UNDECIDED))
-
-
-def _tested(summary: Summary) -> str:
-    tested = sum(element.removal is not None for element in summary.elements)
-    return f"{tested} of {len(summary.elements)} elements were seen often enough to be tested"

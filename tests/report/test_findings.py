@@ -1,0 +1,235 @@
+"""Sentences say what the numbers say, and in the degenerate cases that nothing was found or tested."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.report import samples
+
+from diffexplain.effects.results import ConceptEffect, ObjectItself, Untested, Verdict
+from diffexplain.evaluation.results import Estimate, ObjectAbsence
+from diffexplain.report import Summary, findings, wording
+from diffexplain.target import ResolvedTarget
+
+SNOW = samples.concept("setting/snow", "in the snow", Verdict.SPURIOUS, 0.5, kind="setting")
+DOG = samples.concept("companion/dog", "a dog", Verdict.SPURIOUS, -0.3)
+
+
+def summary_of(tmp_path: Path, *concepts: ConceptEffect, **changes: Any) -> Summary:
+    """A run that tested these concepts; ``changes``: of the ranking."""
+    ranking = samples.ranking(*concepts, **{"untested": (), **changes})
+    tested = samples.effects(rankings=(ranking,))
+    return samples.summary_of(samples.run_in(tmp_path), samples.evaluation(), effects=tested)
+
+
+def headline(summary: Summary) -> str:
+    return "".join(text for text, _ in findings.headline(summary)).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def told(summary: Summary) -> str:
+    return " ".join(text for _, text in findings.findings(summary)).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_the_headline_names_the_spurious_concept(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, samples.FLAG, samples.LARGE)
+    assert headline(summary) == "world_shortcut_cnn says “flagpole” in 97 of 100 pictures; a flag is spurious."
+    assert ("a flag", "spurious") in findings.headline(summary)
+
+
+def test_several_spurious_concepts_are_named_or_counted(tmp_path: Path) -> None:
+    assert headline(summary_of(tmp_path, samples.FLAG, SNOW)).endswith("; a flag and “in the snow” are spurious.")
+    third = samples.concept("companion/ball", "a ball", Verdict.SPURIOUS, 0.2)
+    three = summary_of(tmp_path, third, SNOW, samples.FLAG)
+    assert headline(three).endswith("; a flag and 2 others are spurious.")
+    assert "(95% interval 0.62 to 0.72). So are “in the snow” (+0.50) and a ball (+0.20)." in told(three)
+
+
+def test_a_spurious_concept_that_lowers_is_said_to_lower(tmp_path: Path) -> None:
+    alone = summary_of(tmp_path, DOG)
+    assert headline(alone).endswith("; a dog, which lowers it by 0.30, is spurious.")
+    both = summary_of(tmp_path, DOG, samples.FLAG)
+    assert headline(both).endswith("; a flag is spurious.")
+    lowers = "A dog is spurious: it lowers the probability of “flagpole” by 0.30 (95% interval 0.25 to 0.35)."
+    assert (
+        f"A flag is spurious: it raises the probability of “flagpole” by 0.67 (95% interval 0.62 to 0.72). {lowers}"
+        in (told(both))
+    )
+
+
+@pytest.mark.parametrize(
+    ("concepts", "end"),
+    [
+        ((samples.SMALL, samples.LARGE, samples.POLE), "; its size matters most: large raises it by 0.47."),
+        ((samples.POLE,), "; a pole, part of the object, raises it by 0.19."),
+        ((replace(samples.FLAG, verdict=Verdict.RELEVANT),), "; a flag raises it by 0.67."),
+        ((samples.CLOUD, samples.PERSON), "; none of the 2 concepts tested moves it beyond doubt."),
+        ((samples.CLOUD,), "; the one concept tested does not move it beyond doubt."),
+        ((), "in 97 of 100 pictures."),
+    ],
+)
+def test_without_spurious_concepts_the_largest_effect_is_named(
+    concepts: tuple[ConceptEffect, ...], end: str, tmp_path: Path
+) -> None:
+    summary = summary_of(tmp_path, *concepts)
+    assert headline(summary).endswith(end)
+    assert "spurious" not in headline(summary)
+
+
+def test_mirrored_values_of_one_group_are_one_finding(tmp_path: Path) -> None:
+    right, left = (
+        samples.concept(f"position/{side}", f"on the {side}", Verdict.APPEARANCE, value, kind="attribute")
+        for side, value in (("right", -0.3), ("left", 0.2))
+    )
+    looks = [
+        text
+        for _, text in findings.findings(summary_of(tmp_path, samples.SMALL, samples.LARGE, right, left))
+        if text.startswith("Appearance")
+    ]
+    assert looks == [
+        "Appearance (size): large raises the probability of “flagpole” and small lowers it by 0.47 "
+        "(95% interval 0.42 to 0.52).",
+        "Appearance (position): “on the right” lowers the probability of “flagpole” by 0.30 "
+        "(95% interval 0.25 to 0.35), “on the left” raises it by 0.20 (95% interval 0.15 to 0.25).",
+    ]
+
+
+def test_a_spurious_value_that_mirrors_another_is_said_with_it(tmp_path: Path) -> None:
+    fog, clear = (
+        samples.concept(f"weather/{text}", text, Verdict.SPURIOUS, value, kind="setting")
+        for text, value in (("in fog", 0.4), ("in sunshine", -0.4))
+    )
+    text = told(summary_of(tmp_path, fog, clear))
+    assert "(95% interval 0.35 to 0.45); “in sunshine” lowers it as much." in text
+    assert text.count("in sunshine") == 1
+
+
+def test_relevant_concepts_say_what_cannot_be_told(tmp_path: Path) -> None:
+    reason = "it was not seen in enough pictures"
+    lost = replace(samples.FLAG, verdict=Verdict.RELEVANT, reason=reason, inside=None)
+    assert f"A flag raises the probability of “flagpole” by 0.67 (95% interval 0.62 to 0.72); {reason}." in told(
+        summary_of(tmp_path, lost)
+    )
+
+
+def test_quick_settings_are_marked(tmp_path: Path) -> None:
+    run = samples.run_in(tmp_path, effects={"name": "quick", "margin": 0.02})
+    mark = " (quick settings: too few pictures to rely on)."
+    assert headline(samples.summary_of(run, samples.evaluation())).endswith(f"a flag is spurious{mark}")
+    assert headline(samples.summary_of(run, None)).endswith(f"no part of the object{mark}")
+    assert mark not in headline(summary_of(tmp_path, samples.FLAG))
+
+
+def test_what_was_not_tested_was_not_found_to_have_no_effect(tmp_path: Path) -> None:
+    counted = "0 of 2 concepts have an effect beyond ±0.02 once all of them are allowed for"
+    dogs = (samples.DOG, Untested(("companion", "ball"), "a ball", "object", "it needs two pictures"))
+    text = told(summary_of(tmp_path, samples.CLOUD, samples.PERSON, untested=dogs))
+    assert f"{counted}; 1 surely has none, 1 is undecided, 2 were not tested." in text
+    nothing = told(summary_of(tmp_path, untested=dogs))
+    assert "No concept was tested. 2 were proposed." in nothing
+    assert "have an effect" not in nothing and "surely" not in nothing
+
+
+@pytest.mark.parametrize(
+    ("itself", "sentence"),
+    [
+        (samples.ITSELF, "helps: it raises the probability of “flagpole” by 0.32 against another object"),
+        (replace(samples.ITSELF, effect=samples.effect(-0.2), helps=False), "does harm: it lowers the probability"),
+        (replace(samples.ITSELF, effect=samples.effect(0.0, 0.01), helps=False), "makes no difference: 0.00 against"),
+        (replace(samples.ITSELF, effect=samples.effect(0.0, 0.3), helps=None), "undecided, 0.00 against"),
+        (ObjectItself("a flagpole", None, None, None, "no other object"), "was not tested: no other object."),
+        (None, "Whether the flagpole itself matters was not tested."),
+    ],
+)
+def test_what_the_object_itself_does_is_said_only_where_it_was_tested(
+    itself: ObjectItself | None, sentence: str, tmp_path: Path
+) -> None:
+    text = told(summary_of(tmp_path, samples.FLAG, itself=itself))
+    assert sentence in text
+    assert ("makes no difference" in text) == ("makes no difference" in sentence)
+    assert "Nothing" not in text
+
+
+def test_when_nothing_activates_the_concepts_are_told_all_the_same(tmp_path: Path) -> None:
+    run = samples.run_in(tmp_path)
+    summary = samples.summary_of(run, samples.silent())
+    assert headline(summary) == (
+        "world_shortcut_cnn never says “flagpole” in 100 pictures made for it; a flag is spurious."
+    )
+    assert told(summary).startswith("The search found nothing that activates the target")
+    untested = samples.summary_of(run, samples.silent(), effects=None)
+    assert headline(untested) == "world_shortcut_cnn never says “flagpole” in 100 pictures made for it."
+    assert "interval" not in told(untested) and "No concept was tested." in told(untested)
+
+
+def test_a_unit_without_a_class_says_why_nothing_was_tested(tmp_path: Path) -> None:
+    found = samples.evaluation(object_absence=ObjectAbsence(None, samples.UNIT.no_object))
+    summary = samples.summary_of(samples.run_in(tmp_path), found, samples.UNIT, effects=None)
+    assert headline(summary) == "Unit 12 of layer4.2 of world_shortcut_cnn is activated by 97 of 100 pictures."
+    assert told(summary) == (
+        "No concept was tested: a unit has an object of its own, and verdicts, only when a class is named beside it; "
+        "target=unit:layer4.2:12@<class> names one."
+    )
+
+
+def test_the_effects_on_a_unit_are_on_its_activation_and_have_no_margin(tmp_path: Path) -> None:
+    unit = ResolvedTarget("unit", "unit:a:1@flagpole", "unit", 0, "flagpole", "a", 1)
+    tested = samples.effects(replace(samples.FLAG, verdict=Verdict.RAISES))
+    summary = samples.summary_of(samples.run_in(tmp_path), samples.evaluation(), unit, effects=tested)
+    text = told(summary)
+    assert "A flag raises the activation of unit 1 of a by 0.67" in text
+    assert "1 of 1 concepts has an effect once all of them are allowed for" in text
+    assert "surely" not in text and "±" not in text
+
+
+SEEN = Estimate(0.96, 0.9, 0.99, 50)
+
+
+@pytest.mark.parametrize(
+    ("absence", "sentence"),
+    [
+        (
+            ObjectAbsence(Estimate(0.0, 0.0, 0.04, 64), None, SEEN, SEEN),
+            "can be seen in all 64 activating pictures (CLIP",
+        ),
+        (ObjectAbsence(Estimate(1.0, 0.96, 1.0, 64), None, SEEN, SEEN), "cannot be seen in any of the 64 activating"),
+        (
+            ObjectAbsence(Estimate(1 / 3, 0.2, 0.5, 48), None, SEEN, SEEN),
+            "The flagpole cannot be seen in 16 of 48 activating pictures (CLIP finds it in 48 of 50 of the prior’s own "
+            "pictures of it, and wrongly in 2 of 50 others).",
+        ),
+        (
+            ObjectAbsence(Estimate(1 / 3, 0.2, 0.5, 48), None, Estimate(0.72, 0.58, 0.83, 50), SEEN),
+            "(CLIP finds it in 36 of 50 of the prior’s own pictures of it, and wrongly in 2 of 50 others: not well "
+            "enough to rely on).",
+        ),
+        (ObjectAbsence(Estimate(0.5, 0.4, 0.6, 64), None), "(how well that is seen was not measured)."),
+        (ObjectAbsence(None, "no segmenter"), "How often the flagpole itself is absent is not known: no segmenter."),
+    ],
+)
+def test_the_absence_of_the_object_is_said_and_how_well_it_is_seen(
+    absence: ObjectAbsence, sentence: str, tmp_path: Path
+) -> None:
+    found = samples.evaluation(object_absence=absence)
+    assert sentence in told(samples.summary_of(samples.run_in(tmp_path), found))
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "text"),
+    [
+        (wording.number, -0.5, "−0.50"),
+        (wording.number, -0.001, "0.00"),
+        (wording.signed, 0.5, "+0.50"),
+        (wording.signed, -0.5, "−0.50"),
+        (wording.signed, 0.001, "0.00"),
+        (wording.percent, 0.001, "<1%"),
+        (wording.percent, 0.999, ">99%"),
+        (wording.percent, 1.0, "100%"),
+        (wording.p_value, 0.0002, "<0.001"),
+        (wording.p_value, 0.03, "0.030"),
+        (wording.listed, ["a", "b", "c"], "a, b and c"),
+        (wording.listed, [], ""),
+    ],
+)
+def test_numbers_are_written_for_people(function: Any, value: Any, text: str) -> None:
+    assert function(value) == text
