@@ -188,11 +188,13 @@ Called = Literal["reported", "no effect", "undecided", "not tested"]
 
 
 def called(finding: Finding, margin: float = ABSENT) -> Called:
-    """What the method calls a concept: *no effect* only where the whole interval lies within the margin."""
+    """What the method calls a concept: by its verdict, or *no effect* where its interval lies within the margin."""
     if finding.reported:
         return "reported"
     if finding.low is None or finding.high is None:
         return "not tested"
+    if finding.verdict is not None:
+        return "no effect" if finding.verdict == "no effect" else "undecided"
     return "no effect" if -margin <= finding.low and finding.high <= margin else "undecided"
 
 

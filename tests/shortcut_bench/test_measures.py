@@ -144,6 +144,8 @@ def test_no_effect_is_said_where_the_whole_interval_lies_in_the_margin() -> None
     said = answer([0.5, 0.3, 0.0, -0.4, 0.01], intervals=intervals)
     assert [called(one) for one in said.explained.findings] == ["undecided"] * 2 + ["no effect"] + ["undecided"] * 2
     assert called(said.explained.findings[-1], margin=0.05) == "no effect"
+    for verdict in ("no effect", "undecided"):  # of a method that has verdicts, they count
+        assert [called(replace(one, verdict=verdict)) for one in said.explained.findings] == [verdict] * 5
     untested, reported = answer([0.0] * 5), answer([0.0] * 5, reported=[True] * 5)
 
     def share(name: Any) -> tuple[float, int]:

@@ -21,7 +21,7 @@ from diffexplain.building import build
 from diffexplain.diffusion.editing import Checks
 from diffexplain.effects.engine import Engine, Shares, others_of
 from diffexplain.effects.population import Population
-from diffexplain.effects.regression import Screen, candidates
+from diffexplain.effects.regression import candidates
 from diffexplain.effects.results import ConceptEffect, Ranking, Untested
 from diffexplain.explainers.randomised_prompts import BELOW, RandomisedPrompts
 from diffexplain.flows.testing import error_of
@@ -67,21 +67,22 @@ class Default:
         )
         error = error_of(config["diffusion"])
         screens = method.screens(population, len(explained))
+        screened = [found.single for found in screens]
         shared = (time.monotonic() - started) / len(studied)
         for who, one in enumerate(studied):
             started = time.monotonic()
             shares = engine.test(population, candidates(screens[who], method.tested, method.pairs), method.others)
-            left = untested(population, shares, screens[who])
-            ranking = engine.rank(population, explained, shares, error=error, untested=left)[who]
+            left = untested(population, shares)
+            ranking = engine.rank(population, explained, shares, error=error, untested=left, screened=screened)[who]
             account = cost(population, shares, method.pictures, prior.steps)
             account += Account(seconds=shared + time.monotonic() - started)
             yield Explained(self.name, one.specification.name, findings_of(ranking), account, extra=extra_of(ranking))
 
 
-def untested(population: Population, shares: Shares, found: Screen) -> list[Untested]:
+def untested(population: Population, shares: Shares) -> list[Untested]:
     """The concepts that a screen left out."""
     return [
-        Untested(path, concept.text, concept.kind, BELOW, found.single[path])
+        Untested(path, concept.text, concept.kind, BELOW)
         for path, concept in population.composition.concepts.items()
         if path not in shares
     ]
