@@ -101,9 +101,7 @@ class Explainer:
     steps: int = 3
 
     def explain(self, target: ResolvedTarget, classifier: Any, prior: Any, run: Run, **others: Any) -> SimpleNamespace:
-        kind, _, victim = os.environ.get(ACCIDENT, "").partition(" ")
-        if kind and victim in ("", target.class_name):
-            accident(kind)
+        happens_to(f"a {target.class_name}")
         run.write_text("metrics.jsonl", "".join(f'{{"step": {n}, "score": 0.5}}\n' for n in range(self.steps)))
         return SimpleNamespace(
             condition=toy.condition({"a pole": 0.5, "a flag": 0.9, "a tree": 0.5}),
@@ -133,10 +131,9 @@ class Editor(Paired):
         """Any description will do."""
 
     def edit(self, prepared: Prepared, places: Sequence[int], states: Sequence[State]) -> Tensor:
-        kind = os.environ.get(ACCIDENT, "")
-        if kind and self.made > self.patience:
-            accident(kind)
         composition, noise, *_ = prepared.kept
+        if self.made > self.patience:
+            happens_to(composition.subject)
         self.made += len(places)
         return self.boxes.generate([composition.sentence(state) for state in states], noise[list(places)])
 
@@ -159,6 +156,13 @@ def explain_until_killed(settings: Sequence[str]) -> None:
         finally:
             os._exit(1)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+
+
+def happens_to(subject: str) -> None:
+    """The accident in ``ACCIDENT``, if it is this class's, given as a noun phrase."""
+    kind, _, victim = os.environ.get(ACCIDENT, "").partition(" ")
+    if kind and (not victim or subject == f"a {victim}"):
+        accident(kind)
 
 
 def accident(kind: str) -> None:
