@@ -66,7 +66,8 @@ def _concepts(concepts: tuple[ConceptEffect, ...]) -> str:
 def _judged(cell: Cell, run: Made) -> dict[str, Any]:
     """By the rule of `experiments/world/shortcuts.py`."""
     shortcuts = script("world/shortcuts.py")
-    found: dict[str, Any] = shortcuts.judged(_shortcut_cell(cell), run.summary, 0.0)
+    ranking = run.summary.effects.rankings[0]
+    found: dict[str, Any] = shortcuts.judged(_shortcut_cell(cell), ranking, run.summary.identity[:12], 0.0)
     return found
 
 
@@ -84,8 +85,7 @@ def _planted(cell: Cell) -> str:
 def _shortcut_cell(cell: Cell) -> Any:
     shortcuts = script("world/shortcuts.py")
     _, world, architecture = cell.config["classifier"]["name"].split("_")
-    prompt, seed = cell.config["prompt"]["name"], cell.config["seed"]
-    return shortcuts.Cell(world, architecture, cell.target.class_name, prompt, seed)
+    return shortcuts.Cell(world, architecture, cell.target.class_name, cell.config["seed"])
 
 
 if __name__ == "__main__":

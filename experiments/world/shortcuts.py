@@ -1,11 +1,11 @@
 """Does the main job find the shortcut that is there, and none where there is none?
 
-Three planted classes x {cnn, vit} x 5 seeds on the shortcut classifiers, with the constrained prompt (the
-default) and the free one, and the same cells on the fair classifiers with the default prompt. A run is right on a
-shortcut classifier if its top spurious concept was planted and, by the truth table, learned (effect >= 0.2), and is
-said to raise the class; on a fair classifier if it calls nothing spurious.
+Three planted classes x {cnn, vit} x 5 seeds on the shortcut classifiers, and the same cells on the fair ones: the
+default run's verdicts, in which the optimised prompt has no part (`explainer=randomised_prompts`). A verdict is right
+on a shortcut classifier if its top spurious concept was planted and, by the truth table, learned (effect >= 0.2), and
+is said to raise the class; on a fair classifier if nothing is called spurious.
 
-The same command goes on where it stopped. Each run's result is a line of `shortcuts.jsonl`; the table is written to
+The same command goes on where it stopped. Each verdict is a line of `shortcuts.jsonl`; the table is written to
 `RESULTS.md` from these lines alone (`--table` writes it without running anything).
 """
 
@@ -23,8 +23,7 @@ from typing import Any
 from filelock import FileLock
 
 from diffexplain import configuration, paths
-from diffexplain.effects.results import Verdict
-from diffexplain.report.summary import Summary
+from diffexplain.effects.results import Ranking, Verdict
 from diffexplain.world.marked import write_between
 from diffexplain.world.truth_table import THERE, TruthTable, truth_name
 
@@ -40,7 +39,7 @@ PLANTED: dict[str, dict[str, tuple[str, str]]] = {
 }
 """For each class what was planted: how it is said, and attribute and value of the truth table."""
 
-ARCHITECTURES = ("cnn", "vit")
+WORLDS, ARCHITECTURES = ("shortcut", "fair"), ("cnn", "vit")
 SEEDS = (1, 2, 3, 4, 5)
 WANTED = 27
 
@@ -52,31 +51,32 @@ class Cell:
     world: str
     architecture: str
     class_name: str
-    prompt: str
     seed: int
+
+    @property
+    def classifier(self) -> str:
+        return f"world_{self.world}_{self.architecture}"
 
     @property
     def overrides(self) -> list[str]:
         return [
-            f"classifier=world_{self.world}_{self.architecture}", f"target=class:{self.class_name}",
-            f"prompt={self.prompt}", f"seed={self.seed}", "logger=local",
+            f"classifier={self.classifier}", f"target=class:{self.class_name}", "explainer=randomised_prompts",
+            f"seed={self.seed}", "logger=local",
         ]  # fmt: skip
 
     @property
     def key(self) -> str:
-        return f"{self.world}_{self.architecture} {self.class_name} {self.prompt} {self.seed}"
+        return f"{self.world}_{self.architecture} {self.class_name} {self.seed}"
 
 
 def cells() -> list[Cell]:
-    """The default prompt first, then seed by seed, so that an unfinished experiment has all cells equally often."""
-    settings = [[("shortcut", "constrained"), ("fair", "constrained")], [("shortcut", "free")]]
+    """Seed by seed, so that an unfinished experiment has all classes equally often."""
     return [
-        Cell(world, architecture, class_name, prompt, seed)
-        for together in settings
+        Cell(world, architecture, class_name, seed)
         for seed in SEEDS
-        for world, prompt in together
-        for architecture in ARCHITECTURES
         for class_name in PLANTED
+        for world in WORLDS
+        for architecture in ARCHITECTURES
     ]
 
 
@@ -88,10 +88,9 @@ def learned(cell: Cell) -> dict[str, float]:
     return {phrase: effect for phrase, effect in effects.items() if effect >= THERE}
 
 
-def judged(cell: Cell, summary: Summary, seconds: float) -> dict[str, Any]:
-    """The line of the record for one finished run."""
-    spurious = summary.having(Verdict.SPURIOUS)
-    found = summary.found
+def judged(cell: Cell, ranking: Ranking, identity: str, seconds: float) -> dict[str, Any]:
+    """The line of the record for what was said of one classifier."""
+    spurious = [concept for concept in ranking.ranked if concept.verdict is Verdict.SPURIOUS]
     true = learned(cell)
     if cell.world == "fair":
         right = not spurious
@@ -99,19 +98,18 @@ def judged(cell: Cell, summary: Summary, seconds: float) -> dict[str, Any]:
         # A sub-type counts for its kind: "a striped flag" for "a flag".
         places = {PLANTED[cell.class_name][phrase] for phrase in true}
         right = bool(spurious) and spurious[0].over_all.score.value > 0 and truth_name(spurious[0].path[:2]) in places
+    itself = None if ranking.itself is None or ranking.itself.effect is None else ranking.itself.effect.score
     return {
         "key": cell.key, "world": cell.world, "architecture": cell.architecture, "class": cell.class_name,
-        "prompt": cell.prompt, "seed": cell.seed, "identity": summary.identity[:12], "right": right,
+        "seed": cell.seed, "identity": identity, "right": right,
         "learned": {phrase: round(effect, 3) for phrase, effect in true.items()},
         "spurious": [[concept.text, round(concept.over_all.score.value, 3)] for concept in spurious],
-        "core": [concept.text for concept in summary.having(Verdict.CORE)],
-        "activation": round(found.share.value, 3), "activation_images": found.share.n,
-        "class_name_activation": next(
-            (round(b.share.value, 3) for b in summary.baselines if b.name == "class name"), None
-        ),
-        "object_absent": None if summary.object_absence.share is None
-        else round(summary.object_absence.share.value, 3),
-        "steps": summary.optimisation.steps, "seconds": round(seconds, 1),
+        "appearance": [
+            [concept.text, round(concept.over_all.score.value, 3)]
+            for concept in ranking.ranked if concept.verdict is Verdict.APPEARANCE
+        ],
+        "itself": None if itself is None else [round(end, 3) for end in (itself.value, itself.low, itself.high)],
+        "seconds": round(seconds, 1),
     }  # fmt: skip
 
 
@@ -129,81 +127,79 @@ def write_record(rows: Iterable[dict[str, Any]]) -> None:
 
 
 def run(todo: Sequence[Cell], shard: int, shards: int) -> None:
-    """Make the runs that are not in the record, or that the record has from another configuration."""
+    """Make the runs that are not in the record, or that the record has from another configuration.
+
+    The classifiers of one class and seed are tested on the same pictures, each as it would be alone.
+    """
     from diffexplain.app import Parts, make
+    from diffexplain.contents import known
     from diffexplain.runs.identity import identity
 
     parts = Parts()
-    for number, cell in enumerate(todo):
+    together: dict[tuple[str, int], list[Cell]] = {}
+    for cell in todo:
+        together.setdefault((cell.class_name, cell.seed), []).append(cell)
+    for number, ((class_name, seed), group) in enumerate(together.items()):
         if number % shards != shard:
             continue
-        config = configuration.compose(cell.overrides)
-        row = read_record().get(cell.key)
-        if row is not None and row["identity"] == identity({**config, "target": f"class:{cell.class_name}"})[:12]:
+        first, *others = group
+        compared = f"compare=[{','.join(cell.classifier for cell in others)}]"
+        config = configuration.compose([*first.overrides, compared])
+        expected = identity(known({**config, "target": f"class:{class_name}"}))[:12]
+        if all(read_record().get(cell.key, {}).get("identity") == expected for cell in group):
             continue
         began = time.perf_counter()
         summary = make(config, parts).summary
-        if summary is None:
-            raise RuntimeError(f"{cell.key} gave no summary")
-        row = judged(cell, summary, time.perf_counter() - began)
+        if summary is None or summary.effects is None:
+            raise RuntimeError(f"{class_name}, seed {seed}, gave no effects")
+        seconds = (time.perf_counter() - began) / len(group)
+        rows = {
+            cell.key: judged(cell, ranking, expected, seconds)
+            for cell, ranking in zip(group, summary.effects.rankings, strict=True)
+        }
         with FileLock(RECORD.with_suffix(".lock")):
-            write_record({**read_record(), cell.key: row}.values())
-        top = row["spurious"][0] if row["spurious"] else "nothing spurious"
-        print(f"{number + 1}/{len(todo)} {cell.key}: {'right' if row['right'] else 'WRONG'}, {top}, "
-              f"activation {row['activation']:.2f}, {row['seconds']:.0f} s", flush=True)  # fmt: skip
+            write_record({**read_record(), **rows}.values())
+        for key, row in rows.items():
+            top = row["spurious"][0] if row["spurious"] else "nothing spurious"
+            print(f"{key}: {'right' if row['right'] else 'WRONG'}, {top}, {seconds:.0f} s", flush=True)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The results as text, from the record alone."""
-    lines = [
-        "| classifiers | prompt | runs | right | wanted | activation | class name's |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    groups = (("shortcut", "constrained"), ("fair", "constrained"), ("shortcut", "free"))
-    for world, prompt in groups:
-        group = [row for row in rows if (row["world"], row["prompt"]) == (world, prompt)]
+    lines = ["| classifiers | verdicts | right | wanted |", "|---|---|---|---|"]
+    for world in WORLDS:
+        group = [row for row in rows if row["world"] == world]
         if group:
             right = sum(row["right"] for row in group)
-            wanted = f">= {WANTED} of 30" if prompt == "constrained" else "reported"
-            lines.append(
-                f"| {world} | {prompt} | {len(group)} | {right} | {wanted} | {_mean(group, 'activation')} "
-                f"| {_mean(group, 'class_name_activation')} |"
-            )
-    lines += ["", "| classifier | class | prompt | learned (true effect) | right | top spurious, by seed |",
+            lines.append(f"| {world} | {len(group)} | {right} | >= {WANTED} of 30 |")
+    lines += ["", "| classifier | class | learned (true effect) | right | top spurious, by seed | the object itself |",
               "|---|---|---|---|---|---|"]  # fmt: skip
-    for world, prompt in groups:
+    for world in WORLDS:
         for architecture in ARCHITECTURES:
             for class_name in PLANTED:
-                wanted_cell = (world, prompt, architecture, class_name)
-                group = [
-                    row for row in rows
-                    if (row["world"], row["prompt"], row["architecture"], row["class"]) == wanted_cell
-                ]  # fmt: skip
+                wanted = (world, architecture, class_name)
+                group = [row for row in rows if (row["world"], row["architecture"], row["class"]) == wanted]
                 if group:
+                    group.sort(key=lambda row: int(row["seed"]))
                     true = ", ".join(f"{phrase} {effect:.2f}" for phrase, effect in group[0]["learned"].items())
                     tops = ", ".join(
-                        f"{row['spurious'][0][0]} {row['spurious'][0][1]:.2f}" if row["spurious"] else "none"
-                        for row in sorted(group, key=lambda row: int(row["seed"]))
+                        f"{row['spurious'][0][0]} {row['spurious'][0][1]:+.2f}" if row["spurious"] else "none"
+                        for row in group
                     )
+                    itself = ", ".join(f"{row['itself'][0]:+.2f}" for row in group if row["itself"])
                     right = f"{sum(row['right'] for row in group)} of {len(group)}"
-                    lines.append(
-                        f"| {world}_{architecture} | {class_name} | {prompt} | {true or 'nothing'} | {right} | {tops} |"
-                    )
+                    name = f"{world}_{architecture}"
+                    lines.append(f"| {name} | {class_name} | {true or 'nothing'} | {right} | {tops} | {itself} |")
     seconds = sorted(row["seconds"] for row in rows)
     lines += [
         "",
         "Right: on a shortcut classifier, the top spurious concept was planted and learned (true effect >= "
-        f"{THERE}) and is said to raise the class; on a fair one, nothing is called spurious. The runs are six "
-        "independent cells (two classifiers, three classes) with five seeds each, not thirty independent trials. "
-        "Figures beside concepts: effect on the class probability. Median "
-        f"{seconds[len(seconds) // 2]:.0f} s a run on one thread ({platform.machine()}, other work beside it).",
+        f"{THERE}) and is said to raise the class; on a fair one, nothing is called spurious. Six cells (two "
+        "classifiers, three classes) with five seeds each, whose pictures all four classifiers of a class share: not "
+        "sixty independent trials. Figures beside concepts: effect on the class probability. Median "
+        f"{seconds[len(seconds) // 2]:.0f} s a verdict on one thread ({platform.machine()}, other work beside it).",
     ]
     return "\n".join(lines)
-
-
-def _mean(rows: Sequence[dict[str, Any]], key: str) -> str:
-    values = [row[key] for row in rows if row[key] is not None]
-    return f"{sum(values) / len(values):.2f}" if values else "-"
 
 
 def write_table() -> str:

@@ -19,11 +19,10 @@ from specification import Value
 from diffexplain import configuration
 from diffexplain.building import build
 from diffexplain.diffusion.editing import Checks
-from diffexplain.effects.engine import Engine, Shares, others_of
+from diffexplain.effects.engine import Engine, Images, others_of
 from diffexplain.effects.population import Population
-from diffexplain.effects.regression import candidates
-from diffexplain.effects.results import ConceptEffect, Ranking, Untested
-from diffexplain.explainers.randomised_prompts import BELOW, RandomisedPrompts
+from diffexplain.effects.results import ConceptEffect, Ranking
+from diffexplain.explainers.randomised_prompts import RandomisedPrompts
 from diffexplain.flows.testing import error_of
 from methods.edits import explainable, files_of, pictures_of
 
@@ -65,27 +64,11 @@ class Default:
             checks=Checks(build(config["segmenter"], where="segmenter"), device=torch.device("cpu")),
             others=others_of(target, studied[0].model.labels.names),
         )
-        error = error_of(config["diffusion"])
-        screens = method.screens(population, len(explained))
-        screened = [found.single for found in screens]
-        shared = (time.monotonic() - started) / len(studied)
-        for who, one in enumerate(studied):
-            started = time.monotonic()
-            shares = engine.test(population, candidates(screens[who], method.tested, method.pairs), method.others)
-            left = untested(population, shares)
-            ranking = engine.rank(population, explained, shares, error=error, untested=left, screened=screened)[who]
-            account = cost(population, shares, method.pictures, prior.steps)
-            account += Account(seconds=shared + time.monotonic() - started)
+        result = method.rank(population, explained, engine, error_of(config["diffusion"]))
+        seconds = (time.monotonic() - started) / len(studied)
+        for one, ranking in zip(studied, result.rankings, strict=True):
+            account = cost(population, ranking, method, prior.steps) + Account(seconds=seconds)
             yield Explained(self.name, one.specification.name, findings_of(ranking), account, extra=extra_of(ranking))
-
-
-def untested(population: Population, shares: Shares) -> list[Untested]:
-    """The concepts that a screen left out."""
-    return [
-        Untested(path, concept.text, concept.kind, BELOW)
-        for path, concept in population.composition.concepts.items()
-        if path not in shares
-    ]
 
 
 def findings_of(ranking: Ranking) -> tuple[Finding, ...]:
@@ -115,15 +98,17 @@ def extra_of(ranking: Ranking) -> dict[str, Any]:
     return {"itself": [effect.value, effect.low, effect.high]}
 
 
-def cost(population: Population, shares: Shares, screening: int, steps: int) -> Account:
+def cost(population: Population, ranking: Ranking, method: RandomisedPrompts, steps: int) -> Account:
     """What explaining one classifier alone takes.
 
     Args:
         population: of images.
-        shares: the images that it has each concept tested on.
-        screening: pictures of the screen.
+        ranking: of the classifier.
+        method: that chose what it was tested on.
         steps: of the sampler.
     """
-    pictures = screening + len(pictures_of(population, shares, range(population.count)))
+    counts = {concept.path: concept.over_all.n for concept in ranking.concepts}
+    shares = {path: Images(range(n), tested=True, rivals=min(n, method.others)) for path, n in counts.items()}
+    pictures = method.pictures + len(pictures_of(population, shares, range(population.count)))
     pictures += population.count if population.can_exchange else 0
     return Account(denoiser=pictures * steps, classifier=pictures)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -259,31 +260,6 @@ class Engine:
         passed = [took(composition, path, one, other, self.strayed) for one, other in zip(present, absent, strict=True)]
         return joined(parts, None if None in passed else np.asarray(passed, dtype=np.bool_))
 
-    def rank(
-        self,
-        population: Population,
-        studied: Sequence[Studied],
-        shares: Shares,
-        *,
-        error: PriorError | None = None,
-        untested: Sequence[Untested] = (),
-        screened: Sequence[Mapping[Path, float]] = (),
-    ) -> tuple[Ranking, ...]:
-        """The effects on every classifier, and what they come to.
-
-        Args:
-            population: of images.
-            studied: in the order of its readers.
-            shares: the images that each concept has.
-            error: of the prior.
-            untested: concepts that were proposed and not tried.
-            screened: each classifier's scores of an earlier screen.
-        """
-        return tuple(
-            self._ranking(population, who, one, shares, error, untested, screened[who] if who < len(screened) else {})
-            for who, one in enumerate(studied)
-        )
-
     def result(
         self,
         population: Population,
@@ -365,16 +341,28 @@ class Engine:
     def _pairs(self, population: Population, who: int, shares: Shares) -> dict[Path, Differences]:
         return {path: self.pairs(population, who, path, those) for path, those in shares.items()}
 
-    def _ranking(
+    def ranking(
         self,
         population: Population,
         who: int,
         one: Studied,
         shares: Shares,
-        error: PriorError | None,
-        untested: Sequence[Untested],
-        screened: Mapping[Path, float],
+        *,
+        error: PriorError | None = None,
+        untested: Sequence[Untested] = (),
+        screened: Mapping[Path, float] = MappingProxyType({}),
     ) -> Ranking:
+        """The effects on one classifier, and what they come to.
+
+        Args:
+            population: of images.
+            who: the classifier's place among the population's readers.
+            one: the classifier.
+            shares: the images that each concept has.
+            error: of the prior.
+            untested: concepts that were proposed and not tried.
+            screened: scores of an earlier screen.
+        """
         composition, of_class = population.composition, one.target.kind == "class"
         margin = self.margin if of_class else self.unit_margin
         if not of_class:

@@ -64,13 +64,12 @@ class DiffEx:
         """
         own = [who for who, one in enumerate(studied) if not one.control]
         shares = engine.share_out(population, own)
-        rankings = engine.rank(population, studied, shares, error=error)
+        rankings = [engine.ranking(population, who, one, shares, error=error) for who, one in enumerate(studied)]
         tree = population.made
         if self.beam:
-            rankings = tuple(
-                replace(one, combinations=self.search(population, who, engine).run(shares)) if who in own else one
-                for who, one in enumerate(rankings)
-            )
+            for who in own:
+                found = self.search(population, who, engine).run(shares)
+                rankings[who] = replace(rankings[who], combinations=found)
         return engine.result(population, studied, shares, rankings, error=error, tree=tree)
 
     def search(self, population: Population, who: int, engine: Engine) -> Search:

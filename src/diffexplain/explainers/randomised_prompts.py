@@ -73,17 +73,26 @@ class RandomisedPrompts:
         if 0 < self.others < engine.smallest:
             message = f"A test needs effects.smallest={engine.smallest} images; 0 leaves the other concepts untested."
             raise UserError(message, given=f"others={self.others}")
-        screens = self.screens(population, sum(not one.control for one in studied))
-        first = list(dict.fromkeys(path for found in screens for path in candidates(found, self.tested, self.pairs)))
-        shares = engine.test(population, first, self.others)
-        untested = [
-            Untested(path, concept.text, concept.kind, BELOW)
-            for path, concept in population.composition.concepts.items()
-            if path not in shares
-        ]
-        screened = [found.single for found in screens]
-        rankings = engine.rank(population, studied, shares, error=error, untested=untested, screened=screened)
-        return engine.result(population, studied, shares, rankings, error=error, policy=SCREENED)
+        own = [who for who, one in enumerate(studied) if not one.control]
+        screens = self.screens(population, len(own))
+        # Each classifier is told what it would be told alone; a control reads all that was made.
+        shares = [engine.test(population, candidates(found, self.tested, self.pairs), self.others) for found in screens]
+        every = {path: those for some in shares for path, those in some.items()}
+        every |= {
+            path: those for some in shares for path, those in some.items() if len(those.indices) == population.count
+        }
+        rankings = []
+        for who, one in enumerate(studied):
+            scores_of, mine = (screens[who].single, shares[who]) if who in own else ({}, every)
+            untested = [
+                Untested(path, concept.text, concept.kind, BELOW, scores_of.get(path))
+                for path, concept in population.composition.concepts.items()
+                if path not in mine
+            ]
+            rankings.append(
+                engine.ranking(population, who, one, mine, error=error, untested=untested, screened=scores_of)
+            )
+        return engine.result(population, studied, every, rankings, error=error, policy=SCREENED)
 
     def screens(self, population: Population, count: int) -> list[Screen]:
         """The screen of each classifier, on the same pictures.
