@@ -5,6 +5,9 @@ default run's verdicts, in which the optimised prompt has no part (`explainer=ra
 on a shortcut classifier if its top spurious concept was planted and, by the truth table, learned (effect >= 0.2), and
 is said to raise the class; on a fair classifier if nothing is called spurious.
 
+Every concept is compared with its true effect, too, and so it is on the nine other classes, with one seed: on these
+nothing of a run's was calibrated.
+
 The same command goes on where it stopped. Each verdict is a line of `shortcuts.jsonl`; the table is written to
 `RESULTS.md` from these lines alone (`--table` writes it without running anything).
 """
@@ -23,9 +26,11 @@ from typing import Any
 from filelock import FileLock
 
 from diffexplain import configuration, paths
-from diffexplain.effects.results import Ranking, Verdict
+from diffexplain.effects.results import ConceptEffect, Ranking, Verdict
+from diffexplain.evaluation.statistics import wilson
 from diffexplain.world.marked import write_between
-from diffexplain.world.truth_table import THERE, TruthTable, truth_name
+from diffexplain.world.scenes import SUBJECTS
+from diffexplain.world.truth_table import ABSENT, THERE, TruthTable, truth_name
 
 HERE = Path(__file__).parent
 RECORD = HERE / "shortcuts.jsonl"
@@ -42,6 +47,11 @@ PLANTED: dict[str, dict[str, tuple[str, str]]] = {
 WORLDS, ARCHITECTURES = ("shortcut", "fair"), ("cnn", "vit")
 SEEDS = (1, 2, 3, 4, 5)
 WANTED = 27
+CALLED = {True: "right", False: "WRONG", None: "nothing planted"}
+OTHERS = tuple(subject for subject in SUBJECTS if subject not in PLANTED)
+"""Classes with which nothing was planted, and which `calibrate_effects.py` does not read."""
+GROUPS = {f"{THERE} and more": (THERE, 9.0), "between": (ABSENT, THERE), f"within {ABSENT}": (0.0, ABSENT)}
+"""Sizes of true effects: from the first bound on, to the second."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ def cells() -> list[Cell]:
     return [
         Cell(world, architecture, class_name, seed)
         for seed in SEEDS
-        for class_name in PLANTED
+        for class_name in (*PLANTED, *(OTHERS if seed == SEEDS[0] else ()))
         for world in WORLDS
         for architecture in ARCHITECTURES
     ]
@@ -84,7 +94,8 @@ def learned(cell: Cell) -> dict[str, float]:
     """The planted phrases of the class whose true effect is there, with the effect."""
     folder = paths.resolve_folder(f"embedded:classifiers/{cell.world}_{cell.architecture}")
     table = TruthTable.load(folder)
-    effects = {phrase: table.effect(cell.class_name, *where) for phrase, where in PLANTED[cell.class_name].items()}
+    planted = PLANTED.get(cell.class_name, {})
+    effects = {phrase: table.effect(cell.class_name, *where) for phrase, where in planted.items()}
     return {phrase: effect for phrase, effect in effects.items() if effect >= THERE}
 
 
@@ -92,9 +103,10 @@ def judged(cell: Cell, ranking: Ranking, identity: str, seconds: float) -> dict[
     """The line of the record for what was said of one classifier."""
     spurious = [concept for concept in ranking.ranked if concept.verdict is Verdict.SPURIOUS]
     true = learned(cell)
+    right: bool | None = None
     if cell.world == "fair":
         right = not spurious
-    else:
+    elif true:
         # A sub-type counts for its kind: "a striped flag" for "a flag".
         places = {PLANTED[cell.class_name][phrase] for phrase in true}
         right = bool(spurious) and spurious[0].over_all.score.value > 0 and truth_name(spurious[0].path[:2]) in places
@@ -109,8 +121,17 @@ def judged(cell: Cell, ranking: Ranking, identity: str, seconds: float) -> dict[
             for concept in ranking.ranked if concept.verdict is Verdict.APPEARANCE
         ],
         "itself": None if itself is None else [round(end, 3) for end in (itself.value, itself.low, itself.high)],
-        "seconds": round(seconds, 1),
+        "concepts": {" > ".join(concept.path): _beside_the_truth(cell, concept) for concept in ranking.concepts},
+        "untested": len(ranking.untested), "seconds": round(seconds, 1),
     }  # fmt: skip
+
+
+def _beside_the_truth(cell: Cell, concept: ConceptEffect) -> list[Any]:
+    """True effect, the measured one, its interval, the verdict, and whether it is said to be there."""
+    table = TruthTable.load(paths.resolve_folder(f"embedded:classifiers/{cell.world}_{cell.architecture}"))
+    score, true = concept.over_all.score, table.effect(cell.class_name, *truth_name(concept.path))
+    numbers = [round(number, 4) for number in (true, score.value, score.low, score.high)]
+    return [*numbers, concept.verdict.value, concept.over_all.significant]
 
 
 def read_record() -> dict[str, dict[str, Any]]:
@@ -161,14 +182,18 @@ def run(todo: Sequence[Cell], shard: int, shards: int) -> None:
             write_record({**read_record(), **rows}.values())
         for key, row in rows.items():
             top = row["spurious"][0] if row["spurious"] else "nothing spurious"
-            print(f"{key}: {'right' if row['right'] else 'WRONG'}, {top}, {seconds:.0f} s", flush=True)
+            print(
+                f"{key}: {CALLED[row['right']]}, {top}, {seconds:.0f} s",
+                flush=True,
+            )
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The results as text, from the record alone."""
     lines = ["| classifiers | verdicts | right | wanted |", "|---|---|---|---|"]
+    planted = [row for row in rows if row["class"] in PLANTED]
     for world in WORLDS:
-        group = [row for row in rows if row["world"] == world]
+        group = [row for row in planted if row["world"] == world]
         if group:
             right = sum(row["right"] for row in group)
             lines.append(f"| {world} | {len(group)} | {right} | >= {WANTED} of 30 |")
@@ -178,7 +203,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         for architecture in ARCHITECTURES:
             for class_name in PLANTED:
                 wanted = (world, architecture, class_name)
-                group = [row for row in rows if (row["world"], row["architecture"], row["class"]) == wanted]
+                group = [row for row in planted if (row["world"], row["architecture"], row["class"]) == wanted]
                 if group:
                     group.sort(key=lambda row: int(row["seed"]))
                     true = ", ".join(f"{phrase} {effect:.2f}" for phrase, effect in group[0]["learned"].items())
@@ -197,9 +222,44 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         f"{THERE}) and is said to raise the class; on a fair one, nothing is called spurious. Six cells (two "
         "classifiers, three classes) with five seeds each, whose pictures all four classifiers of a class share: not "
         "sixty independent trials. Figures beside concepts: effect on the class probability. Median "
-        f"{seconds[len(seconds) // 2]:.0f} s a verdict on one thread ({platform.machine()}, other work beside it).",
+        f"{seconds[len(seconds) // 2]:.0f} s a classifier on one thread ({platform.machine()}, other work beside it).",
+        "",
+        *_calibration(rows),
     ]
     return "\n".join(lines)
+
+
+def _calibration(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Intervals and verdicts beside true effects, by the size of these; the classes of the calibration apart."""
+    head = ("classes", "true effect", "effects", "intervals that hold it", "median half-width",
+            "said to be there, right sign", "wrong sign", "no effect", "undecided")  # fmt: skip
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for name, classes in (("planted (calibrated on)", tuple(PLANTED)), ("the other nine", OTHERS)):
+        for label, (low, high) in GROUPS.items():
+            some = [
+                one for row in rows if row["class"] in classes for one in row["concepts"].values()
+                if low <= abs(one[0]) < high or (low == 0 and abs(one[0]) == high)
+            ]  # fmt: skip
+            if not some:
+                continue
+            holds = sum(one[2] <= one[0] <= one[3] for one in some)
+            halves = sorted((one[3] - one[2]) / 2 for one in some)
+            said = [one for one in some if one[5]]
+            right = sum(one[0] * one[1] > 0 for one in said)
+            counts = [sum(one[4] == verdict for one in some) for verdict in ("no effect", "undecided")]
+            shares = [f"{count / len(some):.2f}" for count in (right, len(said) - right, *counts)]
+            lines.append(
+                f"| {name} | {label} | {len(some)} | {shown(holds, len(some))} | {halves[len(halves) // 2]:.3f} | "
+                + " | ".join(shares)
+                + " |"
+            )
+    return lines
+
+
+def shown(count: int, of: int) -> str:
+    """A share with its Wilson interval, which takes the concepts of one classifier for independent."""
+    share = wilson(count, of)
+    return f"{share.value:.3f} [{share.low:.3f}, {share.high:.3f}]"
 
 
 def write_table() -> str:
