@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from diffexplain.effects.budget import Halving, Uniform, policy_named
-from diffexplain.effects.estimation import Differences, PriorError, estimate_effects, top, within
+from diffexplain.effects.estimation import Differences, Error, PriorError, estimate_effects, top, within
 from diffexplain.errors import UserError
 from diffexplain.evaluation.results import Estimate
 from diffexplain.runs.draws import Draws
@@ -91,6 +91,9 @@ def test_the_priors_error_widens_intervals_and_tests() -> None:
     errors = {("one",): error.of("object", 0.1)}
     (without,), (allowed,) = (estimate_effects(pairs, 0.02, 0.05, errors=e).values() for e in (None, errors))
     assert without.significant and not allowed.significant
+    # The test asks for the error if there were no effect, which is not relative to what was measured.
+    (tested,) = estimate_effects(pairs, 0.02, 0.05, errors={("one",): Error(0.5, 0.0)}).values()
+    assert tested.p == without.p and tested.score.high > allowed.score.high
     spread = 1.959964 * np.hypot(0.05, 0.5 * 0.1)
     half = (without.score.high - without.score.low) / 2
     assert (allowed.score.high - allowed.score.low) / 2 == pytest.approx(np.hypot(half, spread))

@@ -26,6 +26,7 @@ from diffexplain.effects.confirmation import confirm
 from diffexplain.effects.devices import Devices
 from diffexplain.effects.estimation import (
     Differences,
+    Error,
     Mean,
     PriorError,
     bootstrapped,
@@ -430,7 +431,7 @@ class Engine:
         null = population.null(indices)
         pair = differences_of(null, [population.exchanged(indices)], who)
         of_class = one.target.kind == "class"
-        errors: dict[Path, float] = {} if error is None else {(): error.of("object", float(pair.score.mean()))}
+        errors: dict[Path, Error] = {} if error is None else {(): error.of("object", float(pair.score.mean()))}
         (effect,) = estimate_effects({(): pair}, margin, self.significance, errors=errors, bounded=of_class).values()
         helps = None
         if effect.significant:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +75,16 @@ def joined(parts: Sequence[Differences], took: NDArray[np.bool_] | None) -> Diff
     return Differences(score, np.concatenate(known) if len(known) == len(odds) else None, took)
 
 
+class Error(NamedTuple):
+    """The standard deviation of an effect besides by chance: as it was measured, and if in truth there is none.
+
+    Intervals are about the first, tests of there being none about the second.
+    """
+
+    measured: float = 0.0
+    of_none: float = 0.0
+
+
 @dataclass(frozen=True)
 class PriorError:
     """How far effects measured on a prior's pictures are off besides by chance, calibrated on classifiers with known
@@ -93,9 +104,10 @@ class PriorError:
     effects: int
     steps: int
 
-    def of(self, role: str, effect: float) -> float:
-        """The standard deviation of an effect of this size; a role that was not calibrated has that of the worst."""
-        return math.hypot(self.absolute.get(role, max(self.absolute.values())), self.relative * effect)
+    def of(self, role: str, effect: float) -> Error:
+        """The error of an effect of this size; a role that was not calibrated has that of the worst."""
+        absolute = self.absolute.get(role, max(self.absolute.values()))
+        return Error(math.hypot(absolute, self.relative * effect), absolute)
 
     @staticmethod
     def load(folder: FilePath) -> PriorError | None:
@@ -126,7 +138,7 @@ def estimate_effects(
     rate: float,
     *,
     tested: Collection[Path] | None = None,
-    errors: Mapping[Path, float] | None = None,
+    errors: Mapping[Path, Error] | None = None,
     bounded: bool = True,
 ) -> dict[Path, Effect]:
     """The effect of every concept, adjusted for all of them together.
@@ -137,12 +149,14 @@ def estimate_effects(
         rate: the false discovery rate, and that of intervals that miss.
         tested: the concepts whose pairs had no part in choosing them; the others count in the family of tests and
             cannot be significant. All by default.
-        errors: the standard deviation of each effect besides by chance; intervals and tests allow for it.
+        errors: of each effect besides by chance; intervals and tests allow for it.
         bounded: whether a score lies in [0, 1], as a probability does and an activation does not.
     """
-    own = dict.fromkeys(pairs, 0.0) | dict(errors or {})
+    own = dict.fromkeys(pairs, Error()) | dict(errors or {})
     tests = pairs.keys() if tested is None else tested
-    p_values = [p_mean_beyond(pair.score, margin, own[path]) if path in tests else 1.0 for path, pair in pairs.items()]
+    p_values = [
+        p_mean_beyond(pair.score, margin, own[path].of_none) if path in tests else 1.0 for path, pair in pairs.items()
+    ]
     adjusted = benjamini_hochberg(p_values)
     confidence = false_coverage_confidence(adjusted, rate)
     e_values = [e_mean_beyond(pair.score, margin) if path in tests else 0.0 for path, pair in pairs.items() if bounded]
@@ -152,9 +166,9 @@ def estimate_effects(
     for (path, pair), p, adjusted_p in zip(pairs.items(), p_values, adjusted, strict=True):
         e, holds_by_e = next(by_e, (None, None))
         found[path] = Effect(
-            score=mean_interval(pair.score, error=own[path]),
+            score=mean_interval(pair.score, error=own[path].measured),
             log_odds=None if pair.log_odds is None else mean_interval(pair.log_odds),
-            adjusted=mean_interval(pair.score, confidence, own[path]),
+            adjusted=mean_interval(pair.score, confidence, own[path].measured),
             p=p,
             adjusted_p=adjusted_p,
             significant=adjusted_p <= rate,
