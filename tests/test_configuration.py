@@ -18,8 +18,6 @@ from diffexplain.configuration import available, compose, defaults, expand, leav
 from diffexplain.contents import CONTENTS
 from diffexplain.errors import UserError
 
-READ_BY = {group: ["explainer=diffex"] for group in ("concepts", "editor", "effects")}
-"""The method that reads a group, where the default one does not."""
 MORE = f"paths.configs=[{Path(__file__).parent / 'conf'}]"
 
 
@@ -30,28 +28,32 @@ def test_the_default_run_is_the_flagpole_of_the_shortcut_cnn() -> None:
     assert config["explainer"]["name"] == "diffexplainer"
     assert config["diffusion"]["name"] == "world"
     assert (defaults()["diffusion"], defaults()["segmenter"]) == ("world", "world")
-    assert {group for group, choice in defaults().items() if choice is None} == {"experiment", *READ_BY}
+    assert {group for group, choice in defaults().items() if choice is None} == {"experiment"}
 
 
 @pytest.mark.parametrize("group", sorted(set(available()) - {"experiment"}))
 def test_every_choice_composes_and_is_named_after_its_file(group: str) -> None:
     for name in available()[group]:
-        assert compose([*READ_BY.get(group, []), f"{group}={name}"])[group]["name"] == name
+        assert compose([f"{group}={name}"])[group]["name"] == name
 
 
 @pytest.mark.parametrize("name", available()["explainer"])
 def test_a_method_has_a_default_for_every_group_that_it_reads(name: str) -> None:
     config = compose([f"explainer={name}"])
-    of_a_prompt = {"prompt", "augmentation", "gradient", "memory", "evaluation", "wording"}
+    of_a_test = {"concepts", "editor", "effects"}
+    of_a_prompt = {"discovery", "prompt", "augmentation", "gradient", "memory", "evaluation", "wording"}
     of_images = {key: {"augmentation"} for key in ("yosinski", "mahendran_vedaldi", "nguyen", "maco")}
-    of_effects = {key: {"concepts", "editor", "effects"} for key in ("diffex", "randomised_prompts")}
-    own = {**of_effects, **of_images}.get(name, of_a_prompt)
+    of_effects = dict.fromkeys(("diffex", "randomised_prompts"), of_a_test)
+    own = {**of_effects, **of_images}.get(name, of_a_test | of_a_prompt)
     of_all = {"segmenter", "diffusion", "classifier", "explainer", "trainer", "logger"}
     assert {group for group in available() if group in config} == own | of_all
 
 
 def test_a_group_that_the_method_does_not_read_is_refused() -> None:
-    for overrides in (["editor=paired"], ["explainer=diffex", "prompt=free"], ["explainer=diffex", "memory=low_vram"]):
+    for overrides in (["explainer=maco", "editor=paired"], ["explainer=diffex", "discovery=quick"]):
+        with pytest.raises(UserError, match="reads no"):
+            compose(overrides)
+    for overrides in (["explainer=diffex", "prompt=free"], ["explainer=diffex", "memory=low_vram"]):
         with pytest.raises(UserError, match="reads no"):
             compose(overrides)
 
@@ -347,7 +349,7 @@ def test_every_key_is_an_argument_of_what_is_built(group: str) -> None:
     from diffexplain.building import locate
 
     for name in available()[group]:
-        node = compose([*READ_BY.get(group, []), f"{group}={name}"])[group]
+        node = compose([f"{group}={name}"])[group]
         if "_target_" in node:
             arguments = inspect.signature(locate(node["_target_"])).parameters
             read_elsewhere = {"_target_", "name"} | (
@@ -465,7 +467,8 @@ def test_a_file_from_elsewhere_reads_no_environment(tmp_path: Path, text: str, m
 def test_config_yaml_is_the_only_place_of_top_level_keys() -> None:
     top = yaml.safe_load((configuration.FOLDER / "config.yaml").read_text(encoding="utf-8"))
     top.pop("defaults")
-    assert set(compose()) == {*top, CONTENTS, *(set(defaults()) - {"experiment", *READ_BY})}
+    of_methods = {"compare", "from_run"}  # of those that test concepts
+    assert set(compose()) == {*top, CONTENTS, *(set(defaults()) - {"experiment"}), *of_methods}
 
 
 def test_an_unknown_key_inside_a_mapping_is_named_with_those_that_there_are() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import pretend
 from tests.pretend import ACCIDENT
 from tests.test_app import artefacts
 
@@ -19,8 +20,7 @@ from diffexplain.errors import RetryableError
 from diffexplain.report import Summary
 
 ROOT = Path(__file__).parents[1]
-SHARED = ["paths.configs=[tests/conf]", "plugins=[tests]", "experiment=pretend_effects"]
-SHARED += ["effects.images=7", "effects.chunk=3"]
+SHARED = ["paths.configs=[tests/conf]", "plugins=[tests]", "effects.images=7", "effects.chunk=3"]
 """Of three images one device has two; the seventh belongs to the first device alone."""
 
 
@@ -30,7 +30,9 @@ def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ACCIDENT, raising=False)
 
 
-def explain_on_two(outputs: Sequence[Path], accidents: Sequence[str] = ("", "")) -> list[int]:
+def explain_on_two(
+    outputs: Sequence[Path], accidents: Sequence[str] = ("", ""), experiment: str = "pretend_effects"
+) -> list[int]:
     """Make the run in two processes as a cluster's launcher would, and give their exit codes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -43,7 +45,7 @@ def explain_on_two(outputs: Sequence[Path], accidents: Sequence[str] = ("", ""))
             os.environ.update(group | {ACCIDENT: accident})
             status = 1
             try:
-                diffexplain.explain(*SHARED, "trainer.devices=2", f"paths.outputs={folder}")
+                diffexplain.explain(*SHARED, f"experiment={experiment}", "trainer.devices=2", f"paths.outputs={folder}")
                 status = 0
             except SystemExit as end:  # How a helping process ends.
                 status = int(end.code or 0)
@@ -71,7 +73,7 @@ def summary(folder: Path) -> Summary:
 
 
 def test_two_devices_make_the_run_of_one_and_the_second_writes_nothing(tmp_path: Path) -> None:
-    one = diffexplain.explain(*SHARED, f"paths.outputs={tmp_path}/one").effects
+    one = diffexplain.explain(*SHARED, "experiment=pretend_effects", f"paths.outputs={tmp_path}/one").effects
     # What the second knows it was told: it looks for files where there are none.
     assert explain_on_two([tmp_path / "two", tmp_path / "helper"]) == [0, 0]
     assert not (tmp_path / "helper").exists()
@@ -101,6 +103,12 @@ def test_killed_and_started_again_on_two_devices_gives_the_bytes_of_an_uninterru
     assert [name for name in made if made[name] != expected[name] and not name.endswith("manifest.json")] == []
 
 
-def test_what_fails_on_the_second_device_is_said_by_the_first(tmp_path: Path) -> None:
-    assert explain_on_two([tmp_path] * 2, ["", "retry"]) == [75, 0]
-    assert list(tmp_path.rglob("null-*.json")) and not list(tmp_path.rglob("summary.json"))
+@pytest.mark.parametrize("experiment", ["pretend_effects", "pretend"])
+def test_what_fails_on_the_second_device_is_said_by_the_first(
+    experiment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second then does not go on to what comes after the edits."""
+    monkeypatch.setattr(pretend.Editor, "patience", 8)
+    monkeypatch.setattr(pretend.Explainer, "explain", lambda *_, **__: pytest.fail("the prompt was looked for"))
+    assert explain_on_two([tmp_path] * 2, ["", "retry"], experiment) == [75, 0]
+    assert list(tmp_path.rglob("effects/*.json")) and not list(tmp_path.rglob("summary.json"))

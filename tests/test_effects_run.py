@@ -212,4 +212,4 @@ def test_a_sweep_over_both_kinds_of_method_shows_what_each_found(settings: list[
     (page,) = tmp_path.glob("outputs/sweeps/*/report.html")
     text = page.read_text(encoding="utf-8")
     assert text.count('<span class="badge spurious">a flag</span>') == 2
-    assert text.count("a flag +0.98") == 2
+    assert text.count("a flag<small>+0.98, interval") == 2

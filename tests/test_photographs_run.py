@@ -11,6 +11,7 @@ from tests.overriding import changed
 from tests.test_app import artefacts
 
 from diffexplain import cli, photographs
+from diffexplain.flows.testing import PHOTOGRAPHS
 from diffexplain.report import Summary, load_run
 from diffexplain.runs.run import FINISHED
 from diffexplain.world.render import render_images
@@ -64,7 +65,7 @@ def test_photographs_are_edited_and_ranked_and_those_skipped_are_named(
     assert loaded.summary.settings["editor"]["name"] == "leditspp"
     assert [note.split(" was skipped")[0] for note in loaded.summary.notes[:2]] == ["empty.jpg", "text.png"]
     assert "empty.jpg was skipped" in loaded.report.read_text(encoding="utf-8")
-    assert f'"name": "{NAMES[2]}"' in (directory / photographs_file()).read_text()
+    assert f'"name": "{NAMES[2]}"' in (directory / PHOTOGRAPHS).read_text()
 
     # Stopped before the last edits were known, it goes on to the same bytes.
     whole = artefacts(tmp_path / "outputs")
@@ -73,12 +74,6 @@ def test_photographs_are_edited_and_ranked_and_those_skipped_are_named(
     with pytest.warns(UserWarning, match="was skipped"):
         assert cli.run(asked) == 0
     assert artefacts(tmp_path / "outputs") == whole
-
-
-def photographs_file() -> str:
-    from diffexplain.flows.effects import PHOTOGRAPHS
-
-    return PHOTOGRAPHS
 
 
 @pytest.mark.filterwarnings("ignore:.*was skipped")

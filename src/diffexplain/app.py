@@ -14,7 +14,7 @@ from diffexplain import configuration, descriptions, fetching, plugins, reproduc
 from diffexplain.building import TARGET, build, locate
 from diffexplain.compared import COMPARED, compared_targets
 from diffexplain.contents import CONTENTS, digests, known
-from diffexplain.errors import RetryableError, UserError
+from diffexplain.errors import FailedElsewhere, RetryableError, UserError
 from diffexplain.labels import classifier_labels
 from diffexplain.report import wandb_mirror
 from diffexplain.report.load import REPORT
@@ -195,8 +195,11 @@ def _make(run: Run, flow: Flow, parts: Parts, watch: Stopwatch) -> Summary | Non
         run.record_device(device_kind(str(config["trainer"].get("accelerator", "auto"))))
 
     with mirror(run, packages) as loggers, torch_session(int(config["threads"])):
-        with watch("explain"):
-            flow.explain(classifier, prior, loggers)
+        try:
+            with watch("explain"):
+                flow.explain(classifier, prior, loggers)
+        except FailedElsewhere:
+            return None
         if not run.is_writer:
             return None
 

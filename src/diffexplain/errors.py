@@ -100,6 +100,10 @@ class DivergedError(RetryableError):
     exit_status = 2
 
 
+class FailedElsewhere(Exception):
+    """Of several processes that share a run this one helps; the first one says what failed."""
+
+
 class OwnedElsewhere(Exception):
     """Another process holds the run; nothing was written and nothing needs to be done here."""
 

@@ -36,7 +36,7 @@ from diffexplain.diffusion.editing import Composition
 from diffexplain.effects.engine import Images, denotes, others_of
 from diffexplain.effects.estimation import PriorError
 from diffexplain.effects.regression import candidates, draw_state, screen
-from diffexplain.effects.results import ConceptEffect, Effect, Ranking, Verdict
+from diffexplain.effects.results import ConceptEffect, Effect, EffectsResult, Ranking, Verdict
 from diffexplain.effects.verdicts import judge
 from diffexplain.errors import UserError
 from diffexplain.evaluation.results import Estimate
@@ -191,6 +191,27 @@ def test_each_classifier_has_the_scores_of_its_own_screen(tmp_path: Path) -> Non
     assert scores[0][FLAG] is not None and scores[0][FLAG] > 2
     assert scores[1][FLAG] is not None and scores[1][FLAG] < -2
     assert scores[0][DOG] != scores[1][DOG]
+
+
+@pytest.mark.parametrize("others", [0, 6])
+def test_each_classifier_is_told_what_it_would_be_told_alone(others: int, tmp_path: Path) -> None:
+    method = replace(SCREEN, tested=1, others=others)
+    other = Classifier(lambda shows: 2 * shows(TREE) - shows(GRASS))
+
+    def ranked(name: str, *classifiers: Classifier, control: Any = None) -> EffectsResult:
+        return effects_of(
+            tmp_path / name, *classifiers, method=method, editor=Editor(BASES), checks=Checks(), control=control
+        )
+
+    both = ranked("both", ALL, other, control=other)
+    (first,), (second,) = ranked("first", ALL).rankings, ranked("second", other).rankings
+    assert both.rankings == (first, replace(second, classifier="classifier 1"))
+    # They are compared on, and the control reads, all that was made for either.
+    every = {path for ranking in both.rankings for path in found(ranking)}
+    assert {difference.path for difference in both.differences} == every
+    assert both.control is not None and set(found(both.control)) == every
+    most = {path: max(found(one)[path].over_all.n for one in both.rankings if path in found(one)) for path in every}
+    assert {path: concept.over_all.n for path, concept in found(both.control).items()} == most
 
 
 def test_a_resumed_screen_ends_with_equal_bytes(tmp_path: Path) -> None:

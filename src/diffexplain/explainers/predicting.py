@@ -20,7 +20,7 @@ from torch import distributed
 
 from diffexplain.effects.devices import Item, Step
 from diffexplain.effects.making import Made
-from diffexplain.errors import Interrupted, UserError
+from diffexplain.errors import FailedElsewhere, Interrupted, UserError
 from diffexplain.explainers.training import TrainerSettings, build_trainer, quiet_lightning
 
 Share = Sequence[tuple[list[Any], int, Exception | None]]
@@ -31,7 +31,7 @@ class PredictLoop:
     """A trainer's predict loop, on as many devices as the trainer has; a context manager for all that it makes.
 
     When the block fails here, the helping processes end with it. When a step fails on any device, it fails on all: the
-    first process raises the error, and the others leave the block in silence.
+    first process raises the error, and the others `FailedElsewhere`.
 
     Args:
         settings: of the trainer; ``progress`` is not shown, as a call of the loop is a short one.
@@ -72,7 +72,7 @@ class PredictLoop:
         for error in (error for share in (mine, *shares) for _, _, error in share if error is not None):
             if self.is_first:
                 raise error
-            raise _Failed
+            raise FailedElsewhere
         return merged(batches, shares)
 
     def _predict(self, module: _Module, shares: _Shares) -> Share:
@@ -96,17 +96,14 @@ class PredictLoop:
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    ) -> None:
         self._quiet.__exit__(None, None, None)
-        if isinstance(error, _Failed):
-            return True
         for process in [] if error is None else getattr(self.trainer.strategy.launcher, "procs", []):
             # They write nothing, and may be waiting for this process in a call that hears no other signal.
             process.kill()
             process.wait()
             # Else the trainer's observer would take it for an accident and kill this process as well.
             process.returncode = 0
-        return False
 
 
 def merged(batches: Sequence[Sequence[Item]], shares: Sequence[Share]) -> Made:
@@ -181,7 +178,3 @@ class _HandlerKept(Callback):
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._handler)
-
-
-class _Failed(Exception):
-    """A step failed on some device; the first process says how."""
