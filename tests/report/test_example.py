@@ -17,6 +17,6 @@ def test_the_example_explains_and_reads_the_run_back(
     main(*overrides, outputs=str(tmp_path))
     told = capsys.readouterr().out
     assert "pretend says pole in" in told
-    assert "a flag is spurious" in told
+    assert "a flag: spurious" in told
     (page,) = tmp_path.rglob("report.html")
     assert str(page) in told
