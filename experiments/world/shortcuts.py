@@ -1,6 +1,6 @@
 """Does the main job find the shortcut that is there, and none where there is none?
 
-Three planted classes x {cnn, vit} x 5 seeds on the shortcut classifiers, and the same cells on the fair ones: the
+Three planted classes x {cnn, vit} x 3 seeds on the shortcut classifiers, and the same cells on the fair ones: the
 default run's verdicts, in which the optimised prompt has no part (`explainer=randomised_prompts`). A verdict is right
 on a shortcut classifier if its top spurious concept was planted and, by the truth table, learned (effect >= 0.2), and
 is said to raise the class; on a fair classifier if nothing is called spurious.
@@ -45,8 +45,8 @@ PLANTED: dict[str, dict[str, tuple[str, str]]] = {
 """For each class what was planted: how it is said, and attribute and value of the truth table."""
 
 WORLDS, ARCHITECTURES = ("shortcut", "fair"), ("cnn", "vit")
-SEEDS = (1, 2, 3, 4, 5)
-WANTED = 27
+SEEDS = (1, 2, 3)
+WANTED = 0.9
 CALLED = {True: "right", False: "WRONG", None: "nothing planted"}
 OTHERS = tuple(subject for subject in SUBJECTS if subject not in PLANTED)
 """Classes with which nothing was planted, and which `calibrate_effects.py` does not read."""
@@ -196,7 +196,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         group = [row for row in planted if row["world"] == world]
         if group:
             right = sum(row["right"] for row in group)
-            lines.append(f"| {world} | {len(group)} | {right} | >= {WANTED} of 30 |")
+            lines.append(f"| {world} | {len(group)} | {shown(right, len(group))} | >= {WANTED} |")
     lines += ["", "| classifier | class | learned (true effect) | right | top spurious, by seed | the object itself |",
               "|---|---|---|---|---|---|"]  # fmt: skip
     for world in WORLDS:
@@ -220,8 +220,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         "",
         "Right: on a shortcut classifier, the top spurious concept was planted and learned (true effect >= "
         f"{THERE}) and is said to raise the class; on a fair one, nothing is called spurious. Six cells (two "
-        "classifiers, three classes) with five seeds each, whose pictures all four classifiers of a class share: not "
-        "sixty independent trials. Figures beside concepts: effect on the class probability. Median "
+        "classifiers, three classes) with three seeds each, whose pictures all four classifiers of a class share: not so "
+        "many independent trials. Figures beside concepts: effect on the class probability. Median "
         f"{seconds[len(seconds) // 2]:.0f} s a classifier on one thread ({platform.machine()}, other work beside it).",
         "",
         *_calibration(rows),

@@ -115,3 +115,14 @@ def test_within_the_noise() -> None:
 
 def test_top_keeps_order_among_equals() -> None:
     assert top([1.0, 3.0, 3.0, 2.0], 3) == [1, 2, 3]
+
+
+def test_a_weight_known_before_gives_one_test_more_of_the_rate_and_the_others_less() -> None:
+    pairs = {("first",): Differences(noisy(0.1, 0.08), None, None)}
+    pairs |= {(f"{k}",): Differences(noisy(0.0, 0.08, index=k + 2), None, None) for k in range(9)}
+    weights = {path: 5.0 if path == ("first",) else 5.0 / 9 for path in pairs}
+    alike, weighted = (estimate_effects(pairs, 0.02, 0.05, weights=some) for some in (None, weights))
+    assert sum(weights.values()) == pytest.approx(len(pairs))
+    assert weighted["first",].adjusted_p == pytest.approx(alike["first",].adjusted_p / 5)
+    assert weighted["first",].p == alike["first",].p
+    assert weighted["3",].adjusted_p >= alike["3",].adjusted_p

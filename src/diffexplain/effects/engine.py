@@ -352,6 +352,7 @@ class Engine:
         error: PriorError | None = None,
         untested: Sequence[Untested] = (),
         screened: Mapping[Path, float] = MappingProxyType({}),
+        first: Sequence[Path] = (),
     ) -> Ranking:
         """The effects on one classifier, and what they come to.
 
@@ -363,6 +364,7 @@ class Engine:
             error: of the prior.
             untested: concepts that were proposed and not tried.
             screened: scores of an earlier screen.
+            first: the concepts that the screen put first, which carry half of the rate of false discoveries.
         """
         composition, of_class = population.composition, one.target.kind == "class"
         margin = self.margin if of_class else self.unit_margin
@@ -371,11 +373,15 @@ class Engine:
         pairs = self._pairs(population, who, shares)
         tested = _tested(shares)
 
+        weights = half_for(first, list(pairs))
+
         def estimated(those: Mapping[Path, Differences]) -> dict[Path, Effect]:
             errors = {}
             if error is not None:
                 errors = {p: error.of(composition.role(p), float(pair.score.mean())) for p, pair in those.items()}
-            return estimate_effects(those, margin, self.significance, tested=tested, errors=errors, bounded=of_class)
+            return estimate_effects(
+                those, margin, self.significance, tested=tested, errors=errors, weights=weights, bounded=of_class
+            )
 
         over_all = estimated(pairs)
         over_took = estimated({p: those for p, pair in pairs.items() if (those := pair.those_that_took()) is not None})
@@ -469,6 +475,15 @@ def denotes(class_name: str | None, text: str) -> bool:
     """Whether a class is named after this setting: "seashore" after "on the seashore"."""
     words = {word.casefold() for word in text.split()}
     return class_name is not None and all(word.casefold() in words for word in class_name.replace("_", " ").split())
+
+
+def half_for(first: Sequence[Path], every: Sequence[Path]) -> dict[Path, float]:
+    """Weights of the tests, with mean 1: those that come first have one half of them together, the rest the other."""
+    count = sum(path in first for path in every)
+    if not 0 < count < len(every):
+        return dict.fromkeys(every, 1.0)
+    own, other = len(every) / (2 * count), len(every) / (2 * (len(every) - count))
+    return {path: own if path in first else other for path in every}
 
 
 def _tested(shares: Shares) -> set[Path]:

@@ -139,6 +139,7 @@ def estimate_effects(
     *,
     tested: Collection[Path] | None = None,
     errors: Mapping[Path, Error] | None = None,
+    weights: Mapping[Path, float] | None = None,
     bounded: bool = True,
 ) -> dict[Path, Effect]:
     """The effect of every concept, adjusted for all of them together.
@@ -150,6 +151,8 @@ def estimate_effects(
         tested: the concepts whose pairs had no part in choosing them; the others count in the family of tests and
             cannot be significant. All by default.
         errors: of each effect besides by chance; intervals and tests allow for it.
+        weights: of the tests, with mean 1, known before any of these pairs was made (Genovese, Roeder & Wasserman 2006,
+            Biometrika 93): a concept is given more of the rate, and the others less. All alike by default.
         bounded: whether a score lies in [0, 1], as a probability does and an activation does not.
     """
     own = dict.fromkeys(pairs, Error()) | dict(errors or {})
@@ -157,9 +160,14 @@ def estimate_effects(
     p_values = [
         p_mean_beyond(pair.score, margin, own[path].of_none) if path in tests else 1.0 for path, pair in pairs.items()
     ]
-    adjusted = benjamini_hochberg(p_values)
+    shares = dict.fromkeys(pairs, 1.0) | dict(weights or {})
+    adjusted = benjamini_hochberg([min(1.0, p / shares[path]) for path, p in zip(pairs, p_values, strict=True)])
     confidence = false_coverage_confidence(adjusted, rate)
-    e_values = [e_mean_beyond(pair.score, margin) if path in tests else 0.0 for path, pair in pairs.items() if bounded]
+    e_values = [
+        shares[path] * e_mean_beyond(pair.score, margin) if path in tests else 0.0
+        for path, pair in pairs.items()
+        if bounded
+    ]
     by_e = iter(zip(e_values, benjamini_hochberg_e(e_values, rate), strict=True))
 
     found = {}

@@ -40,10 +40,11 @@ class Effect:
         log_odds: of log(p / (1 - p)) of the class, in nats; None for a unit without a class.
         adjusted: the mean of the score with the interval adjusted for all concepts of the tree.
         p: of H0: the mean lies within the margin; 1 where the pairs had chosen what is tested.
-        adjusted_p: Benjamini-Hochberg over all concepts that were tried.
+        adjusted_p: Benjamini-Hochberg over all concepts that were tried; where a screen chose, those that it put first
+            share one half of the rate.
         significant: ``adjusted_p`` is at most the rate.
-        e: betting e-value of the same H0, which needs no assumption on how differences are spread; None for a unit,
-            whose activation has no bounds.
+        e: betting e-value of the same H0 with the same weight, which needs no assumption on how differences are spread;
+            None for a unit, whose activation has no bounds.
         holds_by_e: whether it is significant by e-values, too (Benjamini-Hochberg for e-values); None likewise.
     """
 

@@ -76,7 +76,8 @@ class RandomisedPrompts:
         own = [who for who, one in enumerate(studied) if not one.control]
         screens = self.screens(population, len(own))
         # Each classifier is told what it would be told alone; a control reads all that was made.
-        shares = [engine.test(population, candidates(found, self.tested, self.pairs), self.others) for found in screens]
+        firsts = [candidates(found, self.tested, self.pairs) for found in screens]
+        shares = [engine.test(population, first, self.others) for first in firsts]
         every = {path: those for some in shares for path, those in some.items()}
         every |= {
             path: those for some in shares for path, those in some.items() if len(those.indices) == population.count
@@ -89,8 +90,11 @@ class RandomisedPrompts:
                 for path, concept in population.composition.concepts.items()
                 if path not in mine
             ]
+            first = firsts[who] if who in own else ()
             rankings.append(
-                engine.ranking(population, who, one, mine, error=error, untested=untested, screened=scores_of)
+                engine.ranking(
+                    population, who, one, mine, error=error, untested=untested, screened=scores_of, first=first
+                )
             )
         return engine.result(population, studied, every, rankings, error=error, policy=SCREENED)
 
