@@ -220,8 +220,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         "",
         "Right: on a shortcut classifier, the top spurious concept was planted and learned (true effect >= "
         f"{THERE}) and is said to raise the class; on a fair one, nothing is called spurious. Six cells (two "
-        "classifiers, three classes) with three seeds each, whose pictures all four classifiers of a class share: not so "
-        "many independent trials. Figures beside concepts: effect on the class probability. Median "
+        "classifiers, three classes), whose pictures all four classifiers of a class share, with three seeds each: no "
+        "independent trials. Figures beside concepts: effect on the class probability. Median "
         f"{seconds[len(seconds) // 2]:.0f} s a classifier on one thread ({platform.machine()}, other work beside it).",
         "",
         *_calibration(rows),
