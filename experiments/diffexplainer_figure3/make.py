@@ -67,7 +67,7 @@ def _judged(cell: Cell, run: Made) -> dict[str, Any]:
     """By the rule of `experiments/world/shortcuts.py`."""
     shortcuts = script("world/shortcuts.py")
     ranking = run.summary.effects.rankings[0]
-    found: dict[str, Any] = shortcuts.judged(_shortcut_cell(cell), ranking, run.summary.identity[:12], 0.0)
+    found: dict[str, Any] = shortcuts.judged(_shortcut_cell(cell), ranking, run.summary.identity[:12])
     return found
 
 

@@ -99,7 +99,7 @@ def learned(cell: Cell) -> dict[str, float]:
     return {phrase: effect for phrase, effect in effects.items() if effect >= THERE}
 
 
-def judged(cell: Cell, ranking: Ranking, identity: str, seconds: float) -> dict[str, Any]:
+def judged(cell: Cell, ranking: Ranking, identity: str) -> dict[str, Any]:
     """The line of the record for what was said of one classifier."""
     spurious = [concept for concept in ranking.ranked if concept.verdict is Verdict.SPURIOUS]
     true = learned(cell)
@@ -122,7 +122,7 @@ def judged(cell: Cell, ranking: Ranking, identity: str, seconds: float) -> dict[
         ],
         "itself": None if itself is None else [round(end, 3) for end in (itself.value, itself.low, itself.high)],
         "concepts": {" > ".join(concept.path): _beside_the_truth(cell, concept) for concept in ranking.concepts},
-        "untested": len(ranking.untested), "seconds": round(seconds, 1),
+        "untested": len(ranking.untested),
     }  # fmt: skip
 
 
@@ -175,7 +175,7 @@ def run(todo: Sequence[Cell], shard: int, shards: int) -> None:
             raise RuntimeError(f"{class_name}, seed {seed}, gave no effects")
         seconds = (time.perf_counter() - began) / len(group)
         rows = {
-            cell.key: judged(cell, ranking, expected, seconds)
+            cell.key: judged(cell, ranking, expected)
             for cell, ranking in zip(group, summary.effects.rankings, strict=True)
         }
         with FileLock(RECORD.with_suffix(".lock")):
@@ -215,14 +215,12 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
                     right = f"{sum(row['right'] for row in group)} of {len(group)}"
                     name = f"{world}_{architecture}"
                     lines.append(f"| {name} | {class_name} | {true or 'nothing'} | {right} | {tops} | {itself} |")
-    seconds = sorted(row["seconds"] for row in rows)
     lines += [
         "",
         "Right: on a shortcut classifier, the top spurious concept was planted and learned (true effect >= "
         f"{THERE}) and is said to raise the class; on a fair one, nothing is called spurious. Six cells (two "
         "classifiers, three classes), whose pictures all four classifiers of a class share, with three seeds each: no "
-        "independent trials. Figures beside concepts: effect on the class probability. Median "
-        f"{seconds[len(seconds) // 2]:.0f} s a classifier on one thread ({platform.machine()}, other work beside it).",
+        f"independent trials. Figures beside concepts: effect on the class probability ({platform.machine()}).",
         "",
         *_calibration(rows),
     ]
