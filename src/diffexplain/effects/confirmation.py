@@ -38,7 +38,8 @@ def confirm(engine: Engine, population: Population, shares: Shares) -> Confirmat
     reader = population.readers[0]
     own = reader.read(population.images[: population.count], "a photograph").activates
     others = ~own
-    if reader.target.kind != "class":  # A unit has no photographs of its own.
+    of_class = reader.target.kind == "class"
+    if not of_class:  # A unit has no photographs of its own.
         own = others = np.ones_like(own)
     parts: dict[Path, Differences] = {}
     for path, those in shares.items():
@@ -49,9 +50,8 @@ def confirm(engine: Engine, population: Population, shares: Shares) -> Confirmat
             chosen = which & kind[those.indices.start : those.indices.stop]
             if chosen.sum() >= 2:
                 parts[*path, name] = _those(pairs, chosen)
-    margin = engine.margin if reader.target.kind == "class" else engine.unit_margin
     tested = {(*path, way) for path, those in shares.items() if those.tested for way in (_ADDED, _TAKEN_OUT)}
-    of_class = reader.target.kind == "class"
+    margin, _ = engine.bounds(of_class)
     effects = estimate_effects(parts, margin, engine.significance, tested=tested, bounded=of_class)
     concepts = tuple(
         ConfirmedConcept(path, effects.get((*path, _ADDED)), effects.get((*path, _TAKEN_OUT))) for path in shares

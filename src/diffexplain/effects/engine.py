@@ -189,18 +189,15 @@ class Engine:
         readers = readers if neutral is None else [reader.calibrated(neutral) for reader in readers]
         return Population(editor, composition, readers, checks, files, images, count, self.chunk, devices, others)
 
-    def share_out(
-        self, population: Population, whose: Sequence[int], candidates: Sequence[Path] | None = None
-    ) -> dict[Path, Images]:
+    def share_out(self, population: Population, whose: Sequence[int]) -> dict[Path, Images]:
         """Edit, round by round, as the policy says; the images that each concept has come to have.
 
         Args:
             population: of images.
             whose: the classifiers, by their places, for which a concept may be worth more images.
-            candidates: the concepts to try; all by default.
         """
         policy = policy_named(self.policy)
-        left = list(population.composition.concepts if candidates is None else candidates)
+        left = list(population.composition.concepts)
         shares: dict[Path, Images] = {}
         silent = None if population.devices.is_first else True  # None: unless on a terminal.
         for upto in policy.choosing(population.count):
@@ -302,19 +299,15 @@ class Engine:
     def differences(self, population: Population, studied: Sequence[Studied], shares: Shares) -> tuple[Difference, ...]:
         """Every two classifiers, on the same edits; the first one's effect minus the second one's."""
         found: list[Difference] = []
-        if len(studied) < 2:
+        own = [who for who, one in enumerate(studied) if not one.control]
+        if len(own) < 2:
             return ()
-        of = [self._pairs(population, who, shares) for who in range(len(studied))]
-        for first, second in combinations((who for who, one in enumerate(studied) if not one.control), 2):
+        of = {who: self._pairs(population, who, shares) for who in own}
+        for first, second in combinations(own, 2):
             of_class = {studied[k].target.kind for k in (first, second)} == {"class"}
             apart = {path: pair.minus(of[second][path]) for path, pair in of[first].items()}
-            effects = estimate_effects(
-                apart,
-                self.margin if of_class else self.unit_margin,
-                self.significance,
-                tested=_tested(shares),
-                bounded=False,
-            )
+            margin, _ = self.bounds(of_class)
+            effects = estimate_effects(apart, margin, self.significance, tested=_tested(shares), bounded=False)
             found += [Difference(studied[first].name, studied[second].name, path, e) for path, e in effects.items()]
         return tuple(found)
 
@@ -330,6 +323,10 @@ class Engine:
             uniform_images=population.count * len(shares),
             screening=population.screening,
         )
+
+    def bounds(self, of_class: bool) -> tuple[float, float]:
+        """Margin and equivalence of a class's probability, or of a unit's activation."""
+        return (self.margin, self.equivalence) if of_class else (self.unit_margin, self.unit_margin)
 
     def testing(self, population: Population) -> range:
         """The images of the population that concepts are tested on."""
@@ -367,12 +364,11 @@ class Engine:
             first: the concepts that the screen put first, which carry half of the rate of false discoveries.
         """
         composition, of_class = population.composition, one.target.kind == "class"
-        margin = self.margin if of_class else self.unit_margin
+        margin, equivalence = self.bounds(of_class)
         if not of_class:
             error = None  # It is known of probabilities alone.
         pairs = self._pairs(population, who, shares)
         tested = _tested(shares)
-
         weights = half_for(first, list(pairs))
 
         def estimated(those: Mapping[Path, Differences]) -> dict[Path, Effect]:
@@ -398,7 +394,7 @@ class Engine:
                 effect,
                 composition.role(path),
                 inside,
-                equivalence=self.equivalence if of_class else self.unit_margin,
+                equivalence=equivalence,
                 of_class=of_class and one.target.class_name is not None,
                 is_setting_of_class=denotes(one.target.class_name, concept.text),
             )
@@ -418,7 +414,7 @@ class Engine:
                     screened.get(path),
                 )
             )
-        itself = None if one.target.class_name is None else self._itself(population, who, one, margin, error)
+        itself = None if one.target.class_name is None else self._itself(population, who, one, error)
         left = tuple(replace(other, screened=screened.get(other.path)) for other in untested)
         return Ranking(one.name, one.target.text, tuple(concepts), mean(null), shift, (), itself, left)
 
@@ -426,9 +422,7 @@ class Engine:
         shares = [record.inside[path] for record in records if path in record.inside]
         return mean(np.asarray(shares)) if len(shares) >= 2 else None
 
-    def _itself(
-        self, population: Population, who: int, one: Studied, margin: float, error: PriorError | None
-    ) -> ObjectItself:
+    def _itself(self, population: Population, who: int, one: Studied, error: PriorError | None) -> ObjectItself:
         """The object against another one in its place: a single test, outside the family of the concepts'."""
         subject = population.composition.subject
         if not population.can_exchange:
@@ -437,12 +431,13 @@ class Engine:
         null = population.null(indices)
         pair = differences_of(null, [population.exchanged(indices)], who)
         of_class = one.target.kind == "class"
+        margin, equivalence = self.bounds(of_class)
         errors: dict[Path, Error] = {} if error is None else {(): error.of("object", float(pair.score.mean()))}
         (effect,) = estimate_effects({(): pair}, margin, self.significance, errors=errors, bounded=of_class).values()
         helps = None
         if effect.significant:
             helps = effect.score.value > 0
-        elif has_none(effect, self.equivalence if of_class else self.unit_margin):
+        elif has_none(effect, equivalence):
             helps = False
         named = [record.activates[who] for record in null]
         recognised = wilson(sum(named), len(named)) if of_class else None

@@ -84,10 +84,9 @@ def calibrated_gate(
     absent: Tensor,
     others: Sequence[str] = (),
     batch_size: int = 64,
-    device: torch.device | None = None,
 ) -> Gate:
     """The gate of a phrase, from images (N, 3, H, W) in [0, 1] that show what it names and images that do not."""
-    scores = [fits(segmenter, images, phrase, others, batch_size, device) for images in (present, absent)]
+    scores = [fits(segmenter, images, phrase, others, batch_size) for images in (present, absent)]
     return Gate(phrase, tuple(others), youden_threshold(*scores))
 
 

@@ -78,15 +78,12 @@ class RandomisedPrompts:
         # Each classifier is told what it would be told alone; a control reads all that was made.
         firsts = [candidates(found, self.tested, self.pairs) for found in screens]
         shares = [engine.test(population, first, self.others) for first in firsts]
-        every = {path: those for some in shares for path, those in some.items()}
-        every |= {
-            path: those for some in shares for path, those in some.items() if len(those.indices) == population.count
-        }
+        every = engine.test(population, [path for first in firsts for path in first], self.others)
         rankings = []
         for who, one in enumerate(studied):
             scores_of, mine = (screens[who].single, shares[who]) if who in own else ({}, every)
             untested = [
-                Untested(path, concept.text, concept.kind, BELOW, scores_of.get(path))
+                Untested(path, concept.text, concept.kind, BELOW)
                 for path, concept in population.composition.concepts.items()
                 if path not in mine
             ]
