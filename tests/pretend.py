@@ -69,12 +69,9 @@ class Segmenter(toy.Segmenter):
     def to(self, device: Any) -> Segmenter:
         return self
 
-    def presence(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
-        return self.masks(images, phrases).mean(dim=(-2, -1))
-
     def similarity(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
         words = [next((word for word in toy.COLOURS if phrase.endswith(word)), phrase) for phrase in phrases]
-        return self.presence(images, words)
+        return self.masks(images, words).mean(dim=(-2, -1))
 
 
 def load_classifier() -> Classifier:

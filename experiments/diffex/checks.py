@@ -22,7 +22,7 @@ from torch import Tensor
 
 from diffexplain.concepts import Hierarchy
 from diffexplain.diffusion.editing import Checks, Composition
-from diffexplain.diffusion.editing.checks import SUBJECT, Fits, by_mask, by_similarity, fits_best, gained
+from diffexplain.diffusion.editing.checks import Fits, by_mask, by_similarity, fits_best, gained
 from diffexplain.diffusion.editing.composition import Path
 from diffexplain.evaluation.vocabulary import class_phrase
 from diffexplain.segmentation import Segmenter
@@ -95,14 +95,14 @@ def answers(checks: Checks, composition: Composition, tried: Sequence[Case]) -> 
     """What each check says of cases of one subject."""
     for path in dict.fromkeys(case.path for case in tried):
         mine = [case for case in tried if case.path == path]
-        asked = [SUBJECT, path, *composition.rivals(path)]
+        asked = [path, *composition.rivals(path)]
         parts = [[case.absent for case in mine], [case.present for case in mine], [case.other for case in mine]]
-        images = [drawn(part, [case.seed for case in mine]) for part in parts]
-        seen = [checks.seen(composition, part, [path])[:, 0] for part in images]
-        fits = [checks.fits(composition, part, asked) for part in images]
+        # Both ways, whichever of them the package goes by: that is what is measured.
+        looked = [checks.look(composition, drawn(part, [case.seed for case in mine]), [path], asked) for part in parts]
+        seen = [one.seen(path) for one in looked]
         for place, case in enumerate(mine):
             masks = [bool(part[place]) for part in seen]
-            similar: list[Fits] = [dict(zip(asked, map(float, part[place]), strict=True)) for part in fits]
+            similar: list[Fits] = [one.fits(place) for one in looked]
             best = [bool(fits_best(composition, path, one)) for one in similar]
             rose = [bool(gained(composition, path, one, similar[0])) for one in similar[1:]]
             yield Answer(case.thing, "mask", masks[1] and not masks[0], masks[2] and not masks[0])

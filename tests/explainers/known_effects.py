@@ -14,6 +14,7 @@ from torch import Tensor
 
 from diffexplain.concepts import Concept, Hierarchy
 from diffexplain.diffusion.editing import Composition, Prepared, State
+from diffexplain.diffusion.editing.checks import SUBJECT
 from diffexplain.diffusion.editing.composition import Path
 from diffexplain.effects.engine import Engine, Studied
 from diffexplain.effects.estimation import PriorError
@@ -127,25 +128,33 @@ class Classifier:
 class Checks:
     """Reads the pixels."""
 
-    def seen(self, composition: Composition, images: Tensor, paths: Sequence[Path]) -> NDArray[np.bool_]:
-        columns = [images[:, 0].flatten(1)[:, PLACES[path]].numpy() > 0.5 for path in paths]
-        return np.stack(columns, axis=1) if columns else np.zeros((len(images), 0), dtype=np.bool_)
+    def look(self, composition: Composition, images: Tensor, masked: Sequence[Path], similar: Sequence[Path]) -> Seen:
+        return Seen(images, [SUBJECT, *similar] if similar else [])
 
-    def inside(self, composition: Composition, images: Tensor, paths: Sequence[Path]) -> NDArray[np.float64]:
+
+@dataclass
+class Seen:
+    """What is lit."""
+
+    images: Tensor
+    similar: Sequence[Path]
+
+    def rows(self, places: Sequence[int]) -> Seen:
+        return Seen(self.images[list(places)], self.similar)
+
+    def seen(self, path: Path) -> NDArray[np.bool_]:
+        return self.images[:, 0].flatten(1)[:, PLACES[path]].numpy() > 0.5
+
+    def inside(self, path: Path) -> NDArray[np.float64]:
         """A dog is drawn inside the subject, everything else beside it."""
-        seen = self.seen(composition, images, paths)
-        shares = np.asarray([0.9 if path == DOG else 0.1 for path in paths])
-        return np.where(seen, shares, np.nan)
+        return np.where(self.seen(path), 0.9 if path == DOG else 0.1, np.nan)
 
-    def fits(self, composition: Composition, images: Tensor, paths: Sequence[Path]) -> NDArray[np.float64]:
-        lit = images[:, 0].flatten(1).double().numpy()
-        columns = [lit[:, PLACES[path]] if path else np.full(len(images), 0.5) for path in paths]
-        return np.stack(columns, axis=1) if columns else np.zeros((len(images), 0))
+    def fits(self, place: int) -> dict[Path, float]:
+        lit = self.images[place, 0].flatten().double().numpy()
+        return {path: float(lit[PLACES[path]]) if path else 0.5 for path in self.similar}
 
-    def strayed(
-        self, composition: Composition, before: Tensor, after: Tensor, paths: Sequence[Path]
-    ) -> NDArray[np.float64]:
-        return (after[:, 1] - before[:, 1]).abs().mean(dim=(1, 2)).double().numpy()
+    def strayed(self, before: Seen, paths: Sequence[Path]) -> NDArray[np.float64]:
+        return (self.images[:, 1] - before.images[:, 1]).abs().mean(dim=(1, 2)).double().numpy()
 
 
 @dataclass

@@ -125,14 +125,6 @@ def test_gradients_reach_the_images_and_no_weight(segmenter: Segmenter) -> None:
     assert all(parameter.grad is None for parameter in segmenter.parameters())
 
 
-def test_presence_is_the_share_of_pixels_above_the_threshold(segmenter: Segmenter) -> None:
-    images = some_images(2)
-    masks = segmenter.masks(images, PHRASES)
-    expected = (masks > segmenter.calibration.mask_threshold).float().mean(dim=(2, 3))
-    torch.testing.assert_close(segmenter.presence(images, PHRASES), expected)
-    assert torch.equal(segmenter.sees(images, PHRASES), expected >= segmenter.calibration.minimum_area)
-
-
 def test_calibration_lies_beside_the_weights(tmp_path: Path) -> None:
     assert Calibration.load(tmp_path) == Calibration()
     Calibration(0.4, 0.02).save(tmp_path)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diffexplain.diffusion.editing import Composition, Editor, ExchangingEditor, Prepared, State
-from diffexplain.diffusion.editing.checks import SUBJECT, by_mask, by_similarity
+from diffexplain.diffusion.editing.checks import by_mask, by_similarity
 from diffexplain.effects.records import SEPARATOR, Record
 from diffexplain.effects.results import Path
 from diffexplain.evaluation.activation import Reader
@@ -22,18 +23,36 @@ Made = tuple[list[Any], int]
 """What there is to write down of each item, plain values in the items' order, and what the editor's network cost."""
 
 
+class Seeing(Protocol):
+    """`diffexplain.diffusion.editing.checks.Detections`, or a fake."""
+
+    def rows(self, places: Sequence[int], /) -> Seeing: ...
+
+    def seen(self, path: Path, /) -> NDArray[np.bool_]: ...
+
+    def inside(self, path: Path, /) -> NDArray[np.float64]: ...
+
+    def fits(self, place: int, /) -> dict[Path, float]: ...
+
+    def strayed(self, before: Any, paths: Sequence[Path], /) -> NDArray[np.float64]: ...
+
+
 class ChecksLike(Protocol):
     """`diffexplain.diffusion.editing.checks.Checks`, or a fake."""
 
-    def seen(self, composition: Composition, images: Tensor, paths: Sequence[Path], /) -> NDArray[np.bool_]: ...
+    def look(
+        self, composition: Composition, images: Tensor, masked: Sequence[Path], similar: Sequence[Path], /
+    ) -> Seeing: ...
 
-    def inside(self, composition: Composition, images: Tensor, paths: Sequence[Path], /) -> NDArray[np.float64]: ...
 
-    def fits(self, composition: Composition, images: Tensor, paths: Sequence[Path], /) -> NDArray[np.float64]: ...
+@dataclass(frozen=True)
+class Told:
+    """What checks say of one image; see `Record`."""
 
-    def strayed(
-        self, composition: Composition, before: Tensor, after: Tensor, paths: Sequence[Path], /
-    ) -> NDArray[np.float64]: ...
+    seen: Mapping[Path, bool] = field(default_factory=dict)
+    fits: Mapping[Path, float] = field(default_factory=dict)
+    strayed: float | None = None
+    inside: Mapping[Path, float] = field(default_factory=dict)
 
 
 class Maker:
@@ -64,6 +83,7 @@ class Maker:
         self.draws = draws
         self.images = images
         self._prepared: dict[tuple[int, ...], Prepared] = {}
+        self._looked: dict[tuple[int, ...], Seeing] = {}
 
     def begin(self, indices: tuple[int, ...]) -> Made:
         """Prepare images; of each its ``state``, the ``record`` of its null edit, and of the ``original`` if given."""
@@ -73,7 +93,7 @@ class Maker:
         # Of null edits all is looked for, so that "not seen without" can be said of any concept.
         paths = list(self.composition.concepts)
         sentences = [self.composition.sentence(state) for state in prepared.states]
-        records = self._look(prepared.null, None, [paths] * len(indices), sentences)
+        records = self._records(prepared.null, sentences, self._told(len(indices), self._null(indices), paths))
         given = None if self.images is None else self.images[list(indices)]
         originals = [None] * len(indices) if given is None else self._photographs(given)
         made = [
@@ -95,7 +115,7 @@ class Maker:
         evaluations = self.editor.evaluations - before
         looked = [self._looked_for(prepared.states[k], state) for k, (_, state) in zip(places, pairs, strict=True)]
         sentences = [self.composition.sentence(state) for _, state in pairs]
-        records = self._look(images, prepared.null[places], looked, sentences)
+        records = self._records(images, sentences, self._compared(images, self._null(indices), places, looked))
         return [record.to_json() for record in records], evaluations
 
     def drawn(self, pairs: Sequence[Pair]) -> Made:
@@ -105,7 +125,7 @@ class Maker:
         prepared = self.editor.prepare(self.composition, self.draws, indices, None, states)
         evaluations = self.editor.evaluations - before
         sentences = [self.composition.sentence(state) for state in states]
-        records = self._look(prepared.null, None, [[]] * len(pairs), sentences)
+        records = self._records(prepared.null, sentences)
         return [record.to_json() for record in records], evaluations
 
     def exchange(self, indices: tuple[int, ...], subjects: Sequence[tuple[int, str]]) -> Made:
@@ -119,7 +139,7 @@ class Maker:
         places = [indices.index(index) for index, _ in subjects]
         images = self.editor.exchange(prepared, places, [subject for _, subject in subjects])
         evaluations = self.editor.evaluations - before
-        records = self._look(images, None, [[]] * len(subjects), [subject for _, subject in subjects])
+        records = self._records(images, [subject for _, subject in subjects])
         return [record.to_json() for record in records], evaluations
 
     def prepared(self, indices: tuple[int, ...]) -> Prepared:
@@ -135,8 +155,9 @@ class Maker:
         if self.checks is None:
             return [frozenset()] * len(images)
         paths = [path for path in self.composition.tops() if self.composition.role(path) != "attribute"]
-        seen = self.checks.seen(self.composition, images, paths)
-        return [frozenset(path for path, there in zip(paths, row, strict=True) if there) for row in seen]
+        shown = self.checks.look(self.composition, images, paths, [])
+        seen = {path: shown.seen(path) for path in paths}
+        return [frozenset(path for path in paths if seen[path][place]) for place in range(len(images))]
 
     def _looked_for(self, before: State, after: State) -> list[Path]:
         """The concepts that an edit changed, their parents and sub-types, and what stands in the place of each."""
@@ -148,45 +169,68 @@ class Maker:
                 changed |= {known, *self.composition.rivals(known), *below}
         return self.composition.ordered(frozenset(changed))
 
+    def _null(self, indices: tuple[int, ...]) -> Seeing | None:
+        """What is seen in null edits that are prepared together, looked at once; None where nothing looks."""
+        if self.checks is not None and indices not in self._looked:
+            null = self.prepared(indices).null
+            # All at once, so that what is seen does not depend on what was asked before.
+            self._looked[indices] = self._look(self.checks, null, list(self.composition.concepts))
+        return self._looked.get(indices)
+
+    def _look(self, checks: ChecksLike, images: Tensor, paths: Sequence[Path]) -> Seeing:
+        things = [path for path in paths if by_mask(self.composition, path)]
+        others = [path for path in paths if by_similarity(self.composition, path)]
+        return checks.look(self.composition, images, things, others)
+
+    def _compared(
+        self, images: Tensor, null: Seeing | None, places: Sequence[int], looked: Sequence[Sequence[Path]]
+    ) -> list[Told]:
+        """What is seen of the concepts that each edit changed, and beside them."""
+        told = [Told()] * len(images)
+        for paths in dict.fromkeys(tuple(paths) for paths in looked):
+            mine = [k for k, other in enumerate(looked) if tuple(other) == paths]
+            if null is None or self.checks is None:
+                break
+            now = self._look(self.checks, images[mine], paths)
+            found = self._told(len(mine), now, paths, null.rows([places[k] for k in mine]))
+            for k, one in zip(mine, found, strict=True):
+                told[k] = one
+        return told
+
+    def _told(self, count: int, now: Seeing | None, paths: Sequence[Path], before: Seeing | None = None) -> list[Told]:
+        """What is seen of concepts in each of ``count`` images, and what was moved since before."""
+        if now is None:
+            return [Told()] * count
+        things = [path for path in paths if by_mask(self.composition, path)]
+        seen = {path: now.seen(path) for path in things}
+        inside = {} if before is None else {path: now.inside(path) for path in things}
+        far = None if before is None else now.strayed(before, paths)
+        return [
+            Told(
+                {path: bool(values[k]) for path, values in seen.items()},
+                now.fits(k),
+                None if far is None else float(far[k]),
+                {path: float(values[k]) for path, values in inside.items() if seen[path][k]},
+            )
+            for k in range(count)
+        ]
+
     def _photographs(self, images: Tensor) -> list[Record]:
         """Of given images as they are, what the classifiers answer."""
-        return self._look(images, None, [[]] * len(images), ["a photograph"] * len(images))
+        return self._records(images, ["a photograph"] * len(images))
 
-    def _look(
-        self, images: Tensor, null: Tensor | None, looked: Sequence[Sequence[Path]], shown: Sequence[str]
-    ) -> list[Record]:
+    def _records(self, images: Tensor, shown: Sequence[str], told: Sequence[Told] | None = None) -> list[Record]:
+        """What the classifiers answer to images, beside what is seen in them."""
         readings = [reader.read(images, [repr(text) for text in shown]) for reader in self.readers]
-        seen: list[dict[Path, bool]] = [{} for _ in images]
-        fits: list[dict[Path, float]] = [{} for _ in images]
-        strayed: list[float | None] = [None for _ in images]
-        inside: list[dict[Path, float]] = [{} for _ in images]
-        for paths in dict.fromkeys(tuple(paths) for paths in looked):
-            if self.checks is None:
-                break
-            places = [place for place, mine in enumerate(looked) if tuple(mine) == paths]
-            part = images[places]
-            things = [path for path in paths if by_mask(self.composition, path)]
-            others = [path for path in paths if by_similarity(self.composition, path)]
-            others = [SUBJECT, *others] if others else []
-            table = self.checks.seen(self.composition, part, things)
-            similar = self.checks.fits(self.composition, part, others)
-            lies = None if null is None else self.checks.inside(self.composition, part, things)
-            far = None if null is None else self.checks.strayed(self.composition, null[places], part, paths)
-            for row, place in enumerate(places):
-                seen[place] = dict(zip(things, map(bool, table[row]), strict=True))
-                fits[place] = dict(zip(others, map(float, similar[row]), strict=True))
-                if lies is not None:
-                    inside[place] = {p: float(v) for p, v in zip(things, lies[row], strict=True) if seen[place][p]}
-                strayed[place] = None if far is None else float(far[row])
         return [
             Record(
                 scores=tuple(float(reading.score[place]) for reading in readings),
                 activates=tuple(bool(reading.activates[place]) for reading in readings),
                 log_odds=tuple(None if r.log_odds is None else float(r.log_odds[place]) for r in readings),
-                seen=seen[place],
-                fits=fits[place],
-                strayed=strayed[place],
-                inside=inside[place],
+                seen=one.seen,
+                fits=one.fits,
+                strayed=one.strayed,
+                inside=one.inside,
             )
-            for place in range(len(images))
+            for place, one in enumerate(told or [Told()] * len(images))
         ]

@@ -185,14 +185,6 @@ class Segmenter(nn.Module):
             logits = functional.interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False)
         return torch.sigmoid(logits)
 
-    def presence(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
-        """Share of an image's pixels that belong to each phrase: (B, P) in [0, 1]."""
-        return (self.masks(images, phrases) > self.calibration.mask_threshold).float().mean(dim=(-2, -1))
-
-    def sees(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
-        """Whether each phrase is in each image: (B, P) bool."""
-        return self.presence(images, phrases) >= self.calibration.minimum_area
-
     def similarity(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
         """How well each phrase fits each whole image: cosines of the CLIP that the segmenter is made of.
 

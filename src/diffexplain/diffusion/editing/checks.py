@@ -9,6 +9,7 @@ is right is measured on scenes that are known, by ``experiments/diffex/checks.py
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,12 +32,12 @@ Fits = Mapping[Path, float]
 
 
 def by_mask(composition: Composition, path: Path) -> bool:
-    """Whether the concept is looked for by mask, `Checks.seen`."""
+    """Whether the concept is looked for by mask, `Detections.seen`."""
     return composition.role(path) in ("object", "sub-type")
 
 
 def by_similarity(composition: Composition, path: Path) -> bool:
-    """Whether it is told by similarity, `Checks.fits`; where in an image the subject is, neither tells."""
+    """Whether it is told by similarity, `Detections.fits`; where in an image the subject is, neither tells."""
     return not by_mask(composition, path) and not composition.says_where(path)
 
 
@@ -88,76 +89,120 @@ class Checks:
         self.batch_size = batch_size
 
     @torch.no_grad()
-    def seen(self, composition: Composition, images: Tensor, paths: Sequence[Path]) -> NDArray[np.bool_]:
-        """Which of the concepts have a mask in each image (N, 3, H, W) in [0, 1], the largest among rivals; (N, P)."""
-        texts = [composition.phrase(one) for path in paths for one in (path, *composition.rivals(path))]
-        texts = list(dict.fromkeys(texts))
-        seen = np.zeros((len(images), len(paths)), dtype=np.bool_)
-        if not texts:
-            return seen
-        area = self._each(images, lambda part: self.segmenter.presence(part, texts))
-        for column, path in enumerate(paths):
-            own, *others = (texts.index(composition.phrase(one)) for one in (path, *composition.rivals(path)))
-            there = area[:, own] >= self.segmenter.calibration.minimum_area
-            seen[:, column] = (there & (area[:, [own]] >= area[:, others]).all(dim=1)).numpy()
-        return seen
+    def look(
+        self, composition: Composition, images: Tensor, masked: Sequence[Path], similar: Sequence[Path]
+    ) -> Detections:
+        """Look for concepts, all at once: each image is encoded once for its masks, each phrase decoded once.
 
-    @torch.no_grad()
-    def inside(self, composition: Composition, images: Tensor, paths: Sequence[Path]) -> NDArray[np.float64]:
-        """Share of each concept's mask that lies inside the subject's own, (N, P) in [0, 1]; NaN where it has none."""
-        if not paths:
-            return np.zeros((len(images), 0))
-        texts = [composition.subject, *map(composition.phrase, paths)]
-        masks = self._each(images, lambda part: self._masks(part, texts))
-        own, concepts = masks[:, :1], masks[:, 1:]
-        return ((own * concepts).sum(dim=(2, 3)) / concepts.sum(dim=(2, 3))).double().numpy()
+        Args:
+            composition: subject and concepts.
+            images: (N, 3, H, W) in [0, 1].
+            masked: concepts to look for by mask; their rivals and the subject are, too.
+            similar: attributes and settings to tell by similarity; to the bare subject it is told, too.
+        """
+        looked = [composition.phrase(one) for path in masked for one in (path, *composition.rivals(path))]
+        phrases = list(dict.fromkeys([composition.subject, *looked]))
+        masks = self._each(images, lambda part: self.segmenter.masks(part, phrases))
+        fits = {}
+        if similar:
+            texts = [composition.subject, *map(composition.description, similar)]
+            cosines = self._each(images, lambda part: self.segmenter.similarity(part, texts)).double().numpy()
+            fits = dict(zip([SUBJECT, *similar], cosines.T, strict=True))
+        calibration = self.segmenter.calibration
+        belongs = (masks > calibration.mask_threshold).numpy()
+        area = torch.from_numpy(belongs).float().mean(dim=(2, 3)).numpy()
+        packed = np.packbits(belongs, axis=-1)
+        return Detections(composition, images, phrases, packed, area, calibration.minimum_area, fits)
 
-    @torch.no_grad()
-    def fits(self, composition: Composition, images: Tensor, paths: Sequence[Path]) -> NDArray[np.float64]:
-        """Similarity of images (N, 3, H, W) in [0, 1] to the subject with each attribute or setting, (N, P)."""
-        texts = [composition.description(path) if path else composition.subject for path in paths]
-        if not texts:
-            return np.zeros((len(images), 0))
-        return self._each(images, lambda part: self.segmenter.similarity(part, texts)).double().numpy()
+    def _each(self, images: Tensor, look: Callable[[Tensor], Tensor]) -> Tensor:
+        return torch.cat([look(part.to(self.device)).float().cpu() for part in images.split(self.batch_size)])
 
-    @torch.no_grad()
-    def strayed(
-        self, composition: Composition, before: Tensor, after: Tensor, paths: Sequence[Path]
-    ) -> NDArray[np.float64]:
-        """Mean absolute change in [0, 1] of the pixels that belong to none of the concepts, (N,).
+
+@dataclass(frozen=True)
+class Detections:
+    """What was looked for in N images.
+
+    Attributes:
+        composition: subject and concepts.
+        images: (N, 3, H, W) in [0, 1].
+        phrases: P, the subject first.
+        packed: their masks (N, P, H, W / 8), eight pixels a byte: a run keeps those of its null edits.
+        area: share of each image that belongs to each phrase, (N, P) in [0, 1].
+        minimum_area: from which a phrase is seen.
+        similarities: of the images to the subject with each attribute or setting, (N,) each.
+    """
+
+    composition: Composition
+    images: Tensor
+    phrases: Sequence[str]
+    packed: NDArray[np.uint8]
+    area: NDArray[np.float32]
+    minimum_area: float
+    similarities: Mapping[Path, NDArray[np.float64]]
+
+    def rows(self, places: Sequence[int]) -> Detections:
+        """Of some of the images alone."""
+        chosen = list(places)
+        similarities = {path: values[chosen] for path, values in self.similarities.items()}
+        return replace(
+            self,
+            images=self.images[chosen],
+            packed=self.packed[chosen],
+            area=self.area[chosen],
+            similarities=similarities,
+        )
+
+    def seen(self, path: Path) -> NDArray[np.bool_]:
+        """Whether each image has a mask of the concept, the largest among its rivals', (N,)."""
+        own, *others = (self._place(one) for one in (path, *self.composition.rivals(path)))
+        return (self.area[:, own] >= self.minimum_area) & (self.area[:, [own]] >= self.area[:, others]).all(axis=1)
+
+    def inside(self, path: Path) -> NDArray[np.float64]:
+        """Share of the concept's mask that lies inside the subject's own, (N,) in [0, 1]; NaN where it has none."""
+        own, concept = self._mask(SUBJECT).float(), self._mask(path).float()
+        return ((own * concept).sum(dim=(1, 2)) / concept.sum(dim=(1, 2))).double().numpy()
+
+    def fits(self, place: int) -> dict[Path, float]:
+        """How similar one image is to the subject with each attribute or setting, and to the bare subject."""
+        return {path: float(values[place]) for path, values in self.similarities.items()}
+
+    def strayed(self, before: Detections, paths: Sequence[Path]) -> NDArray[np.float64]:
+        """Mean absolute change in [0, 1], since before, of the pixels that belong to none of the concepts, (N,).
 
         To an object belongs where it is before or after, and a rim; to an attribute, the subject likewise; to a
         setting, all but the subject as it was, of which the median is given, up to one colour that may lie over all of
         it while it is still seen. 0 where there is no other pixel.
         """
-        things = [path for path in paths if by_mask(composition, path)]
-        texts = list(dict.fromkeys([composition.subject, *map(composition.phrase, things)]))
-        first, second = (self._each(images, lambda part: self._masks(part, texts)) > 0 for images in (before, after))
-        belongs = torch.zeros_like(first[:, :1])
+        was, still = before._mask(SUBJECT), self._mask(SUBJECT)
+        belongs = torch.zeros_like(was)
         for path in paths:
-            if composition.role(path) == "setting":  # Where the subject was, it must be still.
-                belongs |= ~first[:, :1]
+            if self.composition.role(path) == "setting":  # Where the subject was, it must be still.
+                belongs |= ~was
                 continue
-            place = texts.index(composition.phrase(path)) if path in things else 0
-            mask = (first | second)[:, place : place + 1].float()
-            radius = max(1, round(SPREAD * max(before.shape[-2:])))
-            belongs |= functional.max_pool2d(mask, 2 * radius + 1, stride=1, padding=radius) > 0
-        rest = (~belongs).float()
-        if any(composition.role(path) == "setting" for path in paths):
+            thing = path if by_mask(self.composition, path) else SUBJECT
+            mask = (before._mask(thing) | self._mask(thing))[:, None].float()
+            radius = max(1, round(SPREAD * max(mask.shape[-2:])))
+            belongs |= functional.max_pool2d(mask, 2 * radius + 1, stride=1, padding=radius)[:, 0] > 0
+        rest = (~belongs)[:, None].float()
+        if any(self.composition.role(path) == "setting" for path in paths):
             # A mask reaches beyond its subject, where another setting is to be seen: the median leaves that out.
-            ways = ((before, after), (after, before))  # What lay over the subject may go, too.
+            ways = (
+                (before.images, self.images),
+                (self.images, before.images),
+            )
             far = [_median((b - _veiled(a, b, rest, own)).abs(), rest) for a, b in ways for own in KEPT]
-            was, still = first[:, 0].sum(dim=(1, 2)), (first & second)[:, 0].sum(dim=(1, 2))
             # Under nothing but a colour the subject is seen where it was.
-            return torch.where(2 * still >= was, torch.stack(far).amin(dim=0), far[0]).double().numpy()
-        return _mean((after - before).abs(), rest).mean(dim=1).double().numpy()
+            there = 2 * (was & still).sum(dim=(1, 2)) >= was.sum(dim=(1, 2))
+            return torch.where(there, torch.stack(far).amin(dim=0), far[0]).double().numpy()
+        return _mean((self.images - before.images).abs(), rest).mean(dim=1).double().numpy()
 
-    def _masks(self, images: Tensor, texts: Sequence[str]) -> Tensor:
-        """(N, P, H, W), 1 where the phrase is."""
-        return (self.segmenter.masks(images, texts) > self.segmenter.calibration.mask_threshold).float()
+    def _place(self, path: Path) -> int:
+        return self.phrases.index(self.composition.phrase(path) if path else self.composition.subject)
 
-    def _each(self, images: Tensor, look: Callable[[Tensor], Tensor]) -> Tensor:
-        return torch.cat([look(part.to(self.device)).float().cpu() for part in images.split(self.batch_size)])
+    def _mask(self, path: Path) -> Tensor:
+        """(N, H, W) bool."""
+        packed = self.packed[:, self._place(path)]
+        return torch.from_numpy(np.unpackbits(packed, axis=-1, count=self.images.shape[-1]).astype(np.bool_))
 
 
 def _veiled(before: Tensor, after: Tensor, rest: Tensor, own: float) -> Tensor:
