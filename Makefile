@@ -50,10 +50,10 @@ format: $(STAMP)  ## mend style and format where that is safe
 	$(BIN)/ruff format .
 
 world-check: $(STAMP)  ## check the gates of the embedded world's trained parts (exit status 1 if one fails)
-	$(BIN)/python -m diffexplain.world.check
+	$(BIN)/python -m experiments.world.check
 
 bench: $(STAMP)  ## time the scene renderer, then a slice of ShortcutBench: known answers, several methods
-	$(BIN)/python -m diffexplain.world.benchmark
+	$(BIN)/python -m experiments.world.benchmark
 	$(BIN)/python experiments/shortcut_bench/bench.py --slice --jobs 2
 
 bench-full: $(STAMP)  ## all of ShortcutBench: hours on two cores; goes on where it stopped
@@ -68,7 +68,7 @@ tables: $(STAMP)  ## remake the papers' tables and figures on the embedded world
 	for table in $(TABLES); do $(BIN)/python experiments/$$table/make.py --profile world; done
 
 doctor: $(STAMP)  ## check this machine and environment, and name what to do about a fault
-	$(BIN)/python -m diffexplain.doctor
+	$(BIN)/python -m diffexplain.cli.doctor
 
 lock: $(STAMP)  ## resolve the requirements anew, after a change of dependencies in pyproject.toml
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --generate-hashes \

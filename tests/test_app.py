@@ -15,10 +15,11 @@ from tests.overriding import changed
 from tests.pretend import ACCIDENT, explain_until_killed
 
 import diffexplain
-from diffexplain import app, cli, configuration
-from diffexplain.app import Parts
+from diffexplain import app, cli
+from diffexplain.config import configuration
 from diffexplain.effects.results import Verdict
 from diffexplain.errors import OwnedElsewhere, UserError
+from diffexplain.pipelines.parts import Parts
 from diffexplain.report import Summary
 from diffexplain.runs.machine import HANDED_ON
 from diffexplain.runs.run import claim
@@ -173,7 +174,7 @@ def test_too_little_memory_for_the_evaluations_images_is_recorded(
     ("part", "remedy"),
     [
         ("tests.pretend.Segmenter.masks", "effects.batch_size"),
-        ("diffexplain.flows.prompt.evaluate", "evaluation.batch_size"),
+        ("diffexplain.pipelines.prompt.evaluate", "evaluation.batch_size"),
     ],
 )
 def test_too_little_memory_to_look_at_images_is_one_line(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tests.classifiers import onnx_graphs
 
-from diffexplain import cli, configuration
+from diffexplain import cli
+from diffexplain.config import configuration
 from diffexplain.report import Summary, load_run
 
 ROOT = Path(__file__).parents[1]

@@ -6,8 +6,8 @@ from functools import lru_cache, partial
 
 import pytest
 
-from diffexplain.building import build, locate
-from diffexplain.configuration import compose
+from diffexplain.config.configuration import compose
+from diffexplain.config.instantiate import build, locate
 from diffexplain.errors import UserError
 from diffexplain.segmentation import Segmenter
 
@@ -37,12 +37,12 @@ def test_class_methods_are_found() -> None:
         "diffexplain",
         "",
         # What belongs to the package and is no part of a run.
-        "diffexplain.building.build",
+        "diffexplain.config.instantiate.build",
         "diffexplain.app.make",
         "diffexplain.explain",
         "diffexplain.cli.main",
-        "diffexplain.convert.main",
-        "diffexplain.runs.atomic.write_text",
+        "diffexplain.weights.convert.main",
+        "diffexplain.weights.atomic.write_text",
         "diffexplain.segmentation.clipseg.resolve_folder",
         # What a part imports, inherits or holds.
         "diffexplain.segmentation.clipseg.json.loads",
@@ -99,7 +99,7 @@ def test_what_a_part_holds_of_others_is_not_called(foreign: object, monkeypatch:
 def test_other_plugins_cannot_be_smuggled_in_by_a_part() -> None:
     node = {"_target_": "os.system", "command": "true"}
     with pytest.raises(UserError, match="part of a run"):
-        build({"_target_": "diffexplain.building.build", "node": node, "plugins": ["os", "posix"]})
+        build({"_target_": "diffexplain.config.instantiate.build", "node": node, "plugins": ["os", "posix"]})
     node = {"_target_": "diffexplain.classifiers.load_checkpoint", "network": "os.system", "preprocessing": {"size": 8}}
     with pytest.raises(UserError, match="named by the run alone"):
         build(node | {"plugins": ["os", "posix"], "arguments": {"command": "true"}}, where="diffusion")

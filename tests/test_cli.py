@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from diffexplain import cli
-from diffexplain.configuration import available, defaults
+from diffexplain.config.configuration import available, defaults
 
 ROOT = Path(__file__).parents[1]
 WITHOUT_TORCH = """

@@ -13,9 +13,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffexplain import configuration, reproduction
-from diffexplain.configuration import available, compose, defaults, expand, leaves
-from diffexplain.contents import CONTENTS
+from diffexplain.config import configuration, reproduce
+from diffexplain.config.configuration import available, compose, defaults, expand, leaves
+from diffexplain.config.digests import CONTENTS
 from diffexplain.errors import UserError
 
 MORE = f"paths.configs=[{Path(__file__).parent / 'conf'}]"
@@ -122,7 +122,7 @@ def test_a_classifier_brings_its_prior_and_vocabulary_and_the_command_line_overr
 def test_the_prior_brings_the_segmenter_that_knows_its_pictures(overrides: list[str], segmenter: str) -> None:
     config = compose(overrides)
     assert config["segmenter"]["name"] == segmenter
-    assert compose(reproduction.overrides(config))["segmenter"] == config["segmenter"]
+    assert compose(reproduce.overrides(config))["segmenter"] == config["segmenter"]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_target_is_taken_as_it_is_typed(name: str) -> None:
     typed = f"target=class:{name}"
     config = compose([typed])
     assert config["target"] == f"class:{name}"
-    assert reproduction.overrides(config) == [typed]
+    assert reproduce.overrides(config) == [typed]
     assert compose([f"target=unit:layer4.2:512@{name}"])["target"] == f"unit:layer4.2:512@{name}"
     assert expand([typed, "seed=0,1"]) == [[typed, "seed=0"], [typed, "seed=1"]]
 
@@ -306,7 +306,7 @@ def test_the_command_that_repeats_a_run_goes_through_a_shell_whatever_things_are
     config["target"] = f"class:{names[0].strip()}"
     config["prompt"]["prefix"] = names[-1]
     config["classifier"]["labels"] = names if len(names) > 1 else names[0]
-    command = reproduction.command(config)
+    command = reproduce.command(config)
     python, program, *overrides = through_a_shell(command)
     assert (python, program) == ("python", "run.py")
     assert shlex.split(command)[2:] == overrides
@@ -346,7 +346,7 @@ def test_evaluation_files_repeat_the_defaults_of_the_code() -> None:
     ],
 )
 def test_every_key_is_an_argument_of_what_is_built(group: str) -> None:
-    from diffexplain.building import locate
+    from diffexplain.config.instantiate import locate
 
     for name in available()[group]:
         node = compose([f"{group}={name}"])[group]
@@ -379,7 +379,7 @@ def test_every_key_of_a_choice_is_explained_where_it_is_introduced() -> None:
 )
 def test_the_command_that_repeats_a_run_composes_the_same(overrides: list[str]) -> None:
     config = compose(overrides)
-    again = reproduction.overrides(config)
+    again = reproduce.overrides(config)
     assert compose(again) == config
     assert len(again) <= 6
 
@@ -389,12 +389,12 @@ def test_the_command_that_repeats_a_run_composes_the_same(overrides: list[str]) 
 def test_any_text_can_be_given_back_to_the_command_line(text: str) -> None:
     config: dict[str, Any] = compose()
     config["prompt"]["prefix"] = text
-    assert compose(reproduction.overrides(config))["prompt"]["prefix"] == text
+    assert compose(reproduce.overrides(config))["prompt"]["prefix"] == text
 
 
 def test_a_configuration_from_elsewhere_is_repeated_with_its_folder() -> None:
     config = compose([MORE, "plugins=[tests]", "experiment=pretend", "explainer.steps=9"])
-    again = reproduction.overrides(config)
+    again = reproduce.overrides(config)
     assert again[0] == MORE
     assert compose(again)["explainer"] == config["explainer"]
 

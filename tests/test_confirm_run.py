@@ -9,10 +9,11 @@ from PIL import Image
 from tests.concepts.finished import CLOUD, FLAG
 from tests.concepts.finished import finished as finished_run
 
-from diffexplain import cli, configuration, reproduction
+from diffexplain import cli
+from diffexplain.config import configuration, reproduce
+from diffexplain.config.identity import identity
 from diffexplain.errors import UserError
 from diffexplain.report import Summary, load_run, render_run
-from diffexplain.runs.identity import identity
 from diffexplain.world.render import render_images
 from diffexplain.world.scenes import Companion, Scene
 
@@ -84,7 +85,7 @@ def test_classifier_target_and_prior_are_those_of_the_finished_run(tmp_path: Pat
     other = configuration.compose([*asked, "classifier=world_shortcut_cnn", "target=class:yawl"])
     assert (other["classifier"]["name"], other["target"]) == ("world_shortcut_cnn", "class:yawl")
     for made in (config, other):
-        assert identity(configuration.compose(reproduction.overrides(made))) == identity(made)
+        assert identity(configuration.compose(reproduce.overrides(made))) == identity(made)
 
 
 def test_a_finished_run_from_elsewhere_names_no_code(tmp_path: Path) -> None:

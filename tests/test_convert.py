@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from diffexplain import cli
-from diffexplain.convert import convert
 from diffexplain.errors import UserError
-from diffexplain.weights_file import read_pickle
+from diffexplain.weights.convert import convert
+from diffexplain.weights.files import read_pickle
 
 NETWORK = {"conv1.weight": torch.arange(6.0).view(2, 3), "fc.bias": torch.ones(2, dtype=torch.float16)}
 

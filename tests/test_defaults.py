@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from diffexplain import configuration
-from diffexplain.building import TARGET, locate
+from diffexplain.config import configuration
+from diffexplain.config.instantiate import TARGET, locate
 
 PARTS = [
     ("prompt", "constrained", []),

@@ -10,19 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from diffexplain import contents, digests, doctor
-from diffexplain.configuration import compose
-from diffexplain.digests import file_sha256
-from diffexplain.runs.identity import identity
+from diffexplain.cli import doctor
+from diffexplain.config import digests
+from diffexplain.config.configuration import compose
+from diffexplain.config.identity import identity
+from diffexplain.weights import checksums
+from diffexplain.weights.checksums import file_sha256
 
 LONG_AGO = time.time_ns() - 3_600 * 10**9
-LARGE = bytes(range(256)) * (digests.WORTH // 256)
+LARGE = bytes(range(256)) * (checksums.WORTH // 256)
 
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DIFFEXPLAIN_CACHE", str(tmp_path / "store"))
-    monkeypatch.setattr(digests, "SETTLED", -1)  # else every file of a test would be too young to be kept
+    monkeypatch.setattr(checksums, "SETTLED", -1)  # else every file of a test would be too young to be kept
     return tmp_path / "store"
 
 
@@ -34,7 +36,7 @@ def test_a_large_file_is_read_once_and_again_when_it_is_written(tmp_path: Path, 
     file = tmp_path / "weights.pth"
     file.write_bytes(LARGE)
     assert file_sha256(file) == hexadecimal(LARGE)
-    assert list(json.loads((store / digests.FILE).read_text()).values()) == [[hexadecimal(LARGE), str(file)]]
+    assert list(json.loads((store / checksums.FILE).read_text()).values()) == [[hexadecimal(LARGE), str(file)]]
     # Same size, and the time of the last change set back: the other time tells.
     status = file.stat()
     file.write_bytes(LARGE[:-1] + b"?")
@@ -47,20 +49,20 @@ def test_what_is_kept_is_used_and_a_file_that_is_just_written_is_not_kept(
 ) -> None:
     file = tmp_path / "weights.pth"
     file.write_bytes(LARGE)
-    monkeypatch.setattr(digests, "SETTLED", 2_000_000_000)
+    monkeypatch.setattr(checksums, "SETTLED", 2_000_000_000)
     file_sha256(file)
-    assert not (store / digests.FILE).exists()
-    monkeypatch.setattr(digests, "SETTLED", -1)
+    assert not (store / checksums.FILE).exists()
+    monkeypatch.setattr(checksums, "SETTLED", -1)
     file_sha256(file)
-    monkeypatch.setattr(digests, "read_sha256", lambda _path: pytest.fail("read again"))
-    digests._known.cache_clear()
+    monkeypatch.setattr(checksums, "read_sha256", lambda _path: pytest.fail("read again"))
+    checksums._known.cache_clear()
     assert file_sha256(file) == hexadecimal(LARGE)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', '{"a": ["b"]}', "\x00"])
 def test_a_damaged_memory_costs_time_and_nothing_else(tmp_path: Path, store: Path, content: str) -> None:
     store.mkdir()
-    (store / digests.FILE).write_text(content)
+    (store / checksums.FILE).write_text(content)
     (tmp_path / "file.pth").write_bytes(LARGE)
     assert file_sha256(tmp_path / "file.pth") == hexadecimal(LARGE)
 
@@ -71,7 +73,7 @@ def test_weights_trained_further_under_the_same_path_make_another_run(tmp_path: 
     file.write_bytes(b"first")
     before = compose(asked)
     assert before["contents"]["classifier.checkpoint"] == {"best.pth": hexadecimal(b"first")}
-    assert contents.weights(before["contents"], "classifier") == {
+    assert digests.weights(before["contents"], "classifier") == {
         "classifier.checkpoint/best.pth": hexadecimal(b"first")
     }
     file.write_bytes(b"other")
@@ -125,7 +127,7 @@ def test_the_files_beside_an_onnx_graph_that_hold_its_tensors_count(tmp_path: Pa
     model = onnx.helper.make_model(graph)
     onnx.save(model, tmp_path / "net.onnx", save_as_external_data=True, location="tensors.bin", size_threshold=10)
     (tmp_path / "unrelated.bin").write_text("not of the network")
-    assert contents.external_data(tmp_path / "net.onnx") == ["tensors.bin"]
+    assert digests.external_data(tmp_path / "net.onnx") == ["tensors.bin"]
     asked = ["classifier=checkpoint", "classifier.network=mine.build", f"classifier.checkpoint={tmp_path}/net.onnx"]
     before = identity(compose(asked))
     (tmp_path / "tensors.bin").write_bytes(b"\x01" * 4000)
@@ -145,7 +147,7 @@ def test_what_was_fetched_is_known_by_its_recorded_checksum(store: Path) -> None
 
 
 def test_the_embedded_world_is_known_by_its_files_too() -> None:
-    found = contents.weights(compose()["contents"])
+    found = digests.weights(compose()["contents"])
     assert {name.partition("/")[0] for name in found} == {"classifier.folder", "diffusion.folder", "segmenter.folder"}
 
 
@@ -155,10 +157,10 @@ def test_doctor_reads_everything_anew_and_forgets_what_was_wrong(tmp_path: Path,
     file_sha256(file)
     (check,) = doctor.check_contents()
     assert (check.status, check.finding) == ("ok", "1 files read, as they were recorded")
-    memory = json.loads((store / digests.FILE).read_text())
+    memory = json.loads((store / checksums.FILE).read_text())
     # As if the disk had changed a byte and no time.
     changed = {key: ["0" * 64, path] for key, (_, path) in memory.items()}
-    (store / digests.FILE).write_text(json.dumps(changed))
+    (store / checksums.FILE).write_text(json.dumps(changed))
     _, fault = doctor.check_contents()
     assert fault.status == "problem"
     assert str(file) in fault.finding and "0" * 64 in fault.finding and hexadecimal(LARGE) in fault.finding

@@ -12,8 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from safetensors.numpy import save_file
 
-from diffexplain import doctor
-from diffexplain.doctor import Check
+from diffexplain.cli import doctor
+from diffexplain.cli.doctor import Check
 
 NO_NMS = "operator torchvision::nms does not exist"
 
@@ -201,7 +201,7 @@ def test_the_program_survives_the_fault_and_exits_2(tmp_path):
     (tmp_path / "torchvision/__init__.py").write_text(f"raise RuntimeError({NO_NMS!r})\n")
     path = os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])
     done = subprocess.run(
-        [sys.executable, "-m", "diffexplain.doctor", "--outputs", str(tmp_path / "outputs")],
+        [sys.executable, "-m", "diffexplain.cli.doctor", "--outputs", str(tmp_path / "outputs")],
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,

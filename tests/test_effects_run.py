@@ -11,11 +11,13 @@ from tests.pretend import ACCIDENT, explain_until_killed
 from tests.test_app import artefacts
 
 import diffexplain
-from diffexplain import app, cli, configuration
+from diffexplain import app, cli
 from diffexplain.concepts.file import shipped
-from diffexplain.fetching import fetch_command, sources
+from diffexplain.config import configuration
+from diffexplain.config.fetch_command import fetch_command
+from diffexplain.config.identity import identity
 from diffexplain.report import Summary, load_run, render_run, wandb_mirror
-from diffexplain.runs.identity import identity
+from diffexplain.weights.sources import sources
 
 ROOT = Path(__file__).parents[1]
 FLAG = ("companion", "flag")

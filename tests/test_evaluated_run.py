@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from tests.concepts.chat_server import KEY, Chat, Reply, running
 
-from diffexplain import cli, configuration
+from diffexplain import cli
+from diffexplain.config import configuration
 from diffexplain.errors import UserError
 from diffexplain.report import load_run, render_run
 from diffexplain.world.render import render_images

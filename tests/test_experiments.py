@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from diffexplain import app, configuration
-from diffexplain.app import Parts
+from diffexplain import app
+from diffexplain.config import configuration
+from diffexplain.pipelines.parts import Parts
 from diffexplain.report import load_run
 from diffexplain.world.render import render_images
 from diffexplain.world.sampler import World

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from diffexplain.classifiers.labels import IMAGENET, classifier_labels, find_labels, read_labels
+from diffexplain.concepts.vocabulary import Phrase, Vocabulary, class_phrase
 from diffexplain.errors import UserError
-from diffexplain.evaluation.vocabulary import Phrase, Vocabulary, class_phrase
-from diffexplain.labels import IMAGENET, classifier_labels, find_labels, read_labels
 from diffexplain.target import Target
 
 COMMAND = "diffexplain fetch classifier=x"

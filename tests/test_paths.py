@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from diffexplain import paths
 from diffexplain.errors import UserError
+from diffexplain.weights import paths
 
 
 @pytest.fixture

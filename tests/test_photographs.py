@@ -14,11 +14,12 @@ from PIL import Image, ImageCms
 from tests.test_cli import without_torch
 from torch import Tensor
 
-from diffexplain import contents, photographs, reproduction
-from diffexplain.configuration import compose
+from diffexplain.config import digests, reproduce
+from diffexplain.config.configuration import compose
+from diffexplain.config.identity import identity
 from diffexplain.errors import UserError
-from diffexplain.photographs import Photographs
-from diffexplain.runs.identity import identity
+from diffexplain.pipelines import photographs
+from diffexplain.pipelines.photographs import Photographs
 
 SIZE = (32, 32)
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -35,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def found(folder: Path, most: int = 48) -> Photographs:
-    expected = contents.digest([(path.name, contents.mark(path)) for path in contents.listing(str(folder))])
+    expected = digests.digest([(path.name, digests.mark(path)) for path in digests.listing(str(folder))])
     return photographs.find(str(folder), most, expected)
 
 
@@ -183,7 +184,7 @@ def test_photographs_that_change_on_the_way_are_an_error(folder: Path) -> None:
     with pytest.raises(UserError, match="have changed"):
         made.images(SIZE)
     with pytest.raises(UserError, match="have changed"):
-        photographs.find(str(folder), 48, contents.digest([]))
+        photographs.find(str(folder), 48, digests.digest([]))
 
 
 def test_a_run_is_known_by_its_photographs_and_not_by_where_they_lie(folder: Path, tmp_path: Path) -> None:
@@ -237,9 +238,9 @@ def test_given_photographs_are_edited_by_an_editor_that_does_so(folder: Path) ->
 
 def test_the_command_that_repeats_a_run_names_the_folder(folder: Path) -> None:
     config = compose(["explainer=diffex", f"images={folder}", "editor.guidance=5"])
-    again = reproduction.overrides(config)
+    again = reproduce.overrides(config)
     assert f"images={folder}" in again
-    assert not any(contents.CONTENTS in override for override in again)
+    assert not any(digests.CONTENTS in override for override in again)
     assert compose(again) == config
 
 

@@ -10,8 +10,9 @@ from tests.diffusion.editing.test_load_instruct import save_instruct
 from tests.overriding import changed
 from tests.test_app import artefacts
 
-from diffexplain import cli, photographs
-from diffexplain.flows.testing import PHOTOGRAPHS
+from diffexplain import cli
+from diffexplain.pipelines import photographs
+from diffexplain.pipelines.testing import PHOTOGRAPHS
 from diffexplain.report import Summary, load_run
 from diffexplain.runs.run import FINISHED
 from diffexplain.world.render import render_images

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from diffexplain import plugins
-from diffexplain.configuration import compose
+from diffexplain.config import plugins
+from diffexplain.config.configuration import compose
+from diffexplain.config.identity import identity
 from diffexplain.errors import UserError
-from diffexplain.runs.identity import identity
 
 ROOT = Path(__file__).parents[1]
 NETWORK = """
@@ -37,11 +37,12 @@ ASKED = [
 LOAD = """
 import sys
 from diffexplain import app, cli, configuration
+from diffexplain.pipelines.parts import Parts
 def load():
     config = configuration.compose(sys.argv[1:])
     app.plugins.require(config["plugins"])
     print("before torch" if "torch" not in sys.modules else "after torch")
-    classifier = app.Parts().classifier(config["classifier"], config["plugins"])
+    classifier = Parts().classifier(config["classifier"], config["plugins"])
     print(type(classifier.backbone).__name__)
     return 0
 sys.exit(cli.guarded(load))

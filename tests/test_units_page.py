@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diffexplain import app, configuration
+from diffexplain import app
+from diffexplain.config import configuration
 from diffexplain.evaluation.salient_imagenet import FeatureLabel
 from diffexplain.target import Target
 

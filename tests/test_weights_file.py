@@ -10,7 +10,7 @@ from safetensors.torch import save
 from torch import nn
 
 from diffexplain.errors import UserError
-from diffexplain.weights_file import check_folder, read_shapes, read_weights, shapes_of
+from diffexplain.weights.files import check_folder, read_shapes, read_weights, shapes_of
 
 TENSORS = {"weight": torch.arange(6.0).view(2, 3), "steps": torch.tensor(5), "half": torch.ones(4, dtype=torch.float16)}
 SHAPES = {name: tuple(value.shape) for name, value in TENSORS.items()}

@@ -33,9 +33,11 @@ from experiments.classifiers.forms.inputs import INPUT_FORMS
 from experiments.classifiers.forms.names import NAME_FORMS
 from experiments.classifiers.forms.outputs import CONTAINER_FORMS, OUTPUT_FORMS
 
-from diffexplain import app, cli, configuration
+from diffexplain import app, cli
 from diffexplain.classifiers.output import log_odds
+from diffexplain.config import configuration
 from diffexplain.errors import UserError
+from diffexplain.pipelines.parts import Parts
 from diffexplain.target import ResolvedTarget
 
 Verdict = Literal["right", "refused", "wrong"]
@@ -59,7 +61,7 @@ def answers(form: Form) -> tuple[ResolvedTarget, Tensor]:
     """
     config = configuration.compose([*form.overrides, f"target={form.target}"])
     target = app.resolve_target(config)
-    classifier = app.Parts().classifier(config["classifier"], config["plugins"])
+    classifier = Parts().classifier(config["classifier"], config["plugins"])
     with torch.no_grad():
         scores = classifier(pictures())
     columns = [log_odds(scores, k, classifier.exclusive) for k in range(len(classifier.labels))]

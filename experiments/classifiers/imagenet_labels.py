@@ -11,7 +11,7 @@ from pathlib import Path
 
 from timm.data import ImageNetInfo
 
-FILE = Path(__file__).parents[2] / "src" / "diffexplain" / "data" / "imagenet_labels.json"
+FILE = Path(__file__).parents[2] / "src" / "diffexplain" / "classifiers" / "data" / "imagenet_labels.json"
 SOURCE = "Index, WordNet id and words of each class, from timm's ImageNetInfo by experiments/classifiers/{}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torchvision import models
 
-FILE = Path(__file__).parents[2] / "src" / "diffexplain" / "data" / "torchvision_weights.json"
+FILE = Path(__file__).parents[2] / "src" / "diffexplain" / "classifiers" / "data" / "torchvision_weights.json"
 
 
 def main() -> None:

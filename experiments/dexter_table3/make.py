@@ -19,7 +19,7 @@ sys.path.insert(0, str(HERE.parent / "papers"))
 from paper_tables import NOTHING, Made, Sweep, head, main, row, shown, spread  # noqa: E402
 
 from diffexplain.evaluation.results import Activation  # noqa: E402
-from diffexplain.evaluation.statistics import bootstrap_mean  # noqa: E402
+from diffexplain.statistics.tests import bootstrap_mean  # noqa: E402
 
 RESAMPLES = 2000
 TEXTS: dict[str, tuple[str, str]] = {

@@ -56,10 +56,10 @@ def measured(runs: Sequence[Made], profile: str) -> dict[str, Any]:
     """Of all pictures of a method: CLIP-IQA of each, and how varied they are, by the CLIP of the runs' segmenter."""
     import torch
 
-    from diffexplain.app import Parts
+    from diffexplain.concepts.vocabulary import class_phrase
     from diffexplain.evaluation import EvaluationSettings
     from diffexplain.evaluation import quality as qualities
-    from diffexplain.evaluation.vocabulary import class_phrase
+    from diffexplain.pipelines.parts import Parts
     from diffexplain.runs.draws import Draws
 
     config = runs[0].cell.config
@@ -82,7 +82,7 @@ def measured(runs: Sequence[Made], profile: str) -> dict[str, Any]:
     everything = torch.cat(features)
     found |= {"n": len(everything), "diversity": qualities.diversity(everything)}
     if profile == "world":
-        from diffexplain.world.gates.held_out import renderings, scenes_and_seeds
+        from diffexplain.world.held_out import renderings, scenes_and_seeds
 
         scenes, _ = renderings(*scenes_and_seeds(len(everything), STREAM))
         reference = qualities.features_of(clip, scenes, settings, cpu)

@@ -34,12 +34,12 @@ from diffexplain.attribution import (
     element_scores,
 )
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.evaluation.sight import look
-from diffexplain.runs.atomic import write_json
 from diffexplain.segmentation import Segmenter
+from diffexplain.segmentation.detections import look
 from diffexplain.target import Target
+from diffexplain.weights.atomic import write_json
 from diffexplain.world.captions import COMPANION_NOUNS, SETTING_PHRASES, article
-from diffexplain.world.gates.held_out import renderings, scenes_and_seeds
+from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.marked import write_between
 from diffexplain.world.sampler import World
 from diffexplain.world.truth_table import ABSENT, THERE

@@ -6,7 +6,7 @@ another thing changed and the value did not come: *claimed* is the share in whic
 
 Three checks are compared: the value's mask is there and larger than its rivals', after and not before; CLIP finds it
 more similar than its rivals, after and not before; or its similarity rose more than that of its rivals and of the bare
-subject. `diffexplain.diffusion.editing.checks` uses the one that is named in the last column.
+subject. `diffexplain.editing.checks` uses the one that is named in the last column.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 
 from diffexplain.concepts import Hierarchy
-from diffexplain.diffusion.editing import Checks, Composition
-from diffexplain.diffusion.editing.checks import Fits, by_mask, by_similarity, fits_best, gained
-from diffexplain.diffusion.editing.composition import Path
-from diffexplain.evaluation.vocabulary import class_phrase
+from diffexplain.concepts.vocabulary import class_phrase
+from diffexplain.editing import Checks, Composition
+from diffexplain.editing.checks import Fits, by_mask, by_similarity, fits_best, gained
+from diffexplain.editing.composition import Path
 from diffexplain.segmentation import Segmenter
 from diffexplain.world.marked import write_between
 from diffexplain.world.render import choice, render_images

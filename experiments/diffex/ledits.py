@@ -23,15 +23,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffexplain import configuration
 from diffexplain.concepts import Hierarchy
+from diffexplain.concepts.vocabulary import class_phrase
+from diffexplain.config import configuration
 from diffexplain.diffusion import load_prior
-from diffexplain.diffusion.editing import Change, Composition, LeditsPP
-from diffexplain.diffusion.editing.composition import Path as ConceptPath
-from diffexplain.diffusion.editing.composition import State
-from diffexplain.evaluation.statistics import wilson
-from diffexplain.evaluation.vocabulary import class_phrase
+from diffexplain.editing import Change, Composition, LeditsPP
+from diffexplain.editing.composition import Path as ConceptPath
+from diffexplain.editing.composition import State
 from diffexplain.runs.draws import Draws
+from diffexplain.statistics.tests import wilson
 from diffexplain.world.marked import write_between
 from diffexplain.world.oracle import Answers, load_oracle, read
 from diffexplain.world.render import render_images

@@ -14,10 +14,10 @@ from functools import partial
 from itertools import chain
 
 import torch
+from experiments.world.gates.autoencoder import reconstruct
 from torch import Tensor
 
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.world.gates.autoencoder import reconstruct
 from diffexplain.world.marked import write_between
 from diffexplain.world.scenes import SUBJECTS
 from diffexplain.world.truth import contrasts, effects, measure_logits

@@ -33,14 +33,14 @@ from scipy.stats import spearmanr
 from diffexplain.classifiers.classifier import Classifier, load_classifier
 from diffexplain.concepts import Hierarchy
 from diffexplain.diffusion import load_prior
-from diffexplain.diffusion.editing import Checks, Paired
-from diffexplain.effects.engine import Engine, Images, Studied
-from diffexplain.effects.population import Population
+from diffexplain.editing import Checks, Paired
+from diffexplain.effects.engine import Engine, Studied
+from diffexplain.effects.population import Images, Population
 from diffexplain.explainers.diffex import DiffEx
-from diffexplain.paths import resolve_folder
 from diffexplain.runs.run import Run
 from diffexplain.segmentation import Segmenter
 from diffexplain.target import Target
+from diffexplain.weights.paths import resolve_folder
 from diffexplain.world.marked import write_between
 from diffexplain.world.truth_table import ABSENT, THERE, TruthTable, truth_name
 

@@ -18,7 +18,7 @@ from paper_tables import NOTHING, Made, Sweep, head, main, row, shown  # noqa: E
 from true_effects import concepts_of, rankings  # noqa: E402
 
 from diffexplain.effects.results import Ranking  # noqa: E402
-from diffexplain.evaluation.statistics import wilson  # noqa: E402
+from diffexplain.statistics.tests import wilson  # noqa: E402
 
 
 def table(sweep: Sweep) -> str:

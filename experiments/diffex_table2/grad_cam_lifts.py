@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from diffexplain.runs.atomic import write_json
+from diffexplain.weights.atomic import write_json
 from diffexplain.world.captions import COMPANION_NOUNS, SETTING_PHRASES, article
 
 IMAGES = 48
@@ -40,10 +40,10 @@ def measured(name: str, class_name: str) -> dict[str, float]:
 
     from diffexplain.attribution import GradCAM, element_scores
     from diffexplain.classifiers.classifier import load_classifier
-    from diffexplain.evaluation.sight import look
     from diffexplain.segmentation import Segmenter
+    from diffexplain.segmentation.detections import look
     from diffexplain.target import Target
-    from diffexplain.world.gates.held_out import renderings, scenes_and_seeds
+    from diffexplain.world.held_out import renderings, scenes_and_seeds
     from diffexplain.world.sampler import World
 
     classifier = load_classifier(f"embedded:classifiers/{name}")

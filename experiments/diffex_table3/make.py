@@ -17,8 +17,8 @@ sys.path.insert(0, str(HERE.parent / "papers"))
 from paper_tables import NOTHING, Made, Sweep, head, main, row, shown  # noqa: E402
 from true_effects import rankings  # noqa: E402
 
-from diffexplain.evaluation.results import Estimate  # noqa: E402
-from diffexplain.evaluation.statistics import mean_interval  # noqa: E402
+from diffexplain.statistics.estimates import Estimate  # noqa: E402
+from diffexplain.statistics.tests import mean_interval  # noqa: E402
 
 
 def table(sweep: Sweep) -> str:

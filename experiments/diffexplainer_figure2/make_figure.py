@@ -28,13 +28,15 @@ from PIL import Image
 from table import write_table
 from torch import Tensor
 
-from diffexplain import app, configuration
+from diffexplain import app
+from diffexplain.classifiers.target_scores import TargetReader
+from diffexplain.concepts.vocabulary import class_phrase
+from diffexplain.config import configuration
 from diffexplain.evaluation import EvaluationSettings
-from diffexplain.evaluation.activation import Reader
 from diffexplain.evaluation.quality import QUALITY, SEMANTIC, features_of, preferences
-from diffexplain.evaluation.vocabulary import class_phrase
+from diffexplain.pipelines.parts import Parts
 from diffexplain.report import load_run
-from diffexplain.runs import atomic
+from diffexplain.weights import atomic
 from diffexplain.world import oracle
 
 HERE = Path(__file__).parent
@@ -122,7 +124,7 @@ def cells(profile: str, images: int, seed: int) -> list[Cell]:
     ]
 
 
-def result_of(cell: Cell, outputs: Path, parts: app.Parts) -> dict[str, Any]:
+def result_of(cell: Cell, outputs: Path, parts: Parts) -> dict[str, Any]:
     """What was read of the cell's pictures: from its file, or from its run, which is made if it is not there."""
     config = configuration.compose(cell.overrides(outputs))
     file = outputs / f"{cell.name}.json"
@@ -150,11 +152,11 @@ def result_of(cell: Cell, outputs: Path, parts: app.Parts) -> dict[str, Any]:
     return result
 
 
-def activates(name: str, cell: Cell, images: Tensor, parts: app.Parts) -> list[bool]:
+def activates(name: str, cell: Cell, images: Tensor, parts: Parts) -> list[bool]:
     """For each picture, whether a classifier takes it for the class."""
     config = configuration.compose([f"classifier={name}", f"target=class:{cell.class_name}"])
     classifier = parts.classifier(config["classifier"], (), name)
-    reader = Reader(classifier, app.resolve_target(config), 24, torch.device("cpu"))
+    reader = TargetReader(classifier, app.resolve_target(config), 24, torch.device("cpu"))
     return [bool(value) for value in reader.read(images).activates]
 
 
@@ -171,7 +173,7 @@ def seen_by_oracle(class_name: str, images: Tensor) -> dict[str, list[bool]]:
     return {name: [bool(value) for value in values] for name, values in seen.items()}
 
 
-def looked_at(config: Mapping[str, Any], class_name: str, images: Tensor, parts: app.Parts) -> dict[str, Any]:
+def looked_at(config: Mapping[str, Any], class_name: str, images: Tensor, parts: Parts) -> dict[str, Any]:
     """The pictures' features, by the CLIP of the profile's segmenter, and CLIP-IQA where that knows the words."""
     clip = parts.build("segmenter", config["segmenter"], ()).to("cpu")
     features = features_of(clip, images, EvaluationSettings(), torch.device("cpu"))
@@ -209,7 +211,7 @@ def main() -> None:
     outputs = options.outputs.absolute()
     todo = cells(options.profile, options.images or PROFILES[options.profile].images, options.seed)
     todo = [cell for cell in todo if cell.classifier in (options.classifier or PROFILES[options.profile].classifiers)]
-    parts, results = app.Parts(), []
+    parts, results = Parts(), []
     outputs.mkdir(parents=True, exist_ok=True)
     for number, cell in enumerate(todo):
         file = outputs / f"{cell.name}.json"

@@ -13,8 +13,8 @@ from figure import NAMES
 from torch import Tensor
 
 from diffexplain.evaluation.quality import kernel_distance
-from diffexplain.evaluation.results import Estimate
-from diffexplain.evaluation.statistics import wilson
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import wilson
 from diffexplain.world.marked import write_between
 
 PUBLISHED = Path(__file__).parent / "published.yaml"

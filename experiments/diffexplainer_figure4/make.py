@@ -17,8 +17,8 @@ sys.path.insert(0, str(HERE.parent / "papers"))
 
 from paper_tables import Cell, Made, Sweep, head, main, row, shown  # noqa: E402
 
-from diffexplain.paths import resolve_folder  # noqa: E402
 from diffexplain.report import load_run  # noqa: E402
+from diffexplain.weights.paths import resolve_folder  # noqa: E402
 
 SHOWN = 4
 """Pictures of a run in the figure, the first ones whatever they came to."""

@@ -23,8 +23,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "papers")]
 
 from paper_tables import NOT_RUN, PROFILES, head, published, row, script, shown, write  # noqa: E402
 
-from diffexplain import app, configuration, fetching  # noqa: E402
-from diffexplain.cli import guarded  # noqa: E402
+from diffexplain.cli.commands import guarded  # noqa: E402
+from diffexplain.config import configuration, fetch_command  # noqa: E402
 from diffexplain.evaluation.salient_imagenet import (  # noqa: E402
     PEOPLE,
     Agreement,
@@ -33,7 +33,8 @@ from diffexplain.evaluation.salient_imagenet import (  # noqa: E402
     agreement,
     load_labels,
 )
-from diffexplain.runs.atomic import write_json  # noqa: E402
+from diffexplain.pipelines.parts import Parts  # noqa: E402
+from diffexplain.weights.atomic import write_json  # noqa: E402
 
 SCORES = Path("outputs/papers/salient_imagenet.json")
 BOOTSTRAP_SEED = 0
@@ -109,7 +110,7 @@ def people_scores(settings: Mapping[str, Any], labels: Sequence[FeatureLabel]) -
     from unit_scores import prior_pictures, unit_scores
 
     config = configuration.compose(settings["overrides"])
-    parts = app.Parts()
+    parts = Parts()
     classifier = parts.classifier(config["classifier"], ())
     pictures = prior_pictures(parts.build("diffusion", config["diffusion"], ()), classifier, settings, config["seed"])
     segmenter = parts.build("segmenter", config["segmenter"], ())
@@ -150,7 +151,7 @@ def _make(options: argparse.Namespace) -> int:
     else:
         labels: Sequence[FeatureLabel] = ()
         if not options.table:
-            fetching.require(configuration.compose(settings["overrides"]))
+            fetch_command.require(configuration.compose(settings["overrides"]))
         if not options.table or SCORES.is_file():
             labels = load_labels(options.labels)
         lines = paper_table(labels, people_scores(settings, labels) if labels else {})

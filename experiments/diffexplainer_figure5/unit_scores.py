@@ -12,12 +12,12 @@ from torch import Tensor
 from diffexplain.attribution import GradCAM
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.linear_head import linear_head, penultimate
-from diffexplain.evaluation.parts import SeeingSegmenter
+from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.evaluation.pixels import UnitUse, own_shares, unit_maps
 from diffexplain.evaluation.presence import calibrated_gate, look_gated
 from diffexplain.evaluation.salient_imagenet import FeatureLabel, Key
-from diffexplain.evaluation.vocabulary import class_phrase
 from diffexplain.runs.draws import Draws
+from diffexplain.segmentation.detections import SeeingSegmenter
 from diffexplain.target import Target
 
 PURPOSE = "unit pictures"

@@ -27,16 +27,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffexplain import app, configuration
-from diffexplain.building import build
+from diffexplain import app
 from diffexplain.classifiers import Classifier
+from diffexplain.concepts.content_words import content_words
+from diffexplain.concepts.vocabulary import Vocabulary
+from diffexplain.config import configuration
+from diffexplain.config.instantiate import build
 from diffexplain.diffusion import Prior
 from diffexplain.diffusion.gradients import Exact, GradientEstimator
 from diffexplain.diffusion.memory import PeakMemory
-from diffexplain.evaluation import Vocabulary
 from diffexplain.explainers import DiffExplainer, TrainerSettings
 from diffexplain.explainers.objective import Objective, objective_for
-from diffexplain.prompts import SoftPrompt, content_words
+from diffexplain.pipelines.parts import loading
+from diffexplain.prompts import SoftPrompt
 from diffexplain.runs.draws import Draws
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
@@ -79,7 +82,7 @@ class Bench:
 
     def __init__(self, amount: Amount) -> None:
         config = configuration.compose(["classifier=world_shortcut_cnn"])
-        self.classifier: Classifier = build(app.loading(config["classifier"], ()), where="classifier")
+        self.classifier: Classifier = build(loading(config["classifier"], ()), where="classifier")
         self.prior: Prior = build(config["diffusion"], where="diffusion")
         vocabulary = Vocabulary.load(config["classifier"]["vocabulary"])
         self.words = content_words(phrase.said for phrase in vocabulary.phrases)

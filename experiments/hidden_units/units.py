@@ -37,6 +37,7 @@ from torch import Tensor
 from diffexplain.attribution import Attribution, GradCAM, IntegratedGradients, SmoothGrad
 from diffexplain.classifiers.classifier import Classifier, load_classifier
 from diffexplain.classifiers.linear_head import LinearHead, Penultimate, linear_head, penultimate
+from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.evaluation.pixels import (
     UnitUse,
     object_phrase,
@@ -45,13 +46,12 @@ from diffexplain.evaluation.pixels import (
     unit_uses,
 )
 from diffexplain.evaluation.presence import calibrated_gate, fits
-from diffexplain.evaluation.sight import Sight, look
-from diffexplain.evaluation.statistics import mean_interval
-from diffexplain.evaluation.vocabulary import class_phrase
-from diffexplain.paths import resolve_folder
-from diffexplain.runs.atomic import write_json
 from diffexplain.segmentation import Segmenter
-from diffexplain.world.gates.held_out import renderings, scenes_and_seeds
+from diffexplain.segmentation.detections import Detections, look
+from diffexplain.statistics.tests import mean_interval
+from diffexplain.weights.atomic import write_json
+from diffexplain.weights.paths import resolve_folder
+from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.marked import write_between
 from diffexplain.world.scenes import COMPANIONS, SUBJECTS
 from diffexplain.world.truth import contrasts, measure_logits, variant_names
@@ -175,7 +175,7 @@ def measure(class_name: str, mine: Sequence[Case], file: Path) -> None:
             for index, where in enumerate(shown)
             if fitting[where] and segmented.shows(where, phrase)
         }
-        sight = Sight(segmented.size, len(shown), regions)
+        sight = Detections(segmented.size, len(shown), regions)
         chosen = images[list(use.images)]
         assert object_phrase(use) == phrase
         shares = {

@@ -13,8 +13,8 @@ import numpy as np
 from diffexplain.evaluation.agreement import RESAMPLES, auroc, clustered_auroc
 from diffexplain.evaluation.pixels import PixelVerdict, pixel_verdict
 from diffexplain.evaluation.presence import Threshold, youden_threshold
-from diffexplain.evaluation.results import Estimate
-from diffexplain.evaluation.statistics import mean_interval, wilson
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import mean_interval, wilson
 
 sys.path.append(str(Path(__file__).parents[1] / "shortcut_bench"))
 

@@ -24,11 +24,13 @@ from typing import Any
 
 import yaml
 
-from diffexplain import app, configuration, fetching
-from diffexplain.cli import guarded
-from diffexplain.evaluation.results import Estimate
+from diffexplain import app
+from diffexplain.cli.commands import guarded
+from diffexplain.config import configuration, fetch_command
+from diffexplain.pipelines.parts import Parts
 from diffexplain.report.summary import Summary
 from diffexplain.runs.run import FINISHED, TIMINGS, run_directory
+from diffexplain.statistics.estimates import Estimate
 from diffexplain.target import ResolvedTarget
 from diffexplain.world.marked import write_between
 
@@ -189,8 +191,8 @@ def make(todo: Sequence[Cell]) -> list[Made]:
         UserError: weights are missing, with the command that brings them; torch is not imported then.
     """
     for cell in todo:
-        fetching.require(cell.config)
-    parts, made = app.Parts(), []
+        fetch_command.require(cell.config)
+    parts, made = Parts(), []
     for number, cell in enumerate(todo):
         outcome = app.make(cell.config, parts)
         assert outcome.summary is not None

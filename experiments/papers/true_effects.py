@@ -9,7 +9,7 @@ import numpy as np
 from paper_tables import Made, script
 
 from diffexplain.effects.results import Ranking
-from diffexplain.evaluation.results import Estimate
+from diffexplain.statistics.estimates import Estimate
 
 RESAMPLES = 2000
 

@@ -30,7 +30,7 @@ from results import write_results
 from specification import ROOT, Specification, classifiers, halves
 
 from diffexplain.classifiers import load_classifier
-from diffexplain.runs.atomic import write_json
+from diffexplain.weights.atomic import write_json
 from diffexplain.world.scenes import SUBJECTS
 
 HERE = Path(__file__).parent

@@ -15,8 +15,8 @@ from specification import Specification, Value
 from torch import Tensor, nn
 
 from diffexplain.concepts import Hierarchy
-from diffexplain.diffusion.editing.composition import Path as ConceptPath
 from diffexplain.diffusion.prior import Prior
+from diffexplain.editing.composition import Path as ConceptPath
 from diffexplain.world.truth_table import truth_name
 
 HIERARCHY = "embedded:hierarchies/world.yaml"

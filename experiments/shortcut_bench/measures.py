@@ -22,8 +22,8 @@ from torchmetrics.functional.classification import binary_average_precision
 from words import WORDS, credit, weight
 
 from diffexplain.evaluation import agreement
-from diffexplain.evaluation.results import Estimate
-from diffexplain.evaluation.statistics import wilson
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import wilson
 from diffexplain.world.truth_table import ABSENT, THERE
 
 RESAMPLES = 2000

@@ -38,7 +38,7 @@ from measures import (
 )
 from specification import Value
 
-from diffexplain.evaluation.results import Estimate
+from diffexplain.statistics.estimates import Estimate
 from diffexplain.world.truth_table import THERE
 
 TITLES = {

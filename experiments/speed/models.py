@@ -20,7 +20,7 @@ from torchvision.models import resnet50
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from diffexplain.diffusion import MemorySettings, Prior
-from diffexplain.paths import resolve_folder
+from diffexplain.weights.paths import resolve_folder
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,15 @@ from pathlib import Path
 import numpy as np
 from common import WEIGHTS
 
-from diffexplain import configuration
-from diffexplain.app import Parts, make
+from diffexplain.app import make
 from diffexplain.concepts import Hierarchy
-from diffexplain.diffusion.editing import Composition
+from diffexplain.concepts.vocabulary import class_phrase
+from diffexplain.config import configuration
+from diffexplain.editing import Composition
 from diffexplain.effects.estimation import PRIOR_ERROR_FILE, PriorError
-from diffexplain.evaluation.vocabulary import class_phrase
-from diffexplain.paths import resolve_folder
-from diffexplain.runs import atomic
+from diffexplain.pipelines.parts import Parts
+from diffexplain.weights import atomic
+from diffexplain.weights.paths import resolve_folder
 from diffexplain.world.truth_table import THERE, TruthTable, truth_name
 
 CLASSES = ("flagpole", "bee", "dog_sled")

@@ -11,4 +11,4 @@ python train_classifiers.py              # two fair and two shortcut classifiers
 python train_oracle.py                   # the judge of the gates, apart from all others
 python truth_tables.py                   # what the classifiers learned
 cd ../..
-python -m diffexplain.world.check
+python -m experiments.world.check

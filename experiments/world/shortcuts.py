@@ -25,9 +25,10 @@ from typing import Any
 
 from filelock import FileLock
 
-from diffexplain import configuration, paths
+from diffexplain.config import configuration
 from diffexplain.effects.results import ConceptEffect, Ranking, Verdict
-from diffexplain.evaluation.statistics import wilson
+from diffexplain.statistics.tests import wilson
+from diffexplain.weights import paths
 from diffexplain.world.marked import write_between
 from diffexplain.world.scenes import SUBJECTS
 from diffexplain.world.truth_table import ABSENT, THERE, TruthTable, truth_name
@@ -152,9 +153,10 @@ def run(todo: Sequence[Cell], shard: int, shards: int) -> None:
 
     The classifiers of one class and seed are tested on the same pictures, each as it would be alone.
     """
-    from diffexplain.app import Parts, make
-    from diffexplain.contents import known
-    from diffexplain.runs.identity import identity
+    from diffexplain.app import make
+    from diffexplain.config.digests import known
+    from diffexplain.config.identity import identity
+    from diffexplain.pipelines.parts import Parts
 
     parts = Parts()
     together: dict[tuple[str, int], list[Cell]] = {}

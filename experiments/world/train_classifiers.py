@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diffexplain.classifiers.architectures import build_backbone
-from diffexplain.paths import EMBEDDED_ROOT
+from diffexplain.weights.paths import EMBEDDED_ROOT
 from diffexplain.world.captions import SUBJECT_NOUNS
 from diffexplain.world.render import render_images
 from diffexplain.world.sampler import World

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from common import WEIGHTS, Training, arguments, held_out, model_card, pictures, scenes, tidy
 from muon import Muon
+from tokenizer import MAXIMUM_TOKENS, build_tokenizer
 from torch import Tensor, nn
 from transformers import (
     CLIPConfig,
@@ -42,7 +43,6 @@ from diffexplain.world.captions import (
 from diffexplain.world.render import render
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, SETTINGS, SUBJECTS, Scene
-from diffexplain.world.tokenizer import MAXIMUM_TOKENS, build_tokenizer
 
 FOLDER = WEIGHTS / "clip"
 WIDTH = 128

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from diffexplain.paths import EMBEDDED_ROOT
+from diffexplain.weights.paths import EMBEDDED_ROOT
 from diffexplain.world.oracle import QUESTIONS, WEIGHTS_FILE, OracleNetwork, true_answers, visible_questions
 from diffexplain.world.render import render
 from diffexplain.world.sampler import World

@@ -12,7 +12,7 @@ from pathlib import Path
 from model_cards import write_classifier_card
 
 from diffexplain.classifiers import load_classifier
-from diffexplain.paths import EMBEDDED_ROOT
+from diffexplain.weights.paths import EMBEDDED_ROOT
 from diffexplain.world.scenes import SUBJECTS
 from diffexplain.world.truth import Logits, measure_logits
 from diffexplain.world.truth_table import TRUTH_TABLE_FILE, truth_table

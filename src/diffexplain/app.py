@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import inspect
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffexplain import configuration, descriptions, fetching, plugins, reproduction
-from diffexplain.building import TARGET, build, locate
-from diffexplain.compared import COMPARED, compared_targets
-from diffexplain.contents import CONTENTS, digests, known
+from diffexplain.classifiers.labels import classifier_labels
+from diffexplain.config import configuration, fetch_command, plugins, reproduce
+from diffexplain.config.configuration import COMPARED
+from diffexplain.config.digests import CONTENTS, known
+from diffexplain.config.identity import identifying
+from diffexplain.config.instantiate import TARGET, build, locate
 from diffexplain.errors import FailedElsewhere, RetryableError, UserError
-from diffexplain.labels import classifier_labels
+from diffexplain.pipelines import provenance
+from diffexplain.pipelines.comparison import compared_targets
+from diffexplain.pipelines.parts import Parts, loading
 from diffexplain.report import wandb_mirror
 from diffexplain.report.load import REPORT
 from diffexplain.report.summary import Summary
 from diffexplain.report.sweep import write_sweep_report
 from diffexplain.runs import sweep
-from diffexplain.runs.identity import identifying
 from diffexplain.runs.machine import Stopwatch, device_kind, job_environment, quiet_libraries, torch_session
 from diffexplain.runs.run import Run, planned
 from diffexplain.target import ResolvedTarget, Target
 
 if TYPE_CHECKING:
-    from diffexplain.flows import Flow
-
-READ_HERE = ("name", "labels", "vocabulary", "hierarchy", "more_phrases", "weights", "model", "output")
-"""Keys of a classifier that whatever loads it need not take as arguments."""
+    from diffexplain.pipelines.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
@@ -48,49 +47,6 @@ class Outcome:
     def report(self) -> Path:
         """The run's page."""
         return self.directory / REPORT
-
-
-class Parts:
-    """Frozen models that the runs of a sweep may share: the last one built of each kind."""
-
-    def __init__(self) -> None:
-        self._built: dict[str, tuple[str, Any]] = {}
-
-    def build(self, kind: str, node: Mapping[str, Any], plugins: Sequence[str], **options: Any) -> Any:
-        """`building.build`, or what it gave last time if nothing in ``node`` and no file that it names is different."""
-        files = digests({kind: node, "plugins": list(plugins)})
-        made_of = [node, list(plugins), files]
-        return self._kept(kind, made_of, lambda: build(node, plugins=plugins, where=kind, **options))
-
-    def classifier(self, node: Mapping[str, Any], plugins: Sequence[str], kind: str = "classifier") -> Any:
-        """As `build`, of a classifier's whole configuration; what comes is inspected.
-
-        Raises:
-            UserError: it cannot be had, or cannot be explained as it is; see `inspect_classifier`.
-        """
-        from diffexplain.classifiers import Classifier, inspect_classifier
-        from diffexplain.classifiers.output import AUTO, check_word
-
-        output, load = str(node.get("output", AUTO)), loading(node, plugins)
-        check_word(output)
-
-        def inspected() -> Any:
-            classifier = build(load, plugins=plugins, where=kind)
-            if not isinstance(classifier, Classifier):
-                message = "What loads a classifier must give a diffexplain.classifiers.Classifier."
-                raise UserError(message, given=f"{node[TARGET]}, which gives a {type(classifier).__name__}")
-            inspect_classifier(classifier, output)
-            return classifier
-
-        files = digests({kind: node, "plugins": list(plugins)})
-        return self._kept(kind, [load, output, list(plugins), files], inspected)
-
-    def _kept(self, kind: str, made_of: Any, make: Callable[[], Any]) -> Any:
-        key = json.dumps(made_of, sort_keys=True)
-        if kind not in self._built or self._built[kind][0] != key:
-            self._built.pop(kind, None)  # Before the next is loaded: both may not fit in memory.
-            self._built[kind] = (key, make())
-        return self._built[kind][1]
 
 
 def explain(*overrides: str | Mapping[str, Any]) -> Summary:
@@ -135,12 +91,12 @@ def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
         run.check_free()
         parts, watch = parts or Parts(), Stopwatch()
         # All that can be refused is, before anything is written.
-        flow = prepare(run, target, parts, watch)
+        pipeline = prepare(run, target, parts, watch)
         with run.taken():
             if run.is_finished:  # By another process, in the meantime.
                 return Outcome(run.directory, Summary.load(run.directory), made=False)
             watch.belongs_to(run)
-            return Outcome(run.directory, _make(run, flow, parts, watch), made=True)
+            return Outcome(run.directory, _make(run, pipeline, parts, watch), made=True)
 
 
 def finish_sweep(jobs: Sequence[sweep.Job[Outcome]]) -> Path:
@@ -160,31 +116,31 @@ def resolve_target(config: Mapping[str, Any]) -> ResolvedTarget:
     return Target.parse(config["target"]).resolve(classifier_labels(config["classifier"]))
 
 
-def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) -> Flow:
-    """The run's flow, after its classifiers were loaded and inspected; nothing is written.
+def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) -> Pipeline:
+    """The run's pipeline, after its classifiers were loaded and inspected; nothing is written.
 
     Raises:
         UserError: something that is asked for cannot be had, or a classifier cannot be explained as it is.
     """
     config, packages = run.config, tuple(run.config["plugins"])
-    fetching.require(config)
+    fetch_command.require(config)
     with watch("import"):
-        from diffexplain.flows import flow_of
-        from diffexplain.flows.suitability import check_suitability
+        from diffexplain.pipelines.pipeline import pipeline_of
+        from diffexplain.pipelines.suitability import check_suitability
 
-        kind = flow_of(config["explainer"], packages)
+        kind = pipeline_of(config["explainer"], packages)
         quiet_libraries()
 
     with watch("build"), torch_session(int(config["threads"])):
         check_unit(target, config["classifier"], packages)
-        flow = kind(run, target, build(config["trainer"], plugins=packages, where="trainer"), parts)
+        pipeline = kind(run, target, build(config["trainer"], plugins=packages, where="trainer"), parts)
         check_suitability(config, target, parts.classifier(config["classifier"], packages), packages)
         for name, node in config.get(COMPARED, {}).items():
             parts.classifier(node, packages, f"compared {name}")
-    return flow
+    return pipeline
 
 
-def _make(run: Run, flow: Flow, parts: Parts, watch: Stopwatch) -> Summary | None:
+def _make(run: Run, pipeline: Pipeline, parts: Parts, watch: Stopwatch) -> Summary | None:
     config, packages = run.config, tuple(run.config["plugins"])
     with watch("build"):
         classifier = parts.classifier(config["classifier"], packages)
@@ -197,30 +153,23 @@ def _make(run: Run, flow: Flow, parts: Parts, watch: Stopwatch) -> Summary | Non
     with mirror(run, packages) as loggers, torch_session(int(config["threads"])):
         try:
             with watch("explain"):
-                flow.explain(classifier, prior, loggers)
+                pipeline.explain(classifier, prior, loggers)
         except FailedElsewhere:
             return None
         if not run.is_writer:
             return None
 
         with watch("evaluate"):
-            flow.evaluate()
+            pipeline.evaluate()
 
         with watch("report"):
-            summary = flow.report(
-                classifier=descriptions.describe_classifier(config["classifier"], classifier, config.get(CONTENTS, {})),
-                prior=descriptions.describe_prior(config["diffusion"], prior),
-                command=reproduction.command(config),
+            summary = pipeline.report(
+                classifier=provenance.describe_classifier(config["classifier"], classifier, config.get(CONTENTS, {})),
+                prior=provenance.describe_prior(config["diffusion"], prior),
+                command=reproduce.command(config),
             )
             run.finish()
     return summary
-
-
-def loading(classifier: Mapping[str, Any], plugins: Sequence[str], **more: Any) -> dict[str, Any]:
-    """The part of a classifier's configuration that loads it: less what its loader does not take, with ``more``."""
-    taken = inspect.signature(locate(str(classifier[TARGET]), plugins, "classifier")).parameters
-    node = {key: value for key, value in classifier.items() if key in taken or key not in READ_HERE}
-    return {**node, **more}
 
 
 def shapes(classifier: Mapping[str, Any], plugins: Sequence[str]) -> dict[str, int] | None:

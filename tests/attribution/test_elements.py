@@ -8,7 +8,7 @@ from tests.evaluation import toy
 from torch import Tensor
 
 from diffexplain.attribution import element_scores
-from diffexplain.evaluation.sight import Sight, look
+from diffexplain.segmentation.detections import Detections, look
 
 FLAG, CAP, SNOW, TREE = "a flag", "a cap", "in the snow", "a tree"
 
@@ -20,7 +20,7 @@ def region(*rows: int) -> Tensor:
     return found
 
 
-SIGHT = Sight(
+SIGHT = Detections(
     (4, 4),
     3,
     {

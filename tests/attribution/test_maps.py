@@ -18,7 +18,7 @@ from diffexplain.classifiers import Classifier, Preprocessing, load_classifier
 from diffexplain.classifiers.architectures import SmallCNN, SmallViT
 from diffexplain.errors import UserError
 from diffexplain.target import Label, Labels, ResolvedTarget, Target
-from diffexplain.world.gates.held_out import renderings, scenes_and_seeds
+from diffexplain.world.held_out import renderings, scenes_and_seeds
 
 SIDE = 8
 PATCH = (slice(2, 4), slice(5, 7))

@@ -15,12 +15,13 @@ from tests import own_black_boxes
 from tests.classifiers import onnx_graphs
 from torch import Tensor
 
-from diffexplain import app, cli, configuration
-from diffexplain.app import Parts
+from diffexplain import app, cli
 from diffexplain.classifiers import Classifier, load_function, load_onnx
 from diffexplain.classifiers.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from diffexplain.config import configuration
 from diffexplain.errors import UserError
-from diffexplain.onnx_files import onnx_files
+from diffexplain.pipelines.parts import Parts
+from diffexplain.weights.onnx import onnx_files
 
 NAMES = ["red", "green", "blue"]
 

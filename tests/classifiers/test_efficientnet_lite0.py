@@ -8,8 +8,9 @@ import pytest
 import torch
 from tests.classifiers import photographs
 
-from diffexplain import app, configuration
+from diffexplain import app
 from diffexplain.classifiers import load_efficientnet_lite0, timm_models, unit_modules
+from diffexplain.config import configuration
 from diffexplain.errors import UserError
 from diffexplain.report import load_run
 

@@ -10,9 +10,9 @@ from tests import own_black_boxes
 from torch import Tensor
 
 from diffexplain.attribution import GradCAM, IntegratedGradients, SmoothGrad
-from diffexplain.building import locate
 from diffexplain.classifiers import Classifier, inspect_classifier, load_checkpoint, load_function, unit_modules
 from diffexplain.classifiers.gradient import passes_gradient
+from diffexplain.config.instantiate import locate
 from diffexplain.errors import UserError
 from diffexplain.evaluation.control import random_weights
 from diffexplain.runs.draws import Draws

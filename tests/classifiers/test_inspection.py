@@ -12,13 +12,13 @@ from tests.classifiers.test_sources import huggingface_folder
 from torch import Tensor, nn
 from transformers import ResNetConfig
 
-from diffexplain import configuration
-from diffexplain.app import Parts
 from diffexplain.classifiers import Classifier, Preprocessing, inspect_classifier
 from diffexplain.classifiers.huggingface import stated_output
 from diffexplain.classifiers.inspection import built_in_pictures
 from diffexplain.classifiers.output import Scoring
+from diffexplain.config import configuration
 from diffexplain.errors import UserError
+from diffexplain.pipelines.parts import Parts
 from diffexplain.target import Label, Labels
 
 

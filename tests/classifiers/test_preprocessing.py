@@ -18,11 +18,11 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 from transformers import CLIPImageProcessor, ConvNextImageProcessor, ViTImageProcessor
 
-from diffexplain import configuration
 from diffexplain.classifiers import Preprocessing, load_efficientnet_lite0
 from diffexplain.classifiers.preprocessing import IMAGENET_MEAN, IMAGENET_STD, preprocessing_from
 from diffexplain.classifiers.timm_models import _preprocessing
 from diffexplain.classifiers.transformers_preprocessing import read_preprocessing
+from diffexplain.config import configuration
 from diffexplain.errors import UserError
 
 LIMITS = {"bilinear": 2 / 255, "bicubic": 5 / 255}

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torchvision.models import resnet50
 
-from diffexplain import cli, configuration
+from diffexplain import cli
 from diffexplain.classifiers import load_robust_resnet50, unit_modules
+from diffexplain.config import configuration
 from diffexplain.errors import UserError
 
 

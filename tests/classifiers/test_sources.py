@@ -17,12 +17,14 @@ from tests import own_classifiers
 from torchvision import models
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
-from diffexplain import app, configuration, listing
-from diffexplain.app import Parts
+from diffexplain import app
 from diffexplain.classifiers import Classifier, load_checkpoint, load_clip, load_torchvision, unit_modules
+from diffexplain.classifiers.labels import classifier_labels
+from diffexplain.cli import listing
+from diffexplain.config import configuration
 from diffexplain.errors import UserError
-from diffexplain.labels import classifier_labels
-from diffexplain.world.gates.held_out import scenes_and_seeds
+from diffexplain.pipelines.parts import Parts, loading
+from diffexplain.world.held_out import scenes_and_seeds
 from diffexplain.world.render import render_images
 from diffexplain.world.worlds import FAIR_WORLD
 
@@ -108,7 +110,7 @@ def overrides(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
 
 def loaded(overrides: list[str], **more: Any) -> Classifier:
     config = configuration.compose(overrides)
-    node = app.loading(config["classifier"], config["plugins"], **more)
+    node = loading(config["classifier"], config["plugins"], **more)
     classifier: Classifier = Parts().build("classifier", node, config["plugins"])
     return classifier
 
@@ -260,7 +262,7 @@ def test_a_configuration_cannot_name_plugins_of_its_own() -> None:
     config = configuration.compose(["classifier=checkpoint", "diffusion=world"])
     node = {**config["classifier"], "plugins": ["os"]}
     with pytest.raises(UserError, match="run alone"):
-        Parts().build("classifier", app.loading(node, []), [])
+        Parts().build("classifier", loading(node, []), [])
 
 
 def test_weights_of_another_network_or_cut_off_are_refused(tmp_path: Path) -> None:
@@ -268,10 +270,10 @@ def test_weights_of_another_network_or_cut_off_are_refused(tmp_path: Path) -> No
     whole = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match=r"model\.safetensors"):
-        Parts().build("classifier", app.loading(config, []), [])
+        Parts().build("classifier", loading(config, []), [])
     save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
     with pytest.raises(UserError, match="does not fit"):
-        Parts().build("classifier", app.loading(config, []), [])
+        Parts().build("classifier", loading(config, []), [])
 
 
 def test_a_transformers_model_without_all_its_weights_is_refused(tmp_path: Path) -> None:

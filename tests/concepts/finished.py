@@ -16,9 +16,10 @@ from diffexplain.effects.results import (
     Untested,
     Verdict,
 )
-from diffexplain.evaluation.results import Activation, Estimate, Evaluation, ObjectAbsence, Words
+from diffexplain.evaluation.results import Activation, Evaluation, ObjectAbsence, Words
 from diffexplain.report import Model, Optimisation, Summary, summarise
 from diffexplain.runs.run import Run
+from diffexplain.statistics.estimates import Estimate
 from diffexplain.target import ResolvedTarget
 
 FLAGPOLE = ResolvedTarget("class", "class:flagpole", "class-flagpole", 0, "flagpole")

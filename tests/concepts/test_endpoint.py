@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 from tests.concepts.chat_server import CATEGORIES, KEY, Chat, Reply, running
 
-from diffexplain.building import build
 from diffexplain.concepts import Hierarchy
+from diffexplain.config.instantiate import build
 from diffexplain.errors import RetryableError, UserError
 from diffexplain.target import ResolvedTarget
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffexplain.concepts import Concept, FileProposer, Hierarchy
+from diffexplain.concepts import Concept, Hierarchy
 from diffexplain.concepts.file import shipped
 from diffexplain.errors import UserError
+from diffexplain.pipelines.proposers import FileProposer
 from diffexplain.target import slugify
 from diffexplain.world.captions import vocabulary
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS

@@ -11,17 +11,18 @@ import torch
 from tests.concepts.finished import CLOUD, DOG, FLAG, LARGE, SNOW, STRIPED
 from tests.concepts.finished import finished as finished_run
 
-from diffexplain import configuration
-from diffexplain.building import build
-from diffexplain.concepts import ClipProposer, Concept, FileProposer, Hierarchy, RunProposer
+from diffexplain.concepts import ClipProposer, Concept, Hierarchy
 from diffexplain.concepts.matching import Clip
 from diffexplain.concepts.merging import Draft, draft_of, finished, merged, normal_form
+from diffexplain.config import configuration
+from diffexplain.config.instantiate import build
 from diffexplain.effects.results import Untested
 from diffexplain.errors import UserError
-from diffexplain.paths import resolve_folder
+from diffexplain.pipelines.proposers import FileProposer, RunProposer
 from diffexplain.report import Summary
 from diffexplain.target import ResolvedTarget
-from diffexplain.world.gates.held_out import renderings
+from diffexplain.weights.paths import resolve_folder
+from diffexplain.world.held_out import renderings
 from diffexplain.world.worlds import SHORTCUT_WORLD
 
 IMAGES = 24

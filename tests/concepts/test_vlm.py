@@ -10,11 +10,11 @@ import pytest
 import torch
 from tests.concepts.chat_server import CATEGORIES, SUBTYPES
 
-from diffexplain.building import build
 from diffexplain.concepts.asking import Turn
 from diffexplain.concepts.elicitation import Categories
 from diffexplain.concepts.pictures import pictures
 from diffexplain.concepts.vlm import LocalModel
+from diffexplain.config.instantiate import build
 from diffexplain.errors import UserError
 from diffexplain.target import ResolvedTarget
 

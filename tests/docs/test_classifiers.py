@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from torchvision import models
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
-from diffexplain import app, cli, configuration, labels
-from diffexplain.classifiers import Classifier
+from diffexplain import app, cli
+from diffexplain.classifiers import Classifier, labels
 from diffexplain.classifiers.preprocessing import preprocessing_from
+from diffexplain.config import configuration
 from diffexplain.errors import UserError
-from diffexplain.flows.suitability import check_suitability
+from diffexplain.pipelines.parts import Parts
+from diffexplain.pipelines.suitability import check_suitability
 from diffexplain.report import load_run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "classifiers.md").read_text(encoding="utf-8")
@@ -89,7 +91,7 @@ def prepared(command: str, *more: str) -> Classifier:
     config = configuration.compose(overrides(command, *LOCALLY, *more))
     target = app.resolve_target(config)
     assert target.class_name == "bee"
-    classifier: Classifier = app.Parts().classifier(config["classifier"], config["plugins"])
+    classifier: Classifier = Parts().classifier(config["classifier"], config["plugins"])
     check_suitability(config, target, classifier, config["plugins"])
     return classifier
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from diffexplain.effects.budget import Halving, Uniform, policy_named
 from diffexplain.effects.estimation import Differences, Error, PriorError, estimate_effects, top, within
 from diffexplain.errors import UserError
-from diffexplain.evaluation.results import Estimate
 from diffexplain.runs.draws import Draws
+from diffexplain.statistics.estimates import Estimate
 
 DRAWS = Draws(0, "class:flagpole")
 

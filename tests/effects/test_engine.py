@@ -32,16 +32,17 @@ from tests.explainers.known_effects import (
     population_of,
 )
 
-from diffexplain.diffusion.editing import Composition
-from diffexplain.effects.engine import Images, denotes, others_of
+from diffexplain.editing import Composition
+from diffexplain.effects.engine import denotes, others_of
 from diffexplain.effects.estimation import PriorError
+from diffexplain.effects.population import Images
 from diffexplain.effects.regression import candidates, draw_state, screen
 from diffexplain.effects.results import ConceptEffect, Effect, EffectsResult, Ranking, Verdict
 from diffexplain.effects.verdicts import judge
 from diffexplain.errors import UserError
-from diffexplain.evaluation.results import Estimate
 from diffexplain.explainers import DiffEx, RandomisedPrompts
 from diffexplain.runs.draws import Draws
+from diffexplain.statistics.estimates import Estimate
 from diffexplain.target import ResolvedTarget
 
 ALL = Classifier(lambda shows: 2 * shows(FLAG) + 2 * shows(DOG) - 2 * shows(SNOW) + 2 * shows(RED))

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 from tests.explainers.known_effects import BLUE, FLAG, GRASS, HIERARCHY, RED, SEA, SNOW
 
-from diffexplain.diffusion.editing import Composition
-from diffexplain.diffusion.editing.composition import Path
+from diffexplain.editing import Composition
+from diffexplain.editing.composition import Path
 from diffexplain.effects.records import Record, shows, took
 
 COMPOSITION = Composition(HIERARCHY, "a flagpole")

@@ -10,11 +10,11 @@ import torch
 from tests.evaluation.toy import SETTINGS, answers_to_flag, run
 from torch import Tensor
 
+from diffexplain.concepts.vocabulary import Vocabulary
 from diffexplain.errors import UserError
 from diffexplain.evaluation.captions import ClipCaptioner, ModelCaptioner, prompts_of
-from diffexplain.evaluation.vocabulary import Vocabulary
 from diffexplain.segmentation import Segmenter
-from diffexplain.world.gates.held_out import renderings
+from diffexplain.world.held_out import renderings
 from diffexplain.world.scenes import Companion, Scene
 
 CPU = torch.device("cpu")

@@ -11,13 +11,14 @@ from tests.evaluation import toy
 from tests.evaluation.toy import EVERYTHING, SETTINGS, answers_to_flag, answers_to_pole, run
 from torch import Tensor
 
+from diffexplain.classifiers.target_scores import TargetReader
+from diffexplain.concepts.vocabulary import Phrase
 from diffexplain.errors import UserError
-from diffexplain.evaluation.activation import Reader
 from diffexplain.evaluation.evaluation import SAME_ANSWER
-from diffexplain.evaluation.results import Estimate, ObjectAbsence
+from diffexplain.evaluation.results import ObjectAbsence
 from diffexplain.evaluation.settings import EvaluationSettings
-from diffexplain.evaluation.statistics import wilson
-from diffexplain.evaluation.vocabulary import Phrase
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import wilson
 from diffexplain.target import ResolvedTarget
 
 FLAG, SNOW = Phrase("a flag", companion=True), Phrase("in the snow", "setting")
@@ -110,7 +111,7 @@ def test_a_unit_has_a_threshold_and_no_object_without_a_class() -> None:
 def test_a_units_scale_is_that_of_neutral_pictures() -> None:
     channel = toy.WORDS.index("a flag")
     unit = ResolvedTarget("unit", f"unit:layer:{channel}", f"unit-layer-{channel}", module="layer", channel=channel)
-    reader = Reader(toy.Classifier(answers_to_flag), unit, 16, torch.device("cpu"))
+    reader = TargetReader(toy.Classifier(answers_to_flag), unit, 16, torch.device("cpu"))
     latents = torch.zeros(8, *toy.Prior().latent_shape)
     pictures = [toy.Prior().generate([text], latents) for text in ("a photo", "a flag")]
     calibrated = reader.calibrated(torch.cat([pictures[0][:6], pictures[1][:2]]))

@@ -24,10 +24,10 @@ from diffexplain.evaluation.pixels import (
     unit_uses,
 )
 from diffexplain.evaluation.presence import Gate, calibrated_gate, fits, look_gated, youden_threshold
-from diffexplain.evaluation.results import Estimate
-from diffexplain.evaluation.sight import Sight
-from diffexplain.evaluation.statistics import wilson
 from diffexplain.segmentation import Calibration
+from diffexplain.segmentation.detections import Detections
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import wilson
 from diffexplain.target import Label, Labels
 
 POLE, FLAG = (slice(2, 14), slice(2, 4)), (slice(2, 8), slice(8, 14))
@@ -110,7 +110,7 @@ def test_a_gate_may_ask_whether_it_is_rather_something_else() -> None:
 def test_shares_are_of_the_whole_map_and_0_where_the_object_is_not_seen() -> None:
     region = torch.zeros(16, 16, dtype=torch.bool)
     region[POLE] = True
-    sight = Sight((16, 16), 3, {(0, "a pole"): region, (2, "a pole"): region})
+    sight = Detections((16, 16), 3, {(0, "a pole"): region, (2, "a pole"): region})
     maps = torch.zeros(3, 16, 16)
     maps[0][POLE], maps[0][FLAG] = 3.0, 1.0  # 24 pixels x 3 beside 36 x 1
     maps[1][POLE] = 1.0

@@ -8,7 +8,7 @@ import pytest
 from tests.evaluation.toy import EVERYTHING, SETTINGS, answers_to_flag, run
 
 from diffexplain.evaluation.settings import EvaluationSettings
-from diffexplain.evaluation.statistics import mcnemar, paired_share_difference
+from diffexplain.statistics.tests import mcnemar, paired_share_difference
 from diffexplain.target import ResolvedTarget
 
 TEXTS = ["a photo of a flag", "a photo of a tree"]

@@ -9,8 +9,8 @@ import torch
 from tests.evaluation import toy
 from torch import Tensor
 
-from diffexplain.evaluation import sight
-from diffexplain.evaluation.sight import look
+from diffexplain.segmentation import detections
+from diffexplain.segmentation.detections import look
 
 
 class Counted(toy.Segmenter):
@@ -27,9 +27,9 @@ def test_many_pixels_and_phrases_are_looked_at_in_fewer_images_at_once(monkeypat
     images, phrases = toy.Prior().generate(chances, latents), ["a pole", "a flag", "a tree"]
     plenty, scarce = Counted(), Counted()
     expected = look(plenty, images, phrases, 5, torch.device("cpu"))
-    monkeypatch.setattr(sight, "AT_ONCE", 2 * len(phrases) * toy.SIZE**2)
+    monkeypatch.setattr(detections, "AT_ONCE", 2 * len(phrases) * toy.SIZE**2)
     found = look(scarce, images, phrases, 5, torch.device("cpu"))
-    monkeypatch.setattr(sight, "AT_ONCE", 1)
+    monkeypatch.setattr(detections, "AT_ONCE", 1)
     alone = look(scarce, images, phrases, 5, torch.device("cpu"))
     assert (plenty.given, scarce.given) == ([5, 2], [2, 2, 2, 1] + [1] * 7)
     assert expected.regions

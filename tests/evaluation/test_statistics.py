@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from diffexplain.evaluation.results import Estimate
-from diffexplain.evaluation.statistics import (
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import (
     benjamini_hochberg,
     benjamini_hochberg_e,
     bootstrap_mean,

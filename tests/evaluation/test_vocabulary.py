@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from diffexplain.concepts import Hierarchy
+from diffexplain.concepts.vocabulary import Phrase, Vocabulary, class_phrase
 from diffexplain.errors import UserError
-from diffexplain.evaluation.vocabulary import Phrase, Vocabulary, class_phrase
 from diffexplain.world.scenes import COMPANIONS, SETTINGS, SUBJECTS
 
 DESCRIBED = ("weather", "size", "texture", "colour", "position")

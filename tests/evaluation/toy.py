@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffexplain.concepts.vocabulary import Phrase, Vocabulary
 from diffexplain.evaluation.evaluation import evaluate
 from diffexplain.evaluation.results import Evaluation
 from diffexplain.evaluation.settings import EvaluationSettings
-from diffexplain.evaluation.vocabulary import Phrase, Vocabulary
 from diffexplain.runs.draws import Draws
 from diffexplain.segmentation import Calibration
 from diffexplain.target import ResolvedTarget

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diffexplain.concepts import Concept, Hierarchy
-from diffexplain.diffusion.editing import Composition, Prepared, State
-from diffexplain.diffusion.editing.checks import SUBJECT
-from diffexplain.diffusion.editing.composition import Path
+from diffexplain.editing import Composition, Prepared, State
+from diffexplain.editing.checks import SUBJECT
+from diffexplain.editing.composition import Path
 from diffexplain.effects.engine import Engine, Studied
 from diffexplain.effects.estimation import PriorError
 from diffexplain.effects.population import Population

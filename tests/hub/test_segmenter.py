@@ -16,8 +16,8 @@ from tests.hub import repositories
 from tests.hub.server import Hub, running
 from tests.tiny import tiny_images
 
-from diffexplain import configuration, fetching
-from diffexplain.building import build
+from diffexplain.config import configuration, fetch_command
+from diffexplain.config.instantiate import build
 from diffexplain.errors import UserError
 from diffexplain.segmentation import Calibration, Segmenter
 
@@ -53,7 +53,7 @@ def fetched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, st
 
 @pytest.fixture(scope="module")
 def segmenter(fetched: tuple[Path, str]) -> Segmenter:
-    fetching.require(config())
+    fetch_command.require(config())
     built = build(config()["segmenter"], where="segmenter")
     assert isinstance(built, Segmenter)
     return built
@@ -86,7 +86,7 @@ def test_its_thresholds_are_the_configurations(segmenter: Segmenter) -> None:
 
 
 def test_the_processors_newer_form_is_read_alike(fetched: tuple[Path, str], tmp_path: Path) -> None:
-    folder = fetching.local(config()["segmenter"]["weights"][0])
+    folder = fetch_command.local(config()["segmenter"]["weights"][0])
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     pictures = json.loads((folder / "preprocessor_config.json").read_text())
@@ -106,11 +106,11 @@ def test_without_it_a_run_ends_with_the_command_and_a_damaged_file_is_named(
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-10])
     with pytest.raises(UserError, match=r"model\.safetensors"):
-        fetching.require(config())
+        fetch_command.require(config())
     weights.write_bytes(whole)
     monkeypatch.setenv("DIFFEXPLAIN_CACHE", str(tmp_path))
     with pytest.raises(UserError) as caught:
-        fetching.require(config())
+        fetch_command.require(config())
     assert str(caught.value) == f"config.json of {repositories.CLIPSEG} is missing; this brings it: {FETCH}"
     with pytest.raises(UserError, match="diffexplain fetch segmenter=clipseg"):
         build(config()["segmenter"], where="segmenter")

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from diffexplain import cli, configuration, fetching
+from diffexplain import cli
+from diffexplain.cli.weights_page import COMMAND
+from diffexplain.config import configuration, fetch_command
 from diffexplain.errors import UserError
-from diffexplain.fetching.page import COMMAND
-from diffexplain.fetching.sources import Address, Repository, parse, sources
+from diffexplain.weights.sources import Address, Repository, parse, sources
 
 MORE = {"licence": "mit", "megabytes": 1}
 
@@ -74,21 +75,21 @@ def test_every_prior_names_its_parts_and_one_revision_for_each_repository() -> N
 
 def test_the_command_repeats_keys_that_change_what_is_fetched() -> None:
     plain = configuration.compose(["classifier=timm", "diffusion=sd15", "diffusion.steps=20", "target=class:0"])
-    assert fetching.fetch_command(plain) == "diffexplain fetch classifier=timm diffusion=sd15"
+    assert fetch_command.fetch_command(plain) == "diffexplain fetch classifier=timm diffusion=sd15"
     other = configuration.compose(["classifier=timm", "classifier.model=timm/resnet34.a1_in1k"])
-    assert fetching.fetch_command(other) == (
+    assert fetch_command.fetch_command(other) == (
         "diffexplain fetch classifier=timm diffusion=sd14_lcm classifier.model=timm/resnet34.a1_in1k"
     )
     real = configuration.compose(["segmenter=clipseg"])
-    assert fetching.fetch_command(real) == (
+    assert fetch_command.fetch_command(real) == (
         "diffexplain fetch classifier=world_shortcut_cnn diffusion=world segmenter=clipseg"
     )
     embedded = configuration.compose(["classifier=caffenet", "segmenter=world"])
-    assert fetching.fetch_command(embedded) == (
+    assert fetch_command.fetch_command(embedded) == (
         "diffexplain fetch classifier=caffenet diffusion=sd14_lcm segmenter=world"
     )
     proposed = configuration.compose(["explainer=diffex", "concepts=vlm"])
-    assert fetching.fetch_command(proposed) == (
+    assert fetch_command.fetch_command(proposed) == (
         "diffexplain fetch classifier=world_shortcut_cnn diffusion=world explainer=diffex concepts=vlm"
     )
 

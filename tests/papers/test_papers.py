@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from diffexplain.effects.results import Combination, ConceptEffect, Effect, Ranking
-from diffexplain.evaluation.results import Activation, Estimate
+from diffexplain.evaluation.results import Activation
 from diffexplain.evaluation.salient_imagenet import FeatureLabel, agreement
+from diffexplain.statistics.estimates import Estimate
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "experiments"
@@ -230,7 +231,7 @@ def test_labelled_units_of_a_real_network_are_scored_by_where_they_look(monkeypa
 
     from diffexplain.classifiers.classifier import load_classifier
     from diffexplain.segmentation import Segmenter
-    from diffexplain.world.gates.held_out import renderings, scenes_and_seeds
+    from diffexplain.world.held_out import renderings, scenes_and_seeds
     from diffexplain.world.sampler import World
 
     classifier = load_classifier("embedded:classifiers/fair_cnn")

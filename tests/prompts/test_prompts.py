@@ -9,8 +9,9 @@ import pytest
 import torch
 from tests.tiny import tiny_prior
 
+from diffexplain.concepts.content_words import content_words
 from diffexplain.errors import UserError
-from diffexplain.prompts import ConstrainedPrompt, FreePrompt, SoftPrompt, content_words
+from diffexplain.prompts import ConstrainedPrompt, FreePrompt, SoftPrompt
 from diffexplain.runs.draws import Draws
 
 WORDS = ["flagpole", "flag", "bee", "flower"]

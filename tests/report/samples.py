@@ -27,7 +27,6 @@ from diffexplain.evaluation.results import (
     Activation,
     Comparison,
     Control,
-    Estimate,
     Evaluation,
     Example,
     ObjectAbsence,
@@ -36,6 +35,7 @@ from diffexplain.evaluation.results import (
 )
 from diffexplain.report import Model, Optimisation, Summary, summarise, write_report
 from diffexplain.runs.run import Run
+from diffexplain.statistics.estimates import Estimate
 from diffexplain.target import ResolvedTarget
 
 FLAGPOLE = ResolvedTarget("class", "class:flagpole", "class:flagpole", 0, "flagpole")

@@ -8,8 +8,9 @@ import pytest
 from tests.report import samples
 
 from diffexplain.effects.results import ConceptEffect, ObjectItself, Untested, Verdict
-from diffexplain.evaluation.results import Estimate, ObjectAbsence
+from diffexplain.evaluation.results import ObjectAbsence
 from diffexplain.report import Summary, findings, wording
+from diffexplain.statistics.estimates import Estimate
 from diffexplain.target import ResolvedTarget
 
 SNOW = samples.concept("setting/snow", "in the snow", Verdict.SPURIOUS, 0.5, kind="setting")

@@ -9,8 +9,9 @@ import pytest
 from tests.report import samples
 
 from diffexplain.effects.results import Combination, EffectsResult, Verdict
-from diffexplain.evaluation.results import Activation, Estimate, Evaluation, ObjectAbsence, Quality, Words
+from diffexplain.evaluation.results import Activation, Evaluation, ObjectAbsence, Quality, Words
 from diffexplain.report import load_run, render_run, views, write_report
+from diffexplain.statistics.estimates import Estimate
 from diffexplain.target import ResolvedTarget
 
 OLD = Path(__file__).parent / "old"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffexplain.evaluation.results import Estimate
 from diffexplain.report import plots
+from diffexplain.statistics.estimates import Estimate
 
 
 @given(st.lists(st.floats(-50, 50), min_size=1, max_size=5))

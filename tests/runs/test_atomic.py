@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from diffexplain.errors import RetryableError
-from diffexplain.runs import atomic
+from diffexplain.weights import atomic
 
 
 def test_a_write_that_fails_half_way_leaves_the_old_file_and_no_temporary(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_a_write_that_fails_half_way_leaves_the_old_file_and_no_temporary(tmp_pa
 def test_a_killed_writer_leaves_the_old_or_the_new_file_and_its_temporary_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "data"
     program = (
-        "import sys; from pathlib import Path; from diffexplain.runs.atomic import write_bytes\n"
+        "import sys; from pathlib import Path; from diffexplain.weights.atomic import write_bytes\n"
         "number = 0\n"
         "while True:\n"
         "    number += 1; write_bytes(Path(sys.argv[1]), b'%08d' % number * 100_000)\n"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from diffexplain.runs.identity import EXCLUDED, identity
+from diffexplain.config.identity import EXCLUDED, identity
 
 CONFIG: dict[str, Any] = {
     "target": "class:flagpole",

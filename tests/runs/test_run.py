@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from diffexplain.errors import OwnedElsewhere, RetryableError, UserError
-from diffexplain.runs import atomic, manifest
+from diffexplain.runs import manifest
 from diffexplain.runs import run as run_module
 from diffexplain.runs.run import MANIFEST, claim
+from diffexplain.weights import atomic
 
 
 def config(**changes: Any) -> dict[str, Any]:
@@ -217,7 +218,7 @@ def test_secrets_of_the_environment_are_not_recorded(tmp_path: Path, monkeypatch
 
 def test_nothing_here_imports_torch() -> None:
     program = (
-        "import sys, diffexplain, diffexplain.target, diffexplain.paths, diffexplain.runs.run\n"
+        "import sys, diffexplain, diffexplain.target, diffexplain.weights.paths, diffexplain.runs.run\n"
         "from diffexplain.runs import atomic, draws, identity, lock, manifest\n"
         "sys.exit('torch' in sys.modules)"
     )

@@ -14,13 +14,13 @@ import torch
 from tests.classifiers.test_sources import NAMES, huggingface_folder, open_clip_folder, timm_folder
 from tests.hub import repositories
 
-from diffexplain import app, configuration
-from diffexplain.app import Parts
 from diffexplain.classifiers import load_checkpoint, load_efficientnet_lite0, timm_models
+from diffexplain.config import configuration
 from diffexplain.diffusion import load_prior
 from diffexplain.errors import UserError
-from diffexplain.paths import resolve_folder
+from diffexplain.pipelines.parts import Parts, loading
 from diffexplain.segmentation import Segmenter
+from diffexplain.weights.paths import resolve_folder
 
 
 class Bomb:
@@ -39,7 +39,7 @@ Loading = tuple[str, Callable[[], object]]
 
 def classifier(overrides: list[str]) -> Callable[[], object]:
     node = configuration.compose([*overrides, "diffusion=world"])["classifier"]
-    return lambda: Parts().build("classifier", app.loading(node, []), [])
+    return lambda: Parts().build("classifier", loading(node, []), [])
 
 
 def torchvision(folder: Path, patch: pytest.MonkeyPatch) -> Loading:

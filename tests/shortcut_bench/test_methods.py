@@ -19,7 +19,7 @@ from diffexplain.world.scenes import Companion, Scene
 def test_every_concept_of_the_hierarchy_has_its_row_in_the_truth_tables() -> None:
     from explained import concepts
 
-    from diffexplain.paths import resolve_folder
+    from diffexplain.weights.paths import resolve_folder
     from diffexplain.world.truth_table import TruthTable
 
     table = TruthTable.load(resolve_folder("embedded:classifiers/shortcut_cnn"))
@@ -99,7 +99,7 @@ def embedded(*names: str) -> list[Any]:
     from explained import Studied
 
     from diffexplain.classifiers import load_classifier
-    from diffexplain.paths import resolve_folder
+    from diffexplain.weights.paths import resolve_folder
 
     (one,) = chosen(["companion_bee_cnn"])
     folders = {name: resolve_folder(f"embedded:classifiers/{name}") for name in names}
@@ -133,7 +133,8 @@ def test_the_default_runs_answer_is_of_each_classifier_alone(tmp_path: Path) -> 
 def test_what_the_default_runs_answer_costs_is_what_a_run_counts(tmp_path: Path) -> None:
     from methods.default import Default
 
-    from diffexplain import app, configuration
+    from diffexplain import app
+    from diffexplain.config import configuration
 
     settings = [override.replace("discovery.", "explainer.") for override in LITTLE]
     run = ["explainer=randomised_prompts", "target=class:bee", "seed=1", f"paths.outputs={tmp_path}", "logger=local"]

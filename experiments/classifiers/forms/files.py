@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from diffexplain.classifiers import load_classifier
 from diffexplain.classifiers.architectures import build_backbone
-from diffexplain.convert import convert
+from diffexplain.weights.convert import convert
 
 HERE = __name__
 State = dict[str, Tensor]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from diffexplain.classifiers import load_classifier
-from diffexplain.configuration import assignment
-from diffexplain.world.gates.held_out import scenes_and_seeds
+from diffexplain.config.configuration import assignment
+from diffexplain.world.held_out import scenes_and_seeds
 from diffexplain.world.render import render_images
 from diffexplain.world.worlds import FAIR_WORLD
 

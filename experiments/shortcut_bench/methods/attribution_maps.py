@@ -14,14 +14,15 @@ from pathlib import Path
 import torch
 from explained import Counter, Explained, Finding, Studied, concepts, texts
 from specification import Value
+from torch import Tensor
 
 from diffexplain.attribution import Attribution, element_scores
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.evaluation.sight import Sight, look_for
-from diffexplain.evaluation.vocabulary import Vocabulary
+from diffexplain.concepts.vocabulary import Phrase, Vocabulary
 from diffexplain.segmentation import Segmenter
+from diffexplain.segmentation.detections import Detections, SegmenterLike, look
 from diffexplain.target import Target
-from diffexplain.world.gates.held_out import renderings, scenes_and_seeds
+from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import SUBJECTS
 
@@ -67,7 +68,7 @@ class AttributionMaps:
 
 
 @lru_cache(maxsize=1)
-def seen(class_name: str, seed: int) -> tuple[torch.Tensor, Sight]:
+def seen(class_name: str, seed: int) -> tuple[torch.Tensor, Detections]:
     """Pictures of the class, (N, 3, H, W) in [0, 1], and what the segmenter sees in them."""
     stream = FIRST_STREAM + 100 * SUBJECTS.index(class_name) + seed
     images, _ = renderings(*scenes_and_seeds(IMAGES, stream, World(subjects=(class_name,))))
@@ -81,3 +82,36 @@ def phrases_of_values() -> dict[Value, str]:
     """What the segmenter is asked for, of the concepts that it knows."""
     known = {phrase.text for phrase in Vocabulary.load(VOCABULARY).phrases}
     return {value: text for value, text in texts().items() if text in known}
+
+
+def look_closer(
+    segmenter: SegmenterLike,
+    images: Tensor,
+    sight: Detections,
+    kinds: dict[str, list[str]],
+    batch_size: int,
+    device: torch.device,
+) -> Detections:
+    """Look for kinds of objects, given by object, in those images only that show the object."""
+    regions = dict(sight.regions)
+    for thing, phrases in kinds.items():
+        places = sight.showing(thing)
+        if places and phrases:
+            closer = look(segmenter, images[places], phrases, batch_size, device)
+            regions |= {(places[image], phrase): region for (image, phrase), region in closer.regions.items()}
+    return Detections(sight.size, sight.count, regions)
+
+
+def look_for(
+    segmenter: SegmenterLike, images: Tensor, phrases: Sequence[Phrase], batch_size: int, device: torch.device
+) -> Detections:
+    """Look for every phrase in every image (N, 3, H, W) in [0, 1], for kinds of objects where the object is seen.
+
+    Not for descriptions, which have no mask.
+    """
+    kinds: dict[str, list[str]] = {}
+    for phrase in phrases:
+        if phrase.kind == "attribute" and phrase.of is not None:
+            kinds.setdefault(phrase.of, []).append(phrase.text)
+    sight = look(segmenter, images, [phrase.text for phrase in phrases if phrase.of is None], batch_size, device)
+    return look_closer(segmenter, images, sight, kinds, batch_size, device)

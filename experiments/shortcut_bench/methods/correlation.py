@@ -17,7 +17,7 @@ from pictures import images_of, test_pictures
 from scipy.stats import fisher_exact
 from specification import Value
 
-from diffexplain.evaluation.statistics import benjamini_hochberg, share_difference, wilson
+from diffexplain.statistics.tests import benjamini_hochberg, share_difference, wilson
 from diffexplain.world.scenes import SUBJECTS, Scene
 
 SCENES = 1000

@@ -16,14 +16,14 @@ import torch
 from explained import Account, Explained, Finding, Studied, concepts
 from specification import Value
 
-from diffexplain import configuration
-from diffexplain.building import build
-from diffexplain.diffusion.editing import Checks
-from diffexplain.effects.engine import Engine, Images, others_of
-from diffexplain.effects.population import Population
+from diffexplain.config import configuration
+from diffexplain.config.instantiate import build
+from diffexplain.editing import Checks
+from diffexplain.effects.engine import Engine, others_of
+from diffexplain.effects.population import Images, Population
 from diffexplain.effects.results import ConceptEffect, Ranking
 from diffexplain.explainers.randomised_prompts import RandomisedPrompts
-from diffexplain.flows.testing import error_of
+from diffexplain.pipelines.testing import error_of
 from methods.edits import explainable, files_of, pictures_of
 
 BEHIND = 1e-6

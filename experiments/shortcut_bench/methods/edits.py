@@ -18,12 +18,12 @@ from explained import HIERARCHY, Account, Explained, Finding, Studied, concepts
 
 from diffexplain.concepts import Hierarchy
 from diffexplain.diffusion import load_prior
-from diffexplain.diffusion.editing import Change, Paired
-from diffexplain.diffusion.editing.editor import changed_states
-from diffexplain.effects.engine import Engine, Images, Shares
+from diffexplain.editing import Change, Paired
+from diffexplain.editing.editor import changed_states
+from diffexplain.effects.engine import Engine
 from diffexplain.effects.engine import Studied as Explainable
 from diffexplain.effects.estimation import estimate_effects
-from diffexplain.effects.population import Population
+from diffexplain.effects.population import Images, Population, Shares
 from diffexplain.effects.records import key_of
 from diffexplain.explainers.diffex import DiffEx
 from diffexplain.runs.run import Run

@@ -15,8 +15,9 @@ from typing import Any
 
 from explained import Counter, Explained, SharedPictures, Studied
 
-from diffexplain import configuration
-from diffexplain.app import Parts, make
+from diffexplain.app import make
+from diffexplain.config import configuration
+from diffexplain.pipelines.parts import Parts
 from diffexplain.report.summary import Summary
 from methods.default import findings_of
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from diffexplain.evaluation.results import Estimate
-from diffexplain.evaluation.sight import Sight
-from diffexplain.evaluation.statistics import mean_interval
+from diffexplain.segmentation.detections import Detections
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import mean_interval
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ElementScore:
         return self.lift is not None and self.lift.low > 1
 
 
-def element_scores(maps: Tensor, sight: Sight, phrases: Sequence[str]) -> list[ElementScore]:
+def element_scores(maps: Tensor, sight: Detections, phrases: Sequence[str]) -> list[ElementScore]:
     """The lift of each phrase: the share of an image's attribution inside the phrase's region over the share of pixels
     there, which is the mean attribution inside over that of the whole image.
 

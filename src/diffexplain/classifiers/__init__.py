@@ -2,22 +2,29 @@
 
 A loader is called with the keys of its configuration; of `labels`, `weights`, `model`, `output` and `plugins` with
 those that it has parameters for. If it takes `meta=True`, it gives modules and shapes on the meta device without
-reading weights.
+reading weights. Nothing here imports torch before it is asked for.
 """
 
-from diffexplain.classifiers.black_box import load_function
-from diffexplain.classifiers.caffenet import load_caffenet
-from diffexplain.classifiers.checkpoint import load_checkpoint
-from diffexplain.classifiers.classifier import Classifier, load_classifier
-from diffexplain.classifiers.clip import load_clip, load_open_clip
-from diffexplain.classifiers.huggingface import load_huggingface
-from diffexplain.classifiers.inspection import Inspection, inspect_classifier
-from diffexplain.classifiers.onnx_graph import load_onnx
-from diffexplain.classifiers.preprocessing import Preprocessing
-from diffexplain.classifiers.robust_resnet50 import load_robust_resnet50
-from diffexplain.classifiers.timm_models import load_efficientnet_lite0, load_timm
-from diffexplain.classifiers.torchvision_models import load_torchvision
-from diffexplain.classifiers.units import unit_modules
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from diffexplain.classifiers.black_box import load_function
+    from diffexplain.classifiers.caffenet import load_caffenet
+    from diffexplain.classifiers.checkpoint import load_checkpoint
+    from diffexplain.classifiers.classifier import Classifier, load_classifier
+    from diffexplain.classifiers.clip import load_clip, load_open_clip
+    from diffexplain.classifiers.huggingface import load_huggingface
+    from diffexplain.classifiers.inspection import inspect_classifier
+    from diffexplain.classifiers.onnx_graph import load_onnx
+    from diffexplain.classifiers.output import Inspection
+    from diffexplain.classifiers.preprocessing import Preprocessing
+    from diffexplain.classifiers.robust_resnet50 import load_robust_resnet50
+    from diffexplain.classifiers.timm_models import load_efficientnet_lite0, load_timm
+    from diffexplain.classifiers.torchvision_models import load_torchvision
+    from diffexplain.classifiers.units import unit_modules
 
 __all__ = [
     "Classifier",
@@ -38,3 +45,29 @@ __all__ = [
     "load_torchvision",
     "unit_modules",
 ]
+
+_HOMES = {
+    "Classifier": "classifier",
+    "Inspection": "output",
+    "Preprocessing": "preprocessing",
+    "inspect_classifier": "inspection",
+    "load_caffenet": "caffenet",
+    "load_checkpoint": "checkpoint",
+    "load_classifier": "classifier",
+    "load_clip": "clip",
+    "load_efficientnet_lite0": "timm_models",
+    "load_function": "black_box",
+    "load_huggingface": "huggingface",
+    "load_onnx": "onnx_graph",
+    "load_open_clip": "clip",
+    "load_robust_resnet50": "robust_resnet50",
+    "load_timm": "timm_models",
+    "load_torchvision": "torchvision_models",
+    "unit_modules": "units",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from diffexplain.building import locate
 from diffexplain.classifiers.classifier import Classifier
+from diffexplain.classifiers.labels import IMAGENET, find_labels
 from diffexplain.classifiers.preprocessing import Preprocessing
+from diffexplain.config.instantiate import locate
 from diffexplain.errors import UserError
-from diffexplain.labels import IMAGENET, find_labels
 
 _WHERE = "classifier.function"
 
@@ -47,7 +47,7 @@ def load_function(
     Args:
         function: dotted name, in one of the packages that `plugins` names. It is given `(B, 3, H, W)`, RGB in
             [0, 1], float32 on the CPU, as large as they are made, and returns a tensor or an array `(B, K)`.
-        labels: as `diffexplain.labels` reads them.
+        labels: as `diffexplain.classifiers.labels` reads them.
         plugins: the run's own.
         meta: a black box has no modules, so this changes nothing.
 

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from diffexplain.classifiers.classifier import Classifier
+from diffexplain.classifiers.labels import IMAGENET, find_labels
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.protobuf_weights import read_caffemodel, read_onnx
-from diffexplain.labels import IMAGENET, Source, find_labels, source_path
-from diffexplain.weights_file import check_shapes, shapes_of
+from diffexplain.weights.files import check_shapes, shapes_of
+from diffexplain.weights.store import Node, source_path
 
 MEAN_BGR = (104.0, 117.0, 123.0)
 """Of ImageNet's training images, in 0 to 255."""
@@ -113,15 +114,13 @@ def read_caffenet(path: Path) -> CaffeNet:
     return network
 
 
-def load_caffenet(
-    *, weights: Sequence[Source], labels: str | Sequence[str] = IMAGENET, meta: bool = False
-) -> Classifier:
+def load_caffenet(*, weights: Sequence[Node], labels: str | Sequence[str] = IMAGENET, meta: bool = False) -> Classifier:
     """The reference CaffeNet with the preprocessing of Caffe's tools.
 
     Args:
         weights: one source: the file `bvlc_reference_caffenet.caffemodel`, or a repository of which `files` names
             `caffenet-12.onnx`.
-        labels: as `diffexplain.labels` reads them.
+        labels: as `diffexplain.classifiers.labels` reads them.
         meta: modules and shapes alone, on the meta device; no weights are read.
 
     Raises:

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from diffexplain.building import find, locate
 from diffexplain.classifiers.classifier import Classifier
+from diffexplain.classifiers.labels import IMAGENET, find_labels
 from diffexplain.classifiers.preprocessing import preprocessing_from
 from diffexplain.classifiers.state import load_state
 from diffexplain.classifiers.units import device_of
+from diffexplain.config.instantiate import find, locate
 from diffexplain.errors import UserError
-from diffexplain.labels import IMAGENET, find_labels
-from diffexplain.paths import resolve_file
+from diffexplain.weights.paths import resolve_file
 
 _WHERE = "classifier.network"
 
@@ -42,7 +42,7 @@ def load_checkpoint(
         checkpoint: safetensors, or a pickle of tensors alone as trainers write it; `None` leaves the network as it is
             made.
         state: which of several states of the network in the checkpoint, such as `state_dict_ema`.
-        labels: as `diffexplain.labels` reads them.
+        labels: as `diffexplain.classifiers.labels` reads them.
         preprocessing: arguments of `Preprocessing`, beginning with `size`.
         plugins: the run's own.
         meta: modules and shapes alone, on the meta device where the network can be made there; no file is read.

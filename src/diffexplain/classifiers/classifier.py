@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from diffexplain.classifiers.architectures import build_backbone
-from diffexplain.classifiers.output import Scoring, columns, scores, usual
+from diffexplain.classifiers.output import Inspection, Scoring, columns, scores, usual
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.state import load_state
 from diffexplain.classifiers.units import channel_means
 from diffexplain.errors import UserError
-from diffexplain.paths import resolve_folder
 from diffexplain.target import Labels
-
-if TYPE_CHECKING:
-    from diffexplain.classifiers.inspection import Inspection
+from diffexplain.weights.paths import resolve_folder
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"

@@ -16,13 +16,14 @@ from torch.nn import functional
 
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.huggingface import read_config
+from diffexplain.classifiers.labels import IMAGENET, find_labels
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.state import load_state
 from diffexplain.classifiers.transformers_preprocessing import read_preprocessing
 from diffexplain.errors import UserError
-from diffexplain.labels import IMAGENET, Source, find_labels, source_path
 from diffexplain.target import Labels
-from diffexplain.weights_file import load_whole
+from diffexplain.weights.files import load_whole
+from diffexplain.weights.store import Node, source_path
 
 TEMPLATES = ("a photo of a {}.",)
 OPEN_CLIP_CONFIG = "open_clip_config.json"
@@ -69,14 +70,14 @@ def load_clip(
     *,
     labels: str | Sequence[str] = IMAGENET,
     templates: Sequence[str] = TEMPLATES,
-    weights: Sequence[Source] = (),
+    weights: Sequence[Node] = (),
     meta: bool = False,
 ) -> Classifier:
     """A CLIP of transformers' as a classifier of any classes.
 
     Args:
         model: the repository, for messages.
-        labels: the classes, a list of names or a file of them, as `diffexplain.labels` reads them.
+        labels: the classes, a list of names or a file of them, as `diffexplain.classifiers.labels` reads them.
         templates: descriptions of a class, each with one `{}` for its name.
         weights: one source, the repository, or a folder in its place.
         meta: modules and shapes alone, on the meta device; no weights are read.
@@ -113,7 +114,7 @@ def load_open_clip(
     *,
     labels: str | Sequence[str] = IMAGENET,
     templates: Sequence[str] = TEMPLATES,
-    weights: Sequence[Source] = (),
+    weights: Sequence[Node] = (),
     meta: bool = False,
 ) -> Classifier:
     """A CLIP of open_clip's as a classifier of any classes: a folder with `open_clip_config.json`.
@@ -156,7 +157,7 @@ def class_features(encode: Callable[[Sequence[str]], Tensor], texts: Sequence[Se
 
 
 def _files_and_texts(
-    choice: str, model: str, labels: str | Sequence[str], templates: Sequence[str], weights: Sequence[Source]
+    choice: str, model: str, labels: str | Sequence[str], templates: Sequence[str], weights: Sequence[Node]
 ) -> tuple[Path, Labels, list[list[str]]]:
     """The repository's folder, the classes, and all descriptions of each class."""
     command = f"diffexplain fetch classifier={choice} classifier.model={model}"

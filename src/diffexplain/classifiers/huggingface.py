@@ -9,18 +9,19 @@ from typing import Any
 import torch
 
 from diffexplain.classifiers.classifier import Classifier
+from diffexplain.classifiers.labels import find_labels
 from diffexplain.classifiers.output import AUTO, KEY, Scoring
 from diffexplain.classifiers.transformers_preprocessing import read_preprocessing
 from diffexplain.errors import UserError
-from diffexplain.labels import Source, find_labels, source_path
-from diffexplain.weights_file import load_whole
+from diffexplain.weights.files import load_whole
+from diffexplain.weights.store import Node, source_path
 
 
 def load_huggingface(
     model: str,
     *,
     labels: str | Sequence[str] = "weights:config.json",
-    weights: Sequence[Source] = (),
+    weights: Sequence[Node] = (),
     output: str = AUTO,
     meta: bool = False,
 ) -> Classifier:
@@ -28,7 +29,7 @@ def load_huggingface(
 
     Args:
         model: the repository, for messages.
-        labels: as `diffexplain.labels` reads them; `id2label` by default.
+        labels: as `diffexplain.classifiers.labels` reads them; `id2label` by default.
         weights: one source, the repository, or a folder in its place.
         output: what the configuration says of the kind of output; if nothing, ``problem_type`` does.
         meta: modules and shapes alone, on the meta device; no weights are read.

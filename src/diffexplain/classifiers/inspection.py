@@ -8,20 +8,14 @@ gradients pass.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.classifiers.output import AUTO, KEY, Output, Scoring, at_limit, check_word, usual
+from diffexplain.classifiers.output import AUTO, KEY, Inspection, Scoring, Taken, at_limit, check_word, usual
 from diffexplain.errors import UserError
-
-Taken = Literal["asked for", "stated by its source", "found", "usual"]
-"""Where the kind of output was taken from: the configuration, the model's own files, its values, or nowhere."""
 
 SIDE = 224
 """Of the built-in pictures in pixels; the classifier makes of them what it needs."""
@@ -32,30 +26,6 @@ REPEATED = 1e-4
 BATCHED = 0.05
 """And those in another batch by this one: quantised networks scale by what else is in the batch."""
 _FEW = 2
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What the built-in pictures showed.
-
-    Attributes:
-        output: the kind of output that was taken.
-        exclusive: whether the classes exclude each other.
-        taken: where the kind was taken from.
-        passes_gradient: whether the answer tells how a picture would have to change.
-        notes: sentences for the reader of a report.
-    """
-
-    output: Output
-    exclusive: bool
-    taken: Taken
-    passes_gradient: bool
-    notes: tuple[str, ...] = ()
-
-    def facts(self) -> Mapping[str, Any]:
-        """What the summary says of it."""
-        facts = {"output": self.output, "classes_exclude_each_other": self.exclusive, "output_taken_as": self.taken}
-        return facts | ({"output_note": " ".join(self.notes)} if self.notes else {})
 
 
 def inspect_classifier(classifier: Classifier, output: str = AUTO) -> Inspection:

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from diffexplain.classifiers.black_box import BlackBox
 from diffexplain.classifiers.classifier import Classifier
+from diffexplain.classifiers.labels import IMAGENET, find_labels
 from diffexplain.classifiers.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, preprocessing_from
 from diffexplain.errors import UserError
-from diffexplain.labels import IMAGENET, find_labels
-from diffexplain.onnx_files import onnx_files
-from diffexplain.paths import resolve_file
+from diffexplain.weights.onnx import onnx_files
+from diffexplain.weights.paths import resolve_file
 
 Layout = Literal["NCHW", "NHWC"]
 AUTO = "auto"
@@ -129,7 +129,7 @@ def load_onnx(
     Args:
         checkpoint: the file; tensors that it keeps in other files are read from beside it.
         layout: where the channels are, `NCHW` or `NHWC`; `None` where the graph shows it.
-        labels: as `diffexplain.labels` reads them.
+        labels: as `diffexplain.classifiers.labels` reads them.
         preprocessing: arguments of `Preprocessing`. A size or scale of `None` is the graph's; mean and std `auto` are
             ImageNet's for a graph of three channels of floats, and none for one of bytes.
         meta: a black box has no modules, so no weights are read.

@@ -18,6 +18,8 @@ from diffexplain.errors import UserError
 
 Output = Literal["softmax", "sigmoid", "probabilities"]
 """Logits that a softmax makes probabilities of, logits that a sigmoid does, and probabilities as they are."""
+Taken = Literal["asked for", "stated by its source", "found", "usual"]
+"""Where the kind of output was taken from: the configuration, the model's own files, its values, or nowhere."""
 AUTO = "auto"
 CHOICES = (AUTO, *get_args(Output))
 """What `classifier.output` may say."""
@@ -185,3 +187,27 @@ def _fits(table: Tensor | None, images: int, classes: int) -> bool:
     if table is None or table.ndim != 2 or len(table) != images:
         return False
     return table.shape[1] == classes or (table.shape[1] == 1 and classes == 2)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the built-in pictures showed.
+
+    Attributes:
+        output: the kind of output that was taken.
+        exclusive: whether the classes exclude each other.
+        taken: where the kind was taken from.
+        passes_gradient: whether the answer tells how a picture would have to change.
+        notes: sentences for the reader of a report.
+    """
+
+    output: Output
+    exclusive: bool
+    taken: Taken
+    passes_gradient: bool
+    notes: tuple[str, ...] = ()
+
+    def facts(self) -> Mapping[str, Any]:
+        """What the summary says of it."""
+        facts = {"output": self.output, "classes_exclude_each_other": self.exclusive, "output_taken_as": self.taken}
+        return facts | ({"output_note": " ".join(self.notes)} if self.notes else {})

@@ -16,8 +16,8 @@ import torch
 from google.protobuf.message import DecodeError
 from torch import Tensor
 
-from diffexplain.protobuf_messages import Fields, message_classes
-from diffexplain.weights_file import describe_start, refusal
+from diffexplain.weights.files import describe_start, refusal
+from diffexplain.weights.protobuf import Fields, message_classes
 
 FIELDS: Fields = {
     # Caffe: `layers` are those of 2014 (the published files), `layer` those since.

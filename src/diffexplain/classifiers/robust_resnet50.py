@@ -8,22 +8,23 @@ import torch
 from torchvision.models import resnet50
 
 from diffexplain.classifiers.classifier import Classifier
+from diffexplain.classifiers.labels import IMAGENET, find_labels
 from diffexplain.classifiers.preprocessing import Preprocessing
-from diffexplain.labels import IMAGENET, Source, find_labels, source_path
-from diffexplain.weights_file import beside, read_weights, shapes_of
+from diffexplain.weights.files import beside, read_weights, shapes_of
+from diffexplain.weights.store import Node, source_path
 
 COMMAND = "diffexplain fetch classifier=robust_resnet50"
 
 
 def load_robust_resnet50(
-    *, weights: Sequence[Source], labels: str | Sequence[str] = IMAGENET, meta: bool = False
+    *, weights: Sequence[Node], labels: str | Sequence[str] = IMAGENET, meta: bool = False
 ) -> Classifier:
     """Salient ImageNet's classifier; `unit:avgpool:<0 to 2047>` are the features that it labels.
 
     Args:
         weights: one source, the robustness library's pickle; what is read is the safetensors file that
             `diffexplain convert` has made of it, in the same folder.
-        labels: as `diffexplain.labels` reads them.
+        labels: as `diffexplain.classifiers.labels` reads them.
         meta: modules and shapes alone, on the meta device; no weights are read.
 
     Raises:

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from diffexplain import weights_file
 from diffexplain.errors import UserError
-from diffexplain.saved_states import network_state, states
+from diffexplain.weights import files
+from diffexplain.weights.state_dicts import network_state, states
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 """``.tar`` as in ``model.pth.tar``, which is what `torch.save` writes under another name."""
@@ -66,5 +66,5 @@ def _read(path: Path) -> Any:
     if path.suffix not in SUFFIXES:
         raise UserError(f"Weights are read from files of these kinds: {path}", given=path.suffix, accepted=SUFFIXES)
     if path.suffix == ".safetensors":
-        return weights_file.read_weights(path, weights_file.read_shapes(path))
-    return weights_file.read_pickle(path)
+        return files.read_weights(path, files.read_shapes(path))
+    return files.read_pickle(path)

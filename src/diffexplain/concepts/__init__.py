@@ -8,8 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from diffexplain.concepts.clip import ClipProposer
-from diffexplain.concepts.file import FileProposer
-from diffexplain.concepts.found import RunProposer
 from diffexplain.concepts.hierarchy import Concept, Hierarchy
 from diffexplain.concepts.model import ModelProposer
 from diffexplain.concepts.proposer import Proposer
@@ -22,12 +20,10 @@ __all__ = [
     "ClipProposer",
     "Concept",
     "Endpoint",
-    "FileProposer",
     "Hierarchy",
     "LocalModel",
     "ModelProposer",
     "Proposer",
-    "RunProposer",
 ]
 
 

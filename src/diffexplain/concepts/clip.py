@@ -8,11 +8,11 @@ from diffexplain.concepts.grouping import grouped
 from diffexplain.concepts.hierarchy import Hierarchy
 from diffexplain.concepts.merging import finished, merged
 from diffexplain.concepts.proposer import subject_of
+from diffexplain.concepts.vocabulary import Phrase, Vocabulary
 from diffexplain.errors import UserError
-from diffexplain.evaluation.statistics import benjamini_hochberg, p_mean_above
-from diffexplain.evaluation.vocabulary import Phrase, Vocabulary
-from diffexplain.paths import resolve_folder
+from diffexplain.statistics.tests import benjamini_hochberg, p_mean_above
 from diffexplain.target import ResolvedTarget
+from diffexplain.weights.paths import resolve_folder
 
 if TYPE_CHECKING:
     from torch import Tensor

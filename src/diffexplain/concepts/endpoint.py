@@ -23,9 +23,9 @@ from pydantic import BaseModel
 from diffexplain.concepts.asking import Turn
 from diffexplain.concepts.pictures import data_url
 from diffexplain.errors import RetryableError, UserError
-from diffexplain.fetching.store import store_folder
-from diffexplain.paths import resolve_path
-from diffexplain.runs import atomic
+from diffexplain.weights import atomic
+from diffexplain.weights.paths import resolve_path
+from diffexplain.weights.store import store_folder
 
 _OVERLOADED = (408, 409, 425, 429, 500, 502, 503, 504)
 _FIRST_PAUSE = 1.0

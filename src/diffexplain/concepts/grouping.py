@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from diffexplain.concepts.merging import Draft, draft_of
-from diffexplain.evaluation.vocabulary import Phrase, Vocabulary
+from diffexplain.concepts.vocabulary import Phrase, Vocabulary
 
 COMPANIONS, OBJECTS, SETTINGS = "companions", "objects", "settings"
 

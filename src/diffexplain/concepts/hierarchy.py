@@ -14,9 +14,9 @@ from typing import Any, Literal, get_args
 import yaml
 
 from diffexplain.errors import UserError
-from diffexplain.paths import resolve_file
-from diffexplain.runs import atomic
 from diffexplain.target import slugify
+from diffexplain.weights import atomic
+from diffexplain.weights.paths import resolve_file
 
 Kind = Literal["object", "attribute", "setting"]
 KINDS: tuple[str, ...] = get_args(Kind)

@@ -16,7 +16,7 @@ from diffexplain.classifiers.huggingface import read_config
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.transformers_preprocessing import read_preprocessing
 from diffexplain.errors import UserError
-from diffexplain.weights_file import load_whole
+from diffexplain.weights.files import load_whole
 
 _AT_ONCE = 64
 

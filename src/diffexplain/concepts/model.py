@@ -6,13 +6,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from diffexplain.building import build
 from diffexplain.concepts.hierarchy import Hierarchy
 from diffexplain.concepts.merging import Similarity
 from diffexplain.concepts.proposer import required_subject
+from diffexplain.config.instantiate import build
 from diffexplain.errors import UserError
-from diffexplain.paths import resolve_folder
 from diffexplain.target import ResolvedTarget
+from diffexplain.weights.paths import resolve_folder
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from diffexplain.concepts.hierarchy import Hierarchy
+from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.errors import UserError
-from diffexplain.evaluation.vocabulary import class_phrase
 from diffexplain.target import ResolvedTarget
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from diffexplain.errors import UserError
-from diffexplain.labels import Source, source_path
+from diffexplain.weights.store import Node, source_path
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -33,7 +33,7 @@ class LocalModel:
     def __init__(
         self,
         model: str,
-        weights: Sequence[Source],
+        weights: Sequence[Node],
         dtype: str = "bfloat16",
         device: str | None = None,
         max_new_tokens: int = 2048,
@@ -84,7 +84,7 @@ class LocalModel:
     def _load(self) -> tuple[Any, Any]:
         import torch
 
-        from diffexplain.image_text import load_image_text
+        from diffexplain.concepts.image_text import load_image_text
 
         device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._loaded = load_image_text(self.folder, getattr(torch, self.dtype), device, chat=True)

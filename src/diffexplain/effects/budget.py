@@ -11,7 +11,7 @@ import numpy as np
 from diffexplain.effects.estimation import top
 from diffexplain.effects.records import Values
 from diffexplain.errors import UserError
-from diffexplain.evaluation.statistics import mean_interval
+from diffexplain.statistics.tests import mean_interval
 
 
 class Policy(Protocol):

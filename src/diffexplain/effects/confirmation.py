@@ -6,35 +6,32 @@ whether it relies on the concept where that is taken out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffexplain.effects.estimation import Differences, estimate_effects
-from diffexplain.effects.population import Population
+from diffexplain.effects.population import Population, Shares
 from diffexplain.effects.records import Values
 from diffexplain.effects.results import Confirmation, ConfirmedConcept, Path
-
-if TYPE_CHECKING:
-    from diffexplain.effects.engine import Engine, Shares
 
 _ADDED, _TAKEN_OUT = "added", "taken out"
 
 
-def confirm(engine: Engine, population: Population, shares: Shares) -> Confirmation | None:
+def confirm(
+    population: Population, shares: Shares, pairs: Mapping[Path, Differences], margin: float, significance: float
+) -> Confirmation:
     """The first classifier's effects by what the photographs show; no image is edited that was not edited already.
 
     Args:
-        engine: of the effects.
-        population: of the photographs.
+        population: of photographs.
         shares: the photographs that each concept was tried on.
-
-    Returns:
-        None where no images were given.
+        pairs: the first classifier's differences on them.
+        margin: a mean difference within ±margin is not relevant.
+        significance: the false discovery rate.
     """
-    if population.images is None:
-        return None
+    assert population.images is not None
     reader = population.readers[0]
     own = reader.read(population.images[: population.count], "a photograph").activates
     others = ~own
@@ -43,16 +40,14 @@ def confirm(engine: Engine, population: Population, shares: Shares) -> Confirmat
         own = others = np.ones_like(own)
     parts: dict[Path, Differences] = {}
     for path, those in shares.items():
-        pairs = engine.pairs(population, 0, path, those)
         states = population.states(those.indices)
         shown = np.asarray([population.composition.shows(state, path) for state in states])
         for name, kind, which in ((_ADDED, others, ~shown), (_TAKEN_OUT, own, shown)):
             chosen = which & kind[those.indices.start : those.indices.stop]
             if chosen.sum() >= 2:
-                parts[*path, name] = _those(pairs, chosen)
+                parts[*path, name] = _those(pairs[path], chosen)
     tested = {(*path, way) for path, those in shares.items() if those.tested for way in (_ADDED, _TAKEN_OUT)}
-    margin, _ = engine.bounds(of_class)
-    effects = estimate_effects(parts, margin, engine.significance, tested=tested, bounded=of_class)
+    effects = estimate_effects(parts, margin, significance, tested=tested, bounded=of_class)
     concepts = tuple(
         ConfirmedConcept(path, effects.get((*path, _ADDED)), effects.get((*path, _TAKEN_OUT))) for path in shares
     )

@@ -1,4 +1,4 @@
-"""Who makes the edits: this process alone, or devices that share the images (`diffexplain.explainers.predicting`).
+"""Who makes the edits: this process alone, or devices that share the images (`diffexplain.pipelines.distributed`).
 
 An image belongs to one device, by its index; all its edits are made there, so that each device prepares its own images
 and no others. Every device asks for the same batches in the same order and is given what all of them made, in the order
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from diffexplain.effects.making import Made
+from diffexplain.effects.edits import Made
 
 Item = tuple[Any, ...]
 """Something to be made of an image, whose index comes first."""

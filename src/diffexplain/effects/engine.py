@@ -19,11 +19,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from diffexplain.classifiers.target_scores import ClassifierLike, TargetReader
 from diffexplain.concepts import Hierarchy
-from diffexplain.diffusion.editing import Change, Composition, Editor
+from diffexplain.concepts.vocabulary import class_phrase
+from diffexplain.editing import Change, Composition, Editor
 from diffexplain.effects.budget import policy_named
 from diffexplain.effects.confirmation import confirm
 from diffexplain.effects.devices import Devices
+from diffexplain.effects.edits import ChecksLike
 from diffexplain.effects.estimation import (
     Differences,
     Error,
@@ -35,13 +38,13 @@ from diffexplain.effects.estimation import (
     joined,
     within,
 )
-from diffexplain.effects.making import ChecksLike
-from diffexplain.effects.population import Files, Population
+from diffexplain.effects.population import Files, Images, Population, Shares
 from diffexplain.effects.records import Record, scores, took
 from diffexplain.effects.results import (
     Budget,
     Calibration,
     ConceptEffect,
+    Confirmation,
     Difference,
     Effect,
     EffectsResult,
@@ -53,11 +56,8 @@ from diffexplain.effects.results import (
 )
 from diffexplain.effects.verdicts import NOT_TO_THE_END, WHERE_NOT_TOLD, WIDE, has_none, judge
 from diffexplain.errors import UserError
-from diffexplain.evaluation.activation import Reader
-from diffexplain.evaluation.parts import ClassifierLike
-from diffexplain.evaluation.results import Estimate
-from diffexplain.evaluation.statistics import wilson
-from diffexplain.evaluation.vocabulary import class_phrase
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import wilson
 from diffexplain.target import ResolvedTarget
 
 EVERYDAY = ("a chair", "a bottle", "a book", "a cup", "a lamp", "a bag", "a shoe", "a box")
@@ -76,24 +76,6 @@ class Studied:
     classifier: ClassifierLike
     target: ResolvedTarget
     control: bool = False
-
-
-@dataclass(frozen=True)
-class Images:
-    """The images behind one concept's effect.
-
-    Attributes:
-        indices: of the images, from one on without a gap.
-        tested: whether they had no part in choosing the concept.
-        rivals: the first ``rivals`` of them show each of a value's rivals in its place, the others one that is drawn.
-    """
-
-    indices: range
-    tested: bool
-    rivals: int
-
-
-Shares = Mapping[Path, Images]
 
 
 @dataclass(frozen=True)
@@ -185,7 +167,7 @@ class Engine:
             raise UserError(f"A test needs at least {self.smallest} images.", given=f"{count} images")
         composition = Composition(hierarchy, subject_of(hierarchy, studied), self.opening)
         editor.check(composition, largest)
-        readers = [Reader(one.classifier, one.target, self.batch_size, torch.device(device)) for one in studied]
+        readers = [TargetReader(one.classifier, one.target, self.batch_size, torch.device(device)) for one in studied]
         readers = readers if neutral is None else [reader.calibrated(neutral) for reader in readers]
         return Population(editor, composition, readers, checks, files, images, count, self.chunk, devices, others)
 
@@ -288,13 +270,19 @@ class Engine:
             tuple(own),
             self.differences(population, studied, shares),
             self.budget(population, shares, made, policy),
-            confirm(self, population, shares),
+            self._confirmation(population, shares),
             controls[0] if controls else None,
             # It is known of probabilities alone.
             None
             if error is None or studied[0].target.kind != "class"
             else Calibration(error.classifiers, error.effects),
         )
+
+    def _confirmation(self, population: Population, shares: Shares) -> Confirmation | None:
+        if population.images is None:
+            return None
+        margin, _ = self.bounds(population.readers[0].target.kind == "class")
+        return confirm(population, shares, self._pairs(population, 0, shares), margin, self.significance)
 
     def differences(self, population: Population, studied: Sequence[Studied], shares: Shares) -> tuple[Difference, ...]:
         """Every two classifiers, on the same edits; the first one's effect minus the second one's."""

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from diffexplain.effects.records import Record, Values, log_odds_differences, scores
 from diffexplain.effects.results import Effect, Path
 from diffexplain.errors import UserError
-from diffexplain.evaluation.results import Estimate
-from diffexplain.evaluation.statistics import (
+from diffexplain.runs.draws import Draws
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import (
     benjamini_hochberg,
     benjamini_hochberg_e,
     bootstrap_mean,
@@ -25,7 +26,6 @@ from diffexplain.evaluation.statistics import (
     mean_interval,
     p_mean_beyond,
 )
-from diffexplain.runs.draws import Draws
 
 Mean = Callable[[Values], Estimate]
 """The mean of some values with its interval."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path as FilePath
@@ -12,18 +13,37 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
-from diffexplain.diffusion.editing import Change, Composition, Editor, ExchangingEditor, State, changed_states
-from diffexplain.diffusion.editing.editor import PURPOSE, SUBJECT
+from diffexplain.classifiers.target_scores import TargetReader, TargetScores, same_answer
+from diffexplain.editing import Change, Composition, Editor, ExchangingEditor, State, changed_states
+from diffexplain.editing.editor import PURPOSE, SUBJECT
 from diffexplain.effects.devices import Devices, OneDevice
-from diffexplain.effects.making import ChecksLike, Made, Maker, Pair
+from diffexplain.effects.edits import ChecksLike, Made, Maker, Pair
 from diffexplain.effects.records import SEPARATOR, Record, key_of, path_of
-from diffexplain.evaluation.activation import Reader, Reading, same_answer
-from diffexplain.evaluation.results import SameAnswer
+from diffexplain.effects.results import Path
 from diffexplain.runs.draws import Draws
+from diffexplain.statistics.estimates import SameAnswer
 
 FOLDER = "effects"
 DRAWN_FROM = 1_000_000
 """The index of the first image that is drawn for itself: none of the population's noise is its."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images behind one concept's effect.
+
+    Attributes:
+        indices: of the images, from one on without a gap.
+        tested: whether they had no part in choosing the concept.
+        rivals: the first ``rivals`` of them show each of a value's rivals in its place, the others one that is drawn.
+    """
+
+    indices: range
+    tested: bool
+    rivals: int
+
+
+Shares = Mapping[Path, Images]
 
 
 class Files(Protocol):
@@ -62,7 +82,7 @@ class Population:
         self,
         editor: Editor,
         composition: Composition,
-        readers: Sequence[Reader],
+        readers: Sequence[TargetReader],
         checks: ChecksLike | None,
         files: Files,
         images: Tensor | None,
@@ -130,7 +150,7 @@ class Population:
         """What one classifier answered to all images that it was given, edited or not; None where answers differ."""
         known = [*self._records.values(), *self._original.values()]
         odds = [record.log_odds[who] for record in known]
-        reading = Reading(
+        reading = TargetScores(
             score=np.asarray([record.scores[who] for record in known]),
             activates=np.zeros(len(known), dtype=np.bool_),
             probability=None,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffexplain.diffusion.editing import Composition
-from diffexplain.diffusion.editing.checks import SUBJECT, appeared, by_mask, by_similarity, fits_best, gained
-from diffexplain.diffusion.editing.composition import Path
+from diffexplain.editing import Composition
+from diffexplain.editing.checks import SUBJECT, appeared, by_mask, by_similarity, fits_best, gained
+from diffexplain.editing.composition import Path
 
 SEPARATOR = " > "
 Values = NDArray[np.float64]
@@ -22,7 +22,7 @@ class Record:
     """What is known of one edited image.
 
     Attributes:
-        scores: class probability or activation, one for each classifier, as its `Reader` counts it.
+        scores: class probability or activation, one for each classifier, as its `TargetReader` counts it.
         activates: whether it is classified as the class, or lies above the unit's threshold.
         log_odds: of the class; None for a unit without a class.
         seen: whether it shows each object and sub-type that was looked for.

@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from diffexplain.diffusion.editing import Composition, State
+from diffexplain.editing import Composition, State
 from diffexplain.effects.records import Values
 from diffexplain.effects.results import Path
 

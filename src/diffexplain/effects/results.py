@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffexplain.evaluation.results import Estimate
+from diffexplain.statistics.estimates import Estimate
 
 Path = tuple[str, ...]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from diffexplain.effects.results import Effect, Verdict
-from diffexplain.evaluation.results import Estimate
+from diffexplain.statistics.estimates import Estimate
 
 HALF = 0.5
 """Of its mask inside the target's own: from here on a concept is part of the object."""

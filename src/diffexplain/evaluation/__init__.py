@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from diffexplain.evaluation.evaluation import evaluate
     from diffexplain.evaluation.settings import EvaluationSettings
-    from diffexplain.evaluation.vocabulary import Vocabulary
 
-__all__ = ["EvaluationSettings", "Vocabulary", "evaluate"]
+__all__ = ["EvaluationSettings", "evaluate"]
 
-_HOMES = {"evaluate": "evaluation", "EvaluationSettings": "settings", "Vocabulary": "vocabulary"}
+_HOMES = {"evaluate": "evaluation", "EvaluationSettings": "settings"}
 
 
 def __getattr__(name: str) -> Any:

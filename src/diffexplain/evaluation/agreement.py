@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from diffexplain.evaluation.results import Estimate
-from diffexplain.evaluation.statistics import CONFIDENCE
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import CONFIDENCE
 
 RESAMPLES = 2000
 

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from diffexplain.concepts.vocabulary import Phrase, Vocabulary
 from diffexplain.evaluation.quality import FeaturesLike
-from diffexplain.evaluation.vocabulary import Phrase, Vocabulary
-from diffexplain.paths import resolve_folder
+from diffexplain.weights.paths import resolve_folder
 
 CLIP = "clip"
 """The captioner that needs no weights of its own."""
@@ -102,7 +102,7 @@ class ModelCaptioner:
         """
         from torchvision.transforms.functional import to_pil_image
 
-        from diffexplain.image_text import load_image_text
+        from diffexplain.concepts.image_text import load_image_text
 
         processor, model = load_image_text(self.folder, torch.float32, self.device)
         said = []

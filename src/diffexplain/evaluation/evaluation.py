@@ -11,20 +11,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from diffexplain.classifiers.target_scores import ClassifierLike, TargetReader, same_answer
+from diffexplain.concepts.vocabulary import Phrase, Vocabulary, class_phrase
 from diffexplain.evaluation import pictures
-from diffexplain.evaluation.activation import Reader, Seeds, Studio, same_answer
 from diffexplain.evaluation.captions import Captioner
-from diffexplain.evaluation.parts import ClassifierLike, ExplanationLike, PriorLike, SeeingSegmenter
+from diffexplain.evaluation.image_source import ImageSource, PriorLike, Seeds
+from diffexplain.evaluation.parts import ExplanationLike
 from diffexplain.evaluation.presence import fits, youden_threshold
+from diffexplain.evaluation.prompt_scores import FOUND, RANDOM_WORDS, Scored, Scorer, comparisons
 from diffexplain.evaluation.quality import FeaturesLike, features_of, quality
 from diffexplain.evaluation.results import Caption, Control, Evaluation, ObjectAbsence, Quality, Words
-from diffexplain.evaluation.scored import FOUND, RANDOM_WORDS, Scored, Scorer, comparisons
 from diffexplain.evaluation.settings import EvaluationSettings
-from diffexplain.evaluation.sight import look
-from diffexplain.evaluation.statistics import wilson
-from diffexplain.evaluation.vocabulary import Phrase, Vocabulary, class_phrase
 from diffexplain.evaluation.words import best_phrase
 from diffexplain.runs.draws import Draws
+from diffexplain.segmentation.detections import SeeingSegmenter, look
+from diffexplain.statistics.tests import wilson
 from diffexplain.target import ResolvedTarget
 
 SAME_ANSWER = "the classifier gives the same answer to every picture, so nothing that they show can be told to matter"
@@ -57,25 +58,25 @@ def evaluate(
         reference: photographs that they are compared with, (M, 3, H, W) in [0, 1].
         captioner: of the activating images; None: they are not captioned.
     """
-    studio = Studio(prior, draws)
+    studio = ImageSource(prior, draws)
     main = None if target.class_name is None else Phrase(class_phrase(target.class_name))
     if main is not None:
         vocabulary = vocabulary.including(main)
         main = vocabulary.find(main.text)
     target_phrase = None if main is None else main.text
 
-    neutral_images = studio.photograph([settings.neutral_text], Seeds.SCORE, settings.images)
-    reader = Reader(classifier, target, settings.batch_size, prior.device).calibrated(neutral_images)
-    idle = None if control is None else Reader(control, target, settings.batch_size, prior.device)
+    neutral_images = studio.images([settings.neutral_text], Seeds.SCORE, settings.images)
+    reader = TargetReader(classifier, target, settings.batch_size, prior.device).calibrated(neutral_images)
+    idle = None if control is None else TargetReader(control, target, settings.batch_size, prior.device)
     idle = None if idle is None else idle.calibrated(neutral_images)
     scorer = Scorer(studio, reader, idle, settings, clip)
-    images = studio.photograph(explanation.condition, Seeds.SCORE, settings.images)
+    images = studio.images(explanation.condition, Seeds.SCORE, settings.images)
     found = scorer.read(FOUND, None, images)
     reading = found.reading
     named = None
     if target_phrase is not None:
         text = f"a photo of {target_phrase}"
-        named = (text, studio.photograph([text], Seeds.SCORE, settings.images))
+        named = (text, studio.images([text], Seeds.SCORE, settings.images))
     scored = [found, *scorer.baselines(named, neutral_images, vocabulary)]
 
     activating = [index for index in range(len(images)) if reading.activates[index]]

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffexplain.evaluation.activation import Reading
+from diffexplain.classifiers.target_scores import TargetScores
 from diffexplain.evaluation.results import Example
-from diffexplain.evaluation.sight import Sight
+from diffexplain.segmentation.detections import Detections
 
 
 def as_bytes(image: Tensor) -> NDArray[np.uint8]:
@@ -20,9 +20,9 @@ def as_bytes(image: Tensor) -> NDArray[np.uint8]:
 
 def examples(
     images: Tensor,
-    reading: Reading,
+    reading: TargetScores,
     activating: Sequence[int],
-    sight: Sight | None,
+    sight: Detections | None,
     phrases: Sequence[str],
     limit: int,
 ) -> tuple[Example, ...]:

@@ -19,13 +19,12 @@ from torch import Tensor
 from diffexplain.attribution import Attribution
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.linear_head import LinearHead, Penultimate, linear_head, penultimate, top_features
+from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.errors import UserError
-from diffexplain.evaluation.parts import SeeingSegmenter
 from diffexplain.evaluation.presence import Gate, look_gated
-from diffexplain.evaluation.results import Estimate
-from diffexplain.evaluation.sight import Sight
-from diffexplain.evaluation.statistics import mean_interval
-from diffexplain.evaluation.vocabulary import class_phrase
+from diffexplain.segmentation.detections import Detections, SeeingSegmenter
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import mean_interval
 from diffexplain.target import ResolvedTarget, Target
 
 LEAST = 2
@@ -85,7 +84,7 @@ class Downwards(Classifier):
         return -super().activation(images, module, channel)
 
 
-def own_shares(maps: Tensor, sight: Sight, phrase: str) -> NDArray[np.float64]:
+def own_shares(maps: Tensor, sight: Detections, phrase: str) -> NDArray[np.float64]:
     """Of each image whose map is not empty, the share of its mass in the phrase's region, 0 where that is not seen.
 
     Args:

@@ -13,10 +13,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from diffexplain.evaluation.parts import SeeingSegmenter
-from diffexplain.evaluation.results import Estimate
-from diffexplain.evaluation.sight import Sight, look
-from diffexplain.evaluation.statistics import wilson
+from diffexplain.segmentation.detections import Detections, SeeingSegmenter, look
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import wilson
 
 
 @dataclass(frozen=True)
@@ -110,8 +109,10 @@ def fits(
     return scores
 
 
-def look_gated(segmenter: SeeingSegmenter, images: Tensor, gate: Gate, batch_size: int = 64) -> Sight:
+def look_gated(segmenter: SeeingSegmenter, images: Tensor, gate: Gate, batch_size: int = 64) -> Detections:
     """Where the segmenter sees the gate's phrase, in those images (N, 3, H, W) alone in which CLIP sees it too."""
     seen = fits(segmenter, images, gate.phrase, gate.others, batch_size) >= gate.threshold.value
     sight = look(segmenter, images, [gate.phrase], batch_size, images.device)
-    return Sight(sight.size, sight.count, {place: region for place, region in sight.regions.items() if seen[place[0]]})
+    return Detections(
+        sight.size, sight.count, {place: region for place, region in sight.regions.items() if seen[place[0]]}
+    )

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.image.kid import poly_mmd
 
-from diffexplain.evaluation.activation import PURPOSE, Seeds
-from diffexplain.evaluation.results import Estimate, Quality
+from diffexplain.evaluation.image_source import PURPOSE, Seeds
+from diffexplain.evaluation.results import Quality
 from diffexplain.evaluation.settings import EvaluationSettings
-from diffexplain.evaluation.statistics import CONFIDENCE, bootstrap_mean, mean_interval
 from diffexplain.runs.draws import Draws
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import CONFIDENCE, bootstrap_mean, mean_interval
 
 QUALITY = ("Good photo.", "Bad photo.")
 SEMANTIC = ("Good photo of {}.", "Bad photo of {}.")

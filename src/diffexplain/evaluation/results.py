@@ -2,7 +2,6 @@
 
 A number that could not be measured is ``None`` and the ``reason`` beside it says why; it is never 0.
 Shares and probabilities lie in [0, 1]. Intervals are 95 % unless said otherwise.
-This module imports neither torch nor the rest of the package.
 """
 
 from __future__ import annotations
@@ -13,15 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval and the number of images (or pairs of images) behind it."""
-
-    value: float
-    low: float
-    high: float
-    n: int
+from diffexplain.statistics.estimates import Estimate, SameAnswer
 
 
 @dataclass(frozen=True)
@@ -40,17 +31,6 @@ class Activation:
     text: str | None
     share: Estimate
     mean: Estimate
-
-
-@dataclass(frozen=True)
-class SameAnswer:
-    """The classifier answered all pictures alike, whatever they show, so that nothing can be told of what it looks for.
-
-    ``score``: the probability of the class (for a unit: its activation) in each of so many ``pictures``.
-    """
-
-    score: float
-    pictures: int
 
 
 @dataclass(frozen=True)

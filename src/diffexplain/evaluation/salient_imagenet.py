@@ -17,7 +17,7 @@ import numpy as np
 
 from diffexplain.errors import UserError
 from diffexplain.evaluation.agreement import RESAMPLES, clustered_auroc
-from diffexplain.evaluation.results import Estimate
+from diffexplain.statistics.estimates import Estimate
 
 Answer = Literal["main_object", "background", "separate_object"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from diffexplain.evaluation.activation import PURPOSE, Reader, Reading, Seeds, Studio, summarise
+from diffexplain.classifiers.target_scores import TargetReader, TargetScores
+from diffexplain.concepts.vocabulary import Phrase, Vocabulary
+from diffexplain.evaluation.activation import summarise
+from diffexplain.evaluation.image_source import PURPOSE, ImageSource, Seeds
 from diffexplain.evaluation.results import PhraseScore, Words
 from diffexplain.evaluation.settings import EvaluationSettings
-from diffexplain.evaluation.statistics import bootstrap_mean, wilson
-from diffexplain.evaluation.vocabulary import Phrase, Vocabulary
+from diffexplain.statistics.tests import bootstrap_mean, wilson
 
 
 def candidates(
@@ -37,8 +39,8 @@ def best_phrase(
     nearest: Sequence[Sequence[str]],
     seen: Sequence[Phrase],
     vocabulary: Vocabulary,
-    studio: Studio,
-    reader: Reader,
+    studio: ImageSource,
+    reader: TargetReader,
     settings: EvaluationSettings,
 ) -> Words:
     """Try phrases alone, then the best with each of the next; score the winner again on other seeds."""
@@ -57,13 +59,15 @@ def best_phrase(
         scores.append(_score(text, count, studio, reader, settings))
     scores.sort(key=_rank)
     winner = scores[0].text
-    again = reader.read(studio.photograph([winner], Seeds.RESCORE, settings.rescoring_images), f"the prompt {winner!r}")
+    again = reader.read(studio.images([winner], Seeds.RESCORE, settings.rescoring_images), f"the prompt {winner!r}")
     return Words(tokens, tuple(scores), summarise("best phrase", winner, again, studio.draws, settings))
 
 
-def _score(text: str, count: int, studio: Studio, reader: Reader, settings: EvaluationSettings) -> PhraseScore:
-    images: Tensor = studio.photograph([text], Seeds.CHOOSE, count)
-    reading: Reading = reader.read(images, f"the prompt {text!r}")
+def _score(
+    text: str, count: int, studio: ImageSource, reader: TargetReader, settings: EvaluationSettings
+) -> PhraseScore:
+    images: Tensor = studio.images([text], Seeds.CHOOSE, count)
+    reading: TargetScores = reader.read(images, f"the prompt {text!r}")
     share = wilson(int(reading.activates.sum()), count)
     generator = studio.draws.generator(PURPOSE, Seeds.BOOTSTRAP)
     return PhraseScore(text, share, bootstrap_mean(reading.score, generator, settings.resamples))

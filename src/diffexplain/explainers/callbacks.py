@@ -13,17 +13,14 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from diffexplain.explainers.pictures import image_grid, png
-from diffexplain.runs.atomic import storage_errors
 from diffexplain.runs.run import Run
-
-if TYPE_CHECKING:
-    from diffexplain.explainers.diffexplainer import PromptOptimisation
+from diffexplain.weights.atomic import storage_errors
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -116,7 +113,7 @@ class Recorder(Callback):
     def on_train_batch_end(
         self,
         trainer: Trainer,
-        pl_module: PromptOptimisation,  # type: ignore[override]
+        pl_module: Any,
         outputs: Any,
         batch: Any,
         batch_idx: int,

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
-from diffexplain.runs import atomic
+from diffexplain.weights import atomic
 
 _DIGEST_BYTES = 32
 

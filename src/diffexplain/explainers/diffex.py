@@ -18,7 +18,7 @@ from diffexplain.effects.estimation import PriorError
 from diffexplain.effects.population import Population
 from diffexplain.effects.results import EffectsResult
 from diffexplain.errors import UserError
-from diffexplain.explainers.combinations import Search
+from diffexplain.explainers.beam_search import Search
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from diffexplain.prompts.free import FreePrompt
 from diffexplain.prompts.hard_words import HardWordsPrompt
 from diffexplain.prompts.soft_prompt import SoftPrompt, Word
 from diffexplain.prompts.textual_inversion import textual_inversion
-from diffexplain.prompts.words import content_words
 
 __all__ = [
     "ConstrainedPrompt",
@@ -13,6 +12,5 @@ __all__ = [
     "HardWordsPrompt",
     "SoftPrompt",
     "Word",
-    "content_words",
     "textual_inversion",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from diffexplain.effects.results import Combination, ConceptEffect, Path, Verdict
-from diffexplain.evaluation.results import Estimate, ObjectAbsence
+from diffexplain.evaluation.results import ObjectAbsence
 from diffexplain.report import confirmation, wording
 from diffexplain.report.comparison import differing
 from diffexplain.report.effect_tree import (
@@ -19,6 +19,7 @@ from diffexplain.report.effect_tree import (
     verb_of,
 )
 from diffexplain.report.summary import Summary
+from diffexplain.statistics.estimates import Estimate
 
 Toned = tuple[str, str]
 QUICK = " (quick settings: too few pictures to rely on)"

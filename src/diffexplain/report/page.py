@@ -8,7 +8,7 @@ from typing import Any
 
 from diffexplain.effects.results import EffectExample, EffectsResult
 from diffexplain.evaluation.results import Example
-from diffexplain.report import confirmation, findings, plots, prior, views, wording
+from diffexplain.report import confirmation, findings, plots, prior_reliability, views, wording
 from diffexplain.report.comparison import compared, differing
 from diffexplain.report.effect_tree import axis_of, called, tree_of
 from diffexplain.report.found_images import render_images
@@ -65,10 +65,10 @@ def render(run: LoadedRun) -> str:
         strips=strips,
         bars=views.bars(summary) if summary.activation else (),
         quality=[views.quality_row(row) for row in summary.quality],
-        prior_sentence=prior.prior_sentence(summary),
-        control_sentence=prior.control_sentence(summary),
-        control_prompts=() if control is None else prior.prompt_rows(summary, control),
-        control_concepts=prior.concept_rows(summary),
+        prior_sentence=prior_reliability.prior_sentence(summary),
+        control_sentence=prior_reliability.control_sentence(summary),
+        control_prompts=() if control is None else prior_reliability.prompt_rows(summary, control),
+        control_concepts=prior_reliability.concept_rows(summary),
         unit_scale=plots.scale(plots.UNIT_AXIS),
         curve=views.curve(run),
         metrics=METRICS,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from diffexplain.evaluation.results import Estimate
 from diffexplain.report.wording import number
+from diffexplain.statistics.estimates import Estimate
 
 ROW_HEIGHT = 22
 CURVE_HEIGHT = 190

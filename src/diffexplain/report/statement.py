@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from diffexplain.effects.results import ConceptEffect, Verdict
 from diffexplain.errors import RetryableError, UserError
-from diffexplain.report import findings, prior, wording
+from diffexplain.report import findings, prior_reliability, wording
 from diffexplain.report.summary import Statement, Summary
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def template(summary: Summary) -> str:
         sentences += [_compared(summary), _written_out(summary)]
     sentences += [text for _, text in findings.findings(summary)]
     if summary.same_answer is None:
-        sentences.append(prior.prior_sentence(summary) or "")
-        sentences.append(prior.control_sentence(summary) or "No control classifier was asked.")
+        sentences.append(prior_reliability.prior_sentence(summary) or "")
+        sentences.append(prior_reliability.control_sentence(summary) or "No control classifier was asked.")
     return " ".join(sentence for sentence in sentences if sentence).replace("\N{NO-BREAK SPACE}", " ")
 
 

@@ -12,26 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diffexplain.config.identity import identifying
 from diffexplain.effects.results import ConceptEffect, EffectsResult, Verdict
 from diffexplain.errors import UserError
-from diffexplain.evaluation.results import (
-    Activation,
-    Comparison,
-    Control,
-    Evaluation,
-    ObjectAbsence,
-    Quality,
-    SameAnswer,
-    Words,
-)
+from diffexplain.evaluation.results import Activation, Comparison, Control, Evaluation, ObjectAbsence, Quality, Words
 from diffexplain.report.codec import Malformed, from_plain, to_plain
 from diffexplain.report.older import READ, as_present
 from diffexplain.report.older import SCHEMA_VERSION as SCHEMA_VERSION
 from diffexplain.runs import manifest
-from diffexplain.runs.atomic import to_json
-from diffexplain.runs.identity import identifying
 from diffexplain.runs.run import Run
+from diffexplain.statistics.estimates import SameAnswer
 from diffexplain.target import ResolvedTarget
+from diffexplain.weights.atomic import to_json
 
 SUMMARY = "summary.json"
 

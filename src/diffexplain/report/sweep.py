@@ -12,15 +12,15 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from diffexplain.effects.results import Verdict
-from diffexplain.evaluation.results import Estimate
 from diffexplain.report import plots, wording
 from diffexplain.report.codec import to_plain
 from diffexplain.report.findings import largest
 from diffexplain.report.load import REPORT
 from diffexplain.report.summary import SCHEMA_VERSION, SUMMARY, Summary
 from diffexplain.report.templating import template
-from diffexplain.runs import atomic
 from diffexplain.runs.sweep import Job
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.weights import atomic
 
 SAME_ANSWER = "same answer to every picture"
 """In the place of what can be told of a classifier."""

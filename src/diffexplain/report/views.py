@@ -14,13 +14,14 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from diffexplain.effects.results import Combination, ConceptEffect, EffectExample
-from diffexplain.evaluation.results import Activation, Comparison, Estimate, Example, Quality
+from diffexplain.evaluation.results import Activation, Comparison, Example, Quality
 from diffexplain.report import plots, wording
 from diffexplain.report.effect_tree import TONES, moves, score_noun, tone_of
 from diffexplain.report.findings import together
 from diffexplain.report.images import data_uri, outline
 from diffexplain.report.load import LoadedRun
 from diffexplain.report.summary import Summary
+from diffexplain.statistics.estimates import Estimate
 
 MOST_PICTURES = 24
 _PROMPT_NAMES = {

@@ -17,10 +17,10 @@ import numpy as np
 
 from diffexplain.effects.results import Effect, EffectExample, EffectsResult, Verdict
 from diffexplain.errors import RetryableError
-from diffexplain.logging.keys import has_key
 from diffexplain.report import wording
 from diffexplain.report.load import LoadedRun, load_run
 from diffexplain.report.summary import Summary
+from diffexplain.report.wandb_key import has_key
 from diffexplain.runs.run import IDENTITY_DIGITS, MANIFEST
 
 PROJECT = "diffexplain"

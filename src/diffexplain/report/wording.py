@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 
 from diffexplain.effects.results import ConceptEffect
-from diffexplain.evaluation.results import Comparison, Estimate, SameAnswer
+from diffexplain.evaluation.results import Comparison
 from diffexplain.report.older import BEFORE, INPAINTING
 from diffexplain.report.summary import Summary
+from diffexplain.statistics.estimates import Estimate, SameAnswer
 
 MINUS = "\N{MINUS SIGN}"
 DEFAULT_MARGIN = 0.02

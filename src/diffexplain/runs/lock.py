@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from diffexplain.errors import OwnedElsewhere
-from diffexplain.runs import atomic
+from diffexplain.weights import atomic
 
 
 class RunLock:

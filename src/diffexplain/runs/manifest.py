@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-from diffexplain import contents
+from diffexplain.config import digests
 
 DISTRIBUTIONS = (
     "diffexplain",
@@ -36,7 +36,7 @@ def versions() -> dict[str, str]:
 
 def weights(config: Mapping[str, Any]) -> dict[str, str]:
     """SHA-256 of every file of weights that ``config`` names: as its identity has them, else as they are now."""
-    return contents.weights(config.get(contents.CONTENTS) or contents.digests(config))
+    return digests.weights(config.get(digests.CONTENTS) or digests.digests(config))
 
 
 def made_with(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:

@@ -11,12 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from diffexplain.config.identity import identifying, identity
 from diffexplain.errors import UserError
-from diffexplain.runs import atomic, manifest
+from diffexplain.runs import manifest
 from diffexplain.runs.draws import Draws
-from diffexplain.runs.identity import identifying, identity
 from diffexplain.runs.lock import RunLock
 from diffexplain.target import ResolvedTarget, slugify
+from diffexplain.weights import atomic
 
 IDENTITY_DIGITS = 12
 SPACE_NEEDED = 64_000_000

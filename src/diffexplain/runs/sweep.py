@@ -10,9 +10,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+from diffexplain.config.identity import identity
 from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError
-from diffexplain.runs import atomic
-from diffexplain.runs.identity import identity
+from diffexplain.weights import atomic
 
 SWEEP = "sweep.json"
 Result = TypeVar("Result", covariant=True)

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diffexplain.errors import UserError
-from diffexplain.labels import Source, source_path
-from diffexplain.paths import resolve_folder
-from diffexplain.weights_file import load_whole
+from diffexplain.weights.files import load_whole
+from diffexplain.weights.paths import resolve_folder
+from diffexplain.weights.store import Node, source_path
 
 CALIBRATION_FILE = "calibration.json"
 COMMAND = "diffexplain fetch segmenter=clipseg"
@@ -109,7 +109,7 @@ class Segmenter(nn.Module):
     @classmethod
     def fetched(
         cls,
-        weights: Sequence[Source],
+        weights: Sequence[Node],
         mask_threshold: float,
         minimum_area: float,
         pairs_at_once: int = 64,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from diffexplain.classifiers.architectures import ConvolutionBlock
 from diffexplain.errors import UserError
-from diffexplain.paths import resolve_folder
+from diffexplain.weights.paths import resolve_folder
 from diffexplain.world.render import Rendering
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, IMAGE_SIZE, Scene
 

@@ -11,8 +11,8 @@ from tests.evaluation.toy import BOXES, COLOURS, Prior, Segmenter, condition, pi
 from torch import Tensor
 
 from diffexplain.concepts import Concept, Hierarchy
-from diffexplain.diffusion.editing.checks import SUBJECT, Checks, Detections, appeared, by_mask, by_similarity
-from diffexplain.diffusion.editing.composition import Composition, Path
+from diffexplain.editing.checks import SUBJECT, Checks, Detections, appeared, by_mask, by_similarity
+from diffexplain.editing.composition import Composition, Path
 
 FLAG, TREE, SNOW, GRASS = ("flag",), ("tree",), ("setting", "snow"), ("setting", "grass")
 COMPOSITION = Composition(

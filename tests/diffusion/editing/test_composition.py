@@ -21,8 +21,8 @@ from tests.explainers.known_effects import (
 )
 
 from diffexplain.concepts import Concept, Hierarchy
-from diffexplain.diffusion.editing.composition import Change, Composition, State
-from diffexplain.diffusion.editing.editor import changed_states
+from diffexplain.editing.composition import Change, Composition, State
+from diffexplain.editing.editor import changed_states
 from diffexplain.runs.draws import Draws
 
 WORLD = Composition(HIERARCHY, "a flagpole")

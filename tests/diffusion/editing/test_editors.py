@@ -17,11 +17,11 @@ from diffusers import (
 from tests.tiny import WIDTH, tiny_images, tiny_pipeline, tiny_prior
 
 from diffexplain.concepts import Concept, Hierarchy
-from diffexplain.diffusion.editing import Composition, Editor, Instruct, LeditsPP, Paired, Prepared, State
-from diffexplain.diffusion.editing.instruct import instruction
-from diffexplain.diffusion.editing.leditspp import Term, terms
-from diffexplain.diffusion.editing.paired import longest_description
 from diffexplain.diffusion.prior import Prior
+from diffexplain.editing import Composition, Editor, Instruct, LeditsPP, Paired, Prepared, State
+from diffexplain.editing.instruct import instruction
+from diffexplain.editing.leditspp import Term, terms
+from diffexplain.editing.paired import longest_description
 from diffexplain.errors import UserError
 from diffexplain.runs.draws import Draws
 

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from tests.diffusion.editing.test_editors import COMPOSITION, DRAWS, FLAG, STEPS, instruct
 from tests.tiny import tiny_images, tiny_pipeline, tiny_prior
 
-from diffexplain import configuration, fetching
-from diffexplain.diffusion.editing import Instruct, load_instruct
+from diffexplain.config import configuration, fetch_command
+from diffexplain.editing import Instruct, load_instruct
 from diffexplain.errors import UserError
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
@@ -64,6 +64,6 @@ def test_what_is_not_there_is_named_with_the_command_that_brings_it(
         load("no/such")
     config = configuration.compose(["explainer=diffex", "editor=instruct", "editor.model=owner/editor"])
     with pytest.raises(UserError, match="of owner/editor is missing") as caught:
-        fetching.require(config)
+        fetch_command.require(config)
     command = str(caught.value).split("diffexplain fetch ")[1].split()
-    assert fetching.sources(configuration.compose(command)) == fetching.sources(config)
+    assert fetch_command.sources(configuration.compose(command)) == fetch_command.sources(config)

@@ -1,0 +1,220 @@
+"""The command line: ``python run.py`` and ``diffexplain``; every error becomes an exit status.
+
+0: done, or nothing to do. 1: a bug. 2: something asked for cannot be had. 3: some runs of a sweep failed.
+75: try again later. 130: interrupted. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from diffexplain import app
+from diffexplain.app import Outcome
+from diffexplain.cli import listing
+from diffexplain.config import configuration, plugins
+from diffexplain.config.digests import CONTENTS
+from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError
+from diffexplain.pipelines.parts import Parts
+from diffexplain.report.load import REPORT
+from diffexplain.report.sweep import rows_of, sweep_table
+from diffexplain.runs import sweep
+from diffexplain.runs.run import process_rank
+from diffexplain.weights.atomic import describe_storage_error
+
+COMMANDS = ("run", "list", "fetch", "convert", "sync", "doctor")
+SOME_FAILED = 3
+RETRYABLE = 75
+
+USAGE = """\
+diffexplain run ...                                  explain; the same as `python run.py ...`
+diffexplain list classes|units|choices ...           what can be explained and chosen
+diffexplain list hierarchies|weights                 concepts that come with the package; weights to be fetched
+diffexplain convert <file> [<safetensors file>]      make safetensors of a pickle of weights, executing nothing;
+                                                     --state=<name>: the one that is meant of several
+diffexplain fetch [overrides]                        bring the weights that a run needs, once
+diffexplain sync <run directory> ...                 log finished runs to W&B from their files
+diffexplain doctor [--verify]                        check this machine; --verify: every file of weights, read anew
+"""
+
+RUN_HELP = """\
+Explain what an image classifier looks for.
+
+  python run.py                                             the default: a flagpole, in the embedded world
+  python run.py target=class:bee classifier=world_fair_cnn  another class of another classifier
+  python run.py -m target=class:flagpole,class:bee seed=0,1 a sweep: a run for every combination
+  python run.py experiment=dog_sled_vit                     a ready-made run
+  python run.py target=unit:stages.2.1:5@flagpole           a hidden unit, judged as part of a class
+  python run.py explainer.steps=40 prompt.prefix='a texture of'   any key of the configuration
+
+Choices (* is the default):
+{choices}
+
+Options: -m, --multirun   a run for every combination of values
+         --cfg            show the configuration and stop
+         -h, --help       this page; with choices, as in `classifier=checkpoint --help`, their keys explained
+The same command continues an unfinished run and finds a finished one; force=true makes it again.
+Classes of a classifier: diffexplain list classes classifier=<choice>
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The ``diffexplain`` command; returns its exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0 if given else 2
+    command, rest = given[0], given[1:]
+    if command == "run":
+        return run(rest)
+    return guarded(lambda: _other_command(command, rest))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """``python run.py``: one run, or a sweep; returns the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return guarded(lambda: _run(given))
+
+
+def guarded(action: Callable[[], int]) -> int:
+    """Call ``action`` and turn what it raises into a message on stderr and an exit status.
+
+    Bugs are not caught: Python's traceback and its exit status 1 are right for them. An error in the code of a plugin
+    has the same status, and a traceback that begins in that code.
+    """
+    try:
+        return action()
+    except OwnedElsewhere as error:
+        print(error)
+        return error.exit_status
+    except (UserError, RetryableError) as error:
+        # A file that their code did not find is not the run's folder that cannot be written to.
+        theirs = plugins.shown(error.__cause__) if isinstance(error.__cause__, OSError) else None
+        print(f"diffexplain: {error}" if theirs is None else theirs, file=sys.stderr)
+        return error.exit_status if theirs is None else 1
+    except KeyboardInterrupt:
+        stop = Interrupted("SIGINT")
+        print(f"diffexplain: {stop}", file=sys.stderr)
+        return stop.exit_status
+    except MemoryError:
+        print("diffexplain: out of memory; try smaller batches.", file=sys.stderr)
+        return RETRYABLE
+    except Exception as error:
+        theirs = plugins.shown(error)
+        if theirs is not None:
+            print(theirs, end="", file=sys.stderr)
+            return 1
+        line = describe_storage_error(error) if isinstance(error, OSError) and error.filename else None
+        if line is None:
+            raise
+        print(f"diffexplain: {line}", file=sys.stderr)
+        return RETRYABLE
+
+
+def help_page() -> str:
+    """Examples and the choices of every group."""
+    usual = configuration.defaults()
+    lines = []
+    for group, choices in configuration.available().items():
+        marked = ", ".join(f"{name}*" if name == usual.get(group) else name for name in choices)
+        lines.append(f"  {group:<12} {marked}")
+    return RUN_HELP.format(choices="\n".join(lines))
+
+
+def _run(given: list[str]) -> int:
+    flags = [argument for argument in given if argument.startswith("-")]
+    overrides = [argument for argument in given if not argument.startswith("-")]
+    known = ("-m", "--multirun", "--cfg", "-h", "--help")
+    for flag in flags:
+        if flag not in known:
+            raise UserError("There is no such option.", given=flag, accepted=known, hint=configuration.HELP)
+    if "-h" in flags or "--help" in flags:
+        print(listing.chosen(overrides) or help_page(), end="")
+        return 0
+    configuration.check_given_once(overrides)
+    if "--cfg" in flags:
+        config = configuration.compose(overrides)
+        print(listing.as_yaml({key: value for key, value in config.items() if key != CONTENTS}), end="")
+        return 0
+    _be_brief()
+    if "-m" in flags or "--multirun" in flags:
+        return _sweep(overrides)
+    outcome = app.make(configuration.compose(overrides))
+    if process_rank() == 0:
+        _announce(outcome)
+    return 0
+
+
+def _sweep(overrides: list[str]) -> int:
+    jobs = sweep.plan(configuration.expand(overrides), configuration.compose)
+    parts = Parts()
+    leads = process_rank() == 0
+
+    def announce(number: int, job: sweep.Job[Outcome]) -> None:
+        if leads and job.status == "not started":
+            print(f"[{number + 1}/{len(jobs)}] {job.name}", flush=True)
+        elif leads and job.error is not None:
+            print(f"[{number + 1}/{len(jobs)}] {job.status}: {job.error}", file=sys.stderr, flush=True)
+
+    ended = sweep.run_jobs(jobs, lambda config: app.make(config, parts), announce)
+    if not leads:
+        return 0
+    directory = app.finish_sweep(ended)
+    print(sweep_table(rows_of(directory, ended)))
+    print(f"\nReport: {directory / REPORT}")
+    stopped = next((job.stopped_by for job in ended if job.stopped_by is not None), None)
+    if stopped is not None:
+        return stopped.exit_status
+    return SOME_FAILED if any(job.status == "failed" for job in ended) else 0
+
+
+def _announce(outcome: Outcome) -> None:
+    print(f"{'Report' if outcome.made else 'Already finished, see'}: {outcome.report}")
+    if not outcome.made:
+        print("force=true makes it again and keeps this copy.")
+
+
+def _other_command(command: str, rest: list[str]) -> int:
+    if command == "list":
+        configuration.check_given_once(rest[1:])
+        return listing.main(rest)
+    if command == "convert":
+        from diffexplain.weights import convert
+
+        return convert.main(rest)
+    if command == "fetch":
+        from diffexplain.cli import fetch as fetch
+
+        configuration.check_given_once(rest)
+        return fetch.main(rest)
+    if command == "sync":
+        return _sync(rest)
+    if command == "doctor":
+        from diffexplain.cli import doctor
+
+        return doctor.main(rest)
+    raise UserError("There is no such command.", given=command, accepted=COMMANDS, hint="diffexplain --help")
+
+
+def _sync(directories: list[str]) -> int:
+    if not directories:
+        raise UserError("Name the directory of a finished run.", hint="diffexplain --help")
+    from diffexplain.report import wandb_mirror
+
+    for directory in directories:
+        print(wandb_mirror.sync(Path(directory)))
+    return 0
+
+
+def _be_brief() -> None:
+    """Warnings in one line each, without the place in the source."""
+
+    def show(message: Warning | str, *_place: Any, **_more: Any) -> str:
+        return f"warning: {message}\n"
+
+    warnings.formatwarning = show
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

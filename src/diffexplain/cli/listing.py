@@ -1,0 +1,112 @@
+"""What there is to explain and to choose, as text."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from diffexplain import app
+from diffexplain.classifiers.labels import classifier_labels
+from diffexplain.cli.weights_page import weights_page
+from diffexplain.concepts.file import load_hierarchy, shipped
+from diffexplain.config import configuration
+from diffexplain.errors import UserError
+
+SUBJECTS = ("classes", "units", "choices", "hierarchies", "weights")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """``diffexplain list``: prints one thing a line and returns the exit status.
+
+    Raises:
+        UserError: nothing of the kind can be listed.
+    """
+    subject, overrides = (arguments[0] if arguments else ""), list(arguments[1:])
+    if subject == "classes":
+        lines = classes(overrides)
+    elif subject == "units":
+        lines = units(overrides)
+    elif subject == "choices":
+        lines = choices()
+    elif subject == "hierarchies":
+        lines = hierarchies()
+    elif subject == "weights":
+        lines = [weights_page()]
+    else:
+        raise UserError("There is no such list.", given=subject, accepted=SUBJECTS, hint="diffexplain --help")
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:  # Whoever reads has seen enough, as `head` has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def classes(overrides: Sequence[str]) -> list[str]:
+    """Index, name, WordNet id and synonyms of every class of the classifier that ``overrides`` choose."""
+    labels = classifier_labels(configuration.compose(overrides)["classifier"])
+    return table(
+        ("index", "name", "wnid", "synonyms"),
+        [(str(c.index), c.name, c.wnid or "", ", ".join(c.synonyms)) for c in labels.classes],
+    )
+
+
+def units(overrides: Sequence[str]) -> list[str]:
+    """Module and number of channels of every unit of the classifier, without reading its weights."""
+    config = configuration.compose(overrides)
+    channels = app.shapes(config["classifier"], config["plugins"])
+    if channels is None:
+        message = "This classifier's units are known only when it is loaded: what loads it takes no `meta`."
+        raise UserError(message, given=config["classifier"]["name"])
+    if not channels:
+        raise UserError("The modules of this classifier cannot be reached.", given=config["classifier"]["name"])
+    return table(
+        ("module", "channels", "target"),
+        [(module, str(count), f"unit:{module}:<0 to {count - 1}>") for module, count in channels.items()],
+    )
+
+
+def choices() -> list[str]:
+    """The choices of every group, the default marked."""
+    usual = configuration.defaults()
+    return [
+        f"{group}={name}{' *' if name == usual.get(group) else ''}"
+        for group, names in configuration.available().items()
+        for name in names
+    ]
+
+
+def chosen(overrides: Sequence[str]) -> str:
+    """The files of the choices among ``overrides``, whose comments explain their keys; empty where nothing is chosen.
+
+    Raises:
+        UserError: there is no such choice.
+    """
+    files = configuration.chosen_files(overrides)
+    return "\n".join(f"{choice}\n\n{path.read_text(encoding='utf-8')}" for choice, path in files.items())
+
+
+def hierarchies() -> list[str]:
+    """Name, domain and number of concepts of every hierarchy of the package."""
+    rows = []
+    for name in shipped():
+        hierarchy = load_hierarchy(name)
+        rows.append((name, hierarchy.domain or "the target's class", str(sum(1 for _ in hierarchy.concepts()))))
+    return table(("hierarchy", "domain", "concepts"), rows)
+
+
+def as_yaml(config: Mapping[str, Any]) -> str:
+    """A configuration as YAML, in its own order."""
+    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns aligned to the left, two spaces apart."""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (header, *rows)
+    ]

@@ -1,0 +1,1 @@
+"""Composing, checking and identifying a run's configuration, and building what it describes."""

@@ -1,0 +1,23 @@
+"""Editing images by concepts: one interface, three ways, and the check of what came of it."""
+
+from diffexplain.editing.checks import Checks
+from diffexplain.editing.composition import Change, Composition, State
+from diffexplain.editing.editor import Editor, ExchangingEditor, Prepared, changed_states
+from diffexplain.editing.instruct import Instruct, load_instruct
+from diffexplain.editing.leditspp import LeditsPP
+from diffexplain.editing.paired import Paired
+
+__all__ = [
+    "Change",
+    "Checks",
+    "Composition",
+    "Editor",
+    "ExchangingEditor",
+    "Instruct",
+    "LeditsPP",
+    "Paired",
+    "Prepared",
+    "State",
+    "changed_states",
+    "load_instruct",
+]

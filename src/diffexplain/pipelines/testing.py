@@ -1,0 +1,215 @@
+"""What a run needs to test concepts: the engine, the editor, whoever proposes concepts, and the classifiers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from diffexplain.concepts import Hierarchy
+from diffexplain.concepts.vocabulary import class_phrase
+from diffexplain.config.configuration import COMPARED
+from diffexplain.config.digests import CONTENTS, EDITOR_OF_NONE, EDITORS_OF_IMAGES
+from diffexplain.config.instantiate import build
+from diffexplain.editing import Change, Checks
+from diffexplain.effects.engine import Studied, others_of
+from diffexplain.effects.estimation import PriorError
+from diffexplain.effects.population import Population
+from diffexplain.effects.results import EffectExample, EffectsResult, Path
+from diffexplain.errors import UserError
+from diffexplain.evaluation.image_source import ImageSource, Seeds
+from diffexplain.evaluation.pictures import as_bytes
+from diffexplain.pipelines import photographs
+from diffexplain.pipelines.comparison import compared_targets
+from diffexplain.pipelines.distributed import PredictLoop
+from diffexplain.pipelines.memory import halvings_recorded
+from diffexplain.pipelines.photographs import Photographs
+from diffexplain.runs.run import Run
+from diffexplain.statistics.estimates import SameAnswer
+from diffexplain.target import ResolvedTarget
+from diffexplain.weights.paths import resolve_folder
+
+if TYPE_CHECKING:
+    from diffexplain.pipelines.parts import Parts
+
+CONCEPTS = "concepts.yaml"
+PHOTOGRAPHS = "photographs.json"
+CONTROL = "control"
+NEUTRAL_TEXT, NEUTRAL_IMAGES = "a photo", 100
+"""Pictures that ask for nothing, by which a unit's scale is set."""
+DOMAIN_IMAGES = 16
+"""Made for a proposer that looks at images."""
+STRONGEST, WEAKEST, EXAMPLES = 4, 2, 3
+"""Concepts that the page shows pictures of, and pictures of each."""
+
+
+class Testing:
+    """Has concepts proposed and tested by a method, for the explained classifier and those that are compared with it.
+
+    Made before any weights are read: what the configuration asks for is checked there.
+
+    Args:
+        run: of the target.
+        target: looked up.
+        trainer: settings of the devices that share the images.
+        parts: models that runs share.
+        method: has a ``rank`` that goes from a population to effects, such as `RandomisedPrompts`.
+    """
+
+    def __init__(self, run: Run, target: ResolvedTarget, trainer: Any, parts: Parts, method: Any) -> None:
+        self.run, self.target, self.parts, self.method = run, target, parts, method
+        self.plugins = tuple(run.config["plugins"])
+        # Whatever an optimisation does: differences of a few thousandths count.
+        self.loop = PredictLoop(replace(trainer, precision="32-true"), run.directory)
+        self.device = self.loop.device
+        self.engine = build(run.config["effects"], plugins=self.plugins, where="effects")
+        self.compared = compared_targets(run.config, target)
+        self.proposer = build(run.config["concepts"], plugins=self.plugins, where="concepts")
+        check_editor(run.config)
+        self.photographs = find_photographs(run.config, self.engine.images)
+
+    def effects(self, classifier: Any, prior: Any, control: Any = None) -> EffectsResult:
+        """Propose, and test; all processes of the run take part.
+
+        Args:
+            classifier: the explained one.
+            prior: makes or edits the images.
+            control: a classifier that has learned nothing, which reads the same images; None: there is none.
+        """
+        prior.to(self.device)
+        classifier.to(self.device)
+        segmenter = self.parts.build("segmenter", self.run.config["segmenter"], self.plugins)
+        segmenter.to(self.device)
+        editor = build(self.run.config["editor"], prior, plugins=self.plugins, where="editor")
+        studied = [Studied(self.run.config["classifier"]["name"], classifier, self.target)]
+        for name, target in self.compared.items():
+            other = self.parts.classifier(self.run.config[COMPARED][name], self.plugins, f"compared {name}")
+            studied.append(Studied(name, other.to(self.device), target))
+        if control is not None:
+            studied.append(Studied(CONTROL, control.to(self.device), self.target, control=True))
+        checks = Checks(segmenter, device=self.device, batch_size=self.engine.batch_size)
+        keys = ("editor.micro_batch, " if "micro_batch" in self.run.config["editor"] else "") + "effects.batch_size"
+        with self.loop, halvings_recorded(self.run, prior, f"to edit: lower {keys}"):
+            images = self._images(prior)
+            hierarchy = self._concepts(prior, images)
+            neutral = None
+            if self.target.kind == "unit":
+                neutral = ImageSource(prior, self.run.draws).images([NEUTRAL_TEXT], Seeds.SCORE, NEUTRAL_IMAGES)
+            self.population: Population = self.engine.population(
+                studied,
+                editor,
+                hierarchy,
+                self.run,
+                largest=self.method.together,
+                checks=checks,
+                images=images,
+                device=self.device,
+                devices=self.loop,
+                others=others_of(self.target, classifier.labels.names),
+                neutral=neutral,
+            )
+            # It was measured on images that a prior makes, not on given ones that it edits.
+            error = None if images is not None else error_of(self.run.config["diffusion"])
+            self.result: EffectsResult = self.method.rank(self.population, studied, self.engine, error)
+        return self.result
+
+    def examples(self) -> list[EffectExample]:
+        """Pictures of the strongest concepts and of the weakest; the numbers are the engine's own."""
+        ranked = [concept.path for concept in self.result.rankings[0].ranked]
+        shown = [*ranked[:STRONGEST], *ranked[STRONGEST:][-WEAKEST:]]
+        return [example for path in shown for example in examples(self.population, path, EXAMPLES)]
+
+    def same_answer(self) -> SameAnswer | None:
+        """What the explained classifier answered to all images alike; None where answers differ."""
+        return self.population.same_answer(0)
+
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of photographs, and of compared classifiers."""
+        notes = [] if self.photographs is None else list(self.photographs.notes())
+        for who, name in enumerate(self.compared, 1):
+            same = self.population.same_answer(who)
+            if same is not None:
+                notes.append(f"{name} gives all {same.pictures} pictures the same answer: its effects tell nothing.")
+        return tuple(notes)
+
+    def _images(self, prior: Any) -> Tensor | None:
+        """The photographs that are given, (N, 3, H, W) in [0, 1]; None where the editor makes its own images."""
+        if self.photographs is None:
+            return None
+        self.run.write_json(PHOTOGRAPHS, self.photographs.to_json())
+        return self.photographs.images(prior.image_size)
+
+    def _concepts(self, prior: Any, images: Tensor | None) -> Hierarchy:
+        """What was proposed is kept: a model may answer differently when the run goes on."""
+        path = self.run.directory / CONCEPTS
+        if path.is_file():
+            return Hierarchy.load(path)
+        # Only proposers that look at images are told what these show.
+        looks = hasattr(self.proposer, "domain")
+        if looks:
+            images = self._domain_images(prior) if images is None else images[:DOMAIN_IMAGES]
+        hierarchy: Hierarchy = self.proposer.propose(images if looks else None, self.target)
+        self.run.write_text(CONCEPTS, hierarchy.to_yaml())
+        return hierarchy
+
+    def _domain_images(self, prior: Any) -> Tensor | None:
+        """Images of the class, (N, 3, H, W) in [0, 1]; None for a unit without one."""
+        if self.target.class_name is None:
+            return None
+        prompt = f"{self.engine.opening} {class_phrase(self.target.class_name)}"
+        noise = [self.run.draws.normal("concepts", 0, prior.latent_shape, index) for index in range(DOMAIN_IMAGES)]
+        images: Tensor = prior.generate([prompt] * DOMAIN_IMAGES, torch.stack(noise).to(prior.device))
+        return images.float().cpu()
+
+
+def error_of(diffusion: Mapping[str, Any]) -> PriorError | None:
+    """The error of effects on a prior's pictures, if it was calibrated as it is used here.
+
+    Raises:
+        UserError: the calibration cannot be read.
+    """
+    folder = diffusion.get("folder")
+    found = None if folder is None else PriorError.load(resolve_folder(str(folder)))
+    return found if found is not None and found.steps == diffusion.get("steps") else None
+
+
+def check_editor(config: Mapping[str, Any]) -> None:
+    """Whether the editor makes images or edits given ones, and the run gives it any.
+
+    Raises:
+        UserError: the one does not go with the other.
+    """
+    name, given = str(config["editor"]["name"]), config.get("images") is not None
+    if given and name == EDITOR_OF_NONE:
+        accepted = [f"editor={other}" for other in EDITORS_OF_IMAGES]
+        raise UserError("This editor edits no photographs; it makes images of its own.", given=name, accepted=accepted)
+    if not given and name in EDITORS_OF_IMAGES:
+        message = "This editor edits photographs: name a folder of them with images=<folder>, or take the other editor."
+        raise UserError(message, given=name, accepted=[f"editor={EDITOR_OF_NONE}"])
+
+
+def find_photographs(config: Mapping[str, Any], most: int) -> Photographs | None:
+    """The photographs that a run is given, at most so many, none of them loaded; what is skipped is said.
+
+    Raises:
+        UserError: too few that can be used, or not those that the run was asked for with.
+    """
+    if config.get("images") is None:
+        return None
+    found = photographs.find(str(config["images"]), most, config.get(CONTENTS, {}).get("images"))
+    for note in found.notes():
+        warnings.warn(note, stacklevel=2)
+    return found
+
+
+def examples(edited: Population, path: Path, count: int) -> list[EffectExample]:
+    """The first images of the population, at most ``count``, without a concept and with it."""
+    indices = range(min(count, edited.count, edited.chunk))
+    images = [edited.pictures([Change(path, reverse)], indices) for reverse in (True, False)]
+    without, present = ([as_bytes(image) for image in part] for part in images)
+    scores = [edited.readers[0].read(part, f"an edit of {path[-1]!r}").score for part in images]
+    return [EffectExample(path, k, without[k], present[k], float(scores[0][k]), float(scores[1][k])) for k in indices]

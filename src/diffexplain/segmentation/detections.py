@@ -1,0 +1,82 @@
+"""What the segmenter sees: which phrases are in which images, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from diffexplain.segmentation.clipseg import Calibration
+
+AT_ONCE = 2**29
+"""Probabilities that are held at once at most: 2 GiB of them. It bounds memory where phrases and pixels are many."""
+
+
+class SegmenterLike(Protocol):
+    """Phrases to masks; see `diffexplain.segmentation`."""
+
+    @property
+    def calibration(self) -> Calibration: ...
+
+    def masks(self, images: Tensor, phrases: Sequence[str], /) -> Tensor: ...
+
+
+class SeeingSegmenter(SegmenterLike, Protocol):
+    """A segmenter that knows how well a phrase fits a whole image, as `diffexplain.segmentation.Segmenter`."""
+
+    def similarity(self, images: Tensor, phrases: Sequence[str], /) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Which phrases are seen in N images.
+
+    ``regions``: for each phrase that an image shows, its pixels, (H, W) bool, under (image, phrase). Phrases
+    that are not seen have none, which keeps this small: most phrases are absent from most images.
+    """
+
+    size: tuple[int, int]
+    count: int
+    regions: dict[tuple[int, str], Tensor]
+
+    def shows(self, index: int, phrase: str) -> bool:
+        """Whether the phrase is in the image."""
+        return (index, phrase) in self.regions
+
+    def showing(self, phrase: str) -> list[int]:
+        """The images in which the phrase is seen, in their order."""
+        return [index for index in range(self.count) if self.shows(index, phrase)]
+
+    def region(self, index: int, phrase: str) -> Tensor:
+        """(H, W) bool; empty where the phrase is not seen."""
+        found = self.regions.get((index, phrase))
+        return torch.zeros(self.size, dtype=torch.bool) if found is None else found
+
+
+@torch.no_grad()
+def look(
+    segmenter: SegmenterLike,
+    images: Tensor,
+    phrases: Iterable[str],
+    batch_size: int,
+    device: torch.device,
+) -> Detections:
+    """Look for every phrase in every image (N, 3, H, W) in [0, 1]."""
+    texts = list(dict.fromkeys(phrases))
+    calibration = segmenter.calibration
+    regions: dict[tuple[int, str], Tensor] = {}
+    start = 0
+    height, width = images.shape[-2:]
+    fitting = AT_ONCE // (max(len(texts), 1) * height * width)
+    for part in images.split(max(1, min(batch_size, fitting))):
+        belongs = segmenter.masks(part.to(device), texts) > calibration.mask_threshold
+        area = belongs.float().mean(dim=(-2, -1))
+        for image, phrase in (area >= calibration.minimum_area).nonzero().tolist():
+            region = belongs[image, phrase]
+            if region.any():  # a minimum area of 0 must not make empty regions
+                regions[start + image, texts[phrase]] = region.cpu()
+        start += len(part)
+    return Detections((height, width), len(images), regions)

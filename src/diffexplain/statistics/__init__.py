@@ -1,0 +1,1 @@
+"""Estimates with intervals, tests, and corrections for many of them."""
