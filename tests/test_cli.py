@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from diffexplain import cli
+from diffexplain.cli import commands
 from diffexplain.config.configuration import available, defaults
 
 ROOT = Path(__file__).parents[1]
 WITHOUT_TORCH = """
 import sys
 from diffexplain import cli
+from diffexplain.cli import commands
 status = cli.run(sys.argv[1:])
 assert "torch" not in sys.modules, "torch was imported"
 assert "diffusers" not in sys.modules
@@ -42,7 +44,7 @@ def test_help_has_six_examples_and_every_choice_and_is_no_dump() -> None:
 
 def test_run_py_is_the_same_and_needs_no_arguments_for_help() -> None:
     done = subprocess.run([sys.executable, "run.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == cli.help_page()
+    assert done.stdout == commands.help_page()
 
 
 def test_a_wrong_class_ends_before_torch_is_imported(tmp_path: Path) -> None:

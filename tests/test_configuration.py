@@ -1,7 +1,6 @@
 """Composing configurations, and what is said about overrides that cannot be composed."""
 
 import contextlib
-import dataclasses
 import inspect
 import shlex
 import subprocess
@@ -35,6 +34,39 @@ def test_the_default_run_is_the_flagpole_of_the_shortcut_cnn() -> None:
 def test_every_choice_composes_and_is_named_after_its_file(group: str) -> None:
     for name in available()[group]:
         assert compose([f"{group}={name}"])[group]["name"] == name
+
+
+def test_what_choices_have_in_common_is_no_choice_and_can_be_built_on(tmp_path: Path) -> None:
+    assert not [name for names in available().values() for name in names if "base" in name or "imagenet" in name]
+    for override in ("classifier=base/imagenet", "classifier/base=imagenet", "published.taesd.part=unet"):
+        with pytest.raises(UserError, match="There is no such") as caught:
+            compose([override])
+        assert not [name for name in caught.value.accepted if "base" in name or "published" in name]
+    for folder, text in (
+        ("classifier", "defaults: [base/imagenet@_here_, _self_]\nname: mine\nhierarchy: faces\n"),
+        (
+            "diffusion",
+            "defaults: [base/stable_diffusion@_here_, _self_]\nname: mine\nweights: ['${published.taesd}']\n",
+        ),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.yaml").write_text(text)
+    config = compose([f"paths.configs=[{tmp_path}]", "classifier=mine", "diffusion=mine"])
+    assert (config["classifier"]["hierarchy"], config["classifier"]["output"]) == ("faces", "auto")
+    (weights,) = config["diffusion"]["weights"]
+    assert weights["repository"] == "madebyollin/taesd"
+    assert compose(["classifier=resnet50"])["diffusion"]["name"] == "sd14_lcm"
+
+
+def test_the_help_of_a_choice_shows_the_files_that_it_is_made_of() -> None:
+    files = configuration.chosen_files(["classifier=caffenet_onnx", "seed=1"])
+    folder = configuration.FOLDER / "classifier"
+    assert list(files.values()) == [
+        folder / "caffenet_onnx.yaml",
+        folder / "caffenet.yaml",
+        folder / "base/imagenet.yaml",
+    ]
+    assert next(iter(files)) == "classifier=caffenet_onnx"
 
 
 @pytest.mark.parametrize("name", available()["explainer"])
@@ -329,15 +361,6 @@ def test_a_sweep_is_every_combination_in_order() -> None:
         expand(["classifier=glob(*)"])
 
 
-def test_evaluation_files_repeat_the_defaults_of_the_code() -> None:
-    from diffexplain.evaluation import EvaluationSettings
-
-    for name, expected in (("default", EvaluationSettings()), ("quick", EvaluationSettings.quick())):
-        node = compose([f"evaluation={name}"])["evaluation"]
-        given = {key: value for key, value in node.items() if key not in ("_target_", "name")}
-        assert given == dataclasses.asdict(expected)
-
-
 @pytest.mark.parametrize(
     "group",
     [
@@ -359,7 +382,7 @@ def test_every_key_is_an_argument_of_what_is_built(group: str) -> None:
 
 
 def test_every_key_of_a_choice_is_explained_where_it_is_introduced() -> None:
-    for path in configuration.FOLDER.glob("*/*.yaml"):
+    for path in configuration.FOLDER.rglob("*.yaml"):
         assert path.read_text(encoding="utf-8").startswith("#"), f"{path} does not say what it is for"
 
 

@@ -13,7 +13,8 @@ from diffexplain import cli
 from diffexplain.config import configuration, reproduce
 from diffexplain.config.identity import identity
 from diffexplain.errors import UserError
-from diffexplain.report import Summary, load_run, render_run
+from diffexplain.report import Summary, load_run
+from diffexplain.report.page import render
 from diffexplain.world.render import render_images
 from diffexplain.world.scenes import Companion, Scene
 
@@ -70,7 +71,7 @@ def test_the_flag_is_put_into_other_photographs_and_taken_out_of_the_targets_own
     (over_all,) = (concept.over_all.score for concept in effects.rankings[0].concepts)
     assert over_all.value == pytest.approx((flag.added.score.value + flag.taken_out.score.value) / 2)
     assert "Put in, and taken out" in loaded.report.read_text(encoding="utf-8")
-    assert render_run(directory) == loaded.report.read_text(encoding="utf-8")
+    assert render(load_run(directory)) == loaded.report.read_text(encoding="utf-8")
     assert Summary.from_json(loaded.summary.to_json()) == loaded.summary
 
 

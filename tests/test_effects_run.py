@@ -16,7 +16,8 @@ from diffexplain.concepts.file import shipped
 from diffexplain.config import configuration
 from diffexplain.config.fetch_command import fetch_command
 from diffexplain.config.identity import identity
-from diffexplain.report import Summary, load_run, render_run, wandb_mirror
+from diffexplain.report import Summary, load_run, wandb_mirror
+from diffexplain.report.page import render
 from diffexplain.weights.sources import sources
 
 ROOT = Path(__file__).parents[1]
@@ -80,7 +81,7 @@ def test_a_run_ranks_the_flag_first_and_writes_its_files(
     assert loaded.effects[0].score_present > loaded.effects[0].score_without + 0.9
     assert loaded.effects[0].present.shape == (32, 32, 3)
     page = loaded.report.read_text(encoding="utf-8")
-    assert page == render_run(directory)
+    assert page == render(load_run(directory))
     tags = Tags(page)
     assert tags.count["img"] == 2 * len(loaded.effects)
     assert tags.count["details"] >= 4
@@ -167,7 +168,6 @@ def test_killed_and_started_again_gives_the_bytes_of_an_uninterrupted_run(settin
         ("concepts.hierarchy=wrld", "nearest:  world"),
         ("effects.policy=halve", "halving"),
         ("trainer.precision=bf16-mixed", "32-true"),
-        ("trainer.devices=0", "trainer.devices=0"),
         ("prompt=free", "reads no prompt"),
         ("compare=[pretend_othr]", "nearest:  pretend_other"),
         ("compare=[pretend]", "once"),

@@ -12,7 +12,8 @@ from tests.concepts.chat_server import KEY, Chat, Reply, running
 from diffexplain import cli
 from diffexplain.config import configuration
 from diffexplain.errors import UserError
-from diffexplain.report import load_run, render_run
+from diffexplain.report import load_run
+from diffexplain.report.page import render
 from diffexplain.world.render import render_images
 from diffexplain.world.scenes import Scene
 
@@ -82,7 +83,7 @@ def test_a_run_measures_what_it_is_asked_to(
     assert (summary.statement.by, len(chat.requests)) == ("template", 1)
     assert summary.statement.reason is not None and "it says 1234567" in summary.statement.reason
     assert KEY not in (directory / "summary.json").read_text(encoding="utf-8")
-    assert render_run(directory) == (directory / "report.html").read_text(encoding="utf-8")
+    assert render(load_run(directory)) == (directory / "report.html").read_text(encoding="utf-8")
 
 
 def test_other_photographs_to_compare_with_make_another_run(photographs: Path) -> None:

@@ -44,7 +44,7 @@ def test_an_ambiguous_name_of_imagenet_lists_the_choices() -> None:
 
 def test_class_names_are_found_without_torch() -> None:
     code = (
-        "import sys; from diffexplain import app, configuration;"
+        "import sys; from diffexplain import app; from diffexplain.config import configuration;"
         "config = configuration.compose(['classifier=resnet50', 'diffusion=world', 'target=class:flagstaff']);"
         "app.resolve_target(config);"
         "sys.exit('torch' in sys.modules)"

@@ -12,7 +12,8 @@ from tests.overriding import changed
 
 from diffexplain import cli
 from diffexplain.effects.results import Verdict
-from diffexplain.report import Summary, load_run, render_run
+from diffexplain.report import Summary, load_run
+from diffexplain.report.page import render
 
 ROOT = Path(__file__).parents[1]
 Run = Callable[..., int]
@@ -61,7 +62,7 @@ def test_a_network_of_one_logit_is_explained(run: Run, tmp_path: Path) -> None:
     assert flag.over_all.log_odds is not None
     assert flag.over_all.log_odds.value == pytest.approx(60 * 100 / 1024, abs=0.01)
     assert summary.classifier.facts["output"] == "sigmoid"
-    page = render_run(directory)
+    page = render(load_run(directory))
     assert "a probability above one half" in page and "(sigmoid)" in page
 
 
@@ -75,7 +76,7 @@ def test_probabilities_of_independent_classes_are_asked_for_and_then_explained(
     assert run("sigmoids", "classifier.labels=[pole, nothing]", "classifier.output=probabilities") == 0
     directory = only_run(tmp_path / "outputs")
     assert Summary.load(directory).concepts[0].text == "a flag"
-    assert "was taken for probabilities of classes of which each may be there or not" in render_run(directory)
+    assert "was taken for probabilities of classes of which each may be there or not" in render(load_run(directory))
 
 
 def test_one_answer_to_everything_is_the_first_line_and_no_finding(
@@ -93,7 +94,7 @@ def test_one_answer_to_everything_is_the_first_line_and_no_finding(
     assert not any(concept.over_all.significant for concept in summary.concepts)
     assert summary.words is not None and summary.words.best is None
     assert summary.object_absence is not None and summary.object_absence.share is None
-    page = render_run(directory)
+    page = render(load_run(directory))
     headline = page.split("<h1>")[1].split("</h1>")[0]
     assert "the same answer" in headline and "nothing spurious" not in page
 
@@ -103,7 +104,7 @@ def test_one_answer_to_all_edits_is_no_ranking(run: Run, tmp_path: Path) -> None
     directory = only_run(tmp_path / "outputs")
     summary = Summary.load(directory)
     assert summary.same_answer is not None and summary.effects is not None
-    page = render_run(directory)
+    page = render(load_run(directory))
     assert "the same answer" in page.split("<h1>")[1].split("</h1>")[0]
     assert "concepts have an effect" not in page and "no effect beyond doubt" not in page
 

@@ -36,7 +36,9 @@ ASKED = [
 ]
 LOAD = """
 import sys
-from diffexplain import app, cli, configuration
+from diffexplain import app
+from diffexplain.cli import commands
+from diffexplain.config import configuration
 from diffexplain.pipelines.parts import Parts
 def load():
     config = configuration.compose(sys.argv[1:])
@@ -45,7 +47,7 @@ def load():
     classifier = Parts().classifier(config["classifier"], config["plugins"])
     print(type(classifier.backbone).__name__)
     return 0
-sys.exit(cli.guarded(load))
+sys.exit(commands.guarded(load))
 """
 
 

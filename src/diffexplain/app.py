@@ -24,7 +24,14 @@ from diffexplain.report.load import REPORT
 from diffexplain.report.summary import Summary
 from diffexplain.report.sweep import write_sweep_report
 from diffexplain.runs import sweep
-from diffexplain.runs.machine import Stopwatch, device_kind, job_environment, quiet_libraries, torch_session
+from diffexplain.runs.machine import (
+    Stopwatch,
+    device_kind,
+    device_name,
+    job_environment,
+    quiet_libraries,
+    torch_session,
+)
 from diffexplain.runs.run import Run, planned
 from diffexplain.target import ResolvedTarget, Target
 
@@ -132,8 +139,10 @@ def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) ->
         quiet_libraries()
 
     with watch("build"), torch_session(int(config["threads"])):
+        trainer = build(config["trainer"], plugins=packages, where="trainer")
+        device_kind(trainer.accelerator, trainer.devices)
         check_unit(target, config["classifier"], packages)
-        pipeline = kind(run, target, build(config["trainer"], plugins=packages, where="trainer"), parts)
+        pipeline = kind(run, target, trainer, parts)
         check_suitability(config, target, parts.classifier(config["classifier"], packages), packages)
         for name, node in config.get(COMPARED, {}).items():
             parts.classifier(node, packages, f"compared {name}")
@@ -148,7 +157,7 @@ def _make(run: Run, pipeline: Pipeline, parts: Parts, watch: Stopwatch) -> Summa
         if known(config) != config:
             message = "A file that the run is made of changed while it was read; give the same command again."
             raise RetryableError(message)
-        run.record_device(device_kind(str(config["trainer"].get("accelerator", "auto"))))
+        run.record_device(device_name(device_kind(str(config["trainer"].get("accelerator", "auto")))))
 
     with mirror(run, packages) as loggers, torch_session(int(config["threads"])):
         try:

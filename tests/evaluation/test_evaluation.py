@@ -13,10 +13,11 @@ from torch import Tensor
 
 from diffexplain.classifiers.target_scores import TargetReader
 from diffexplain.concepts.vocabulary import Phrase
+from diffexplain.config.configuration import compose
+from diffexplain.config.instantiate import build
 from diffexplain.errors import UserError
 from diffexplain.evaluation.evaluation import SAME_ANSWER
 from diffexplain.evaluation.results import ObjectAbsence
-from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import wilson
 from diffexplain.target import ResolvedTarget
@@ -192,7 +193,7 @@ def test_without_candidates_the_search_says_so() -> None:
 
 
 def test_quick_settings_go_through() -> None:
-    found = run(answers_to_flag, EVERYTHING, settings=EvaluationSettings.quick())
+    found = run(answers_to_flag, EVERYTHING, settings=build(compose(["evaluation=quick"])["evaluation"]))
     assert found.images_generated < 120
 
 

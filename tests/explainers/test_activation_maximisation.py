@@ -18,7 +18,8 @@ from diffexplain.errors import UserError
 from diffexplain.explainers import Cutouts, FoundImages, Maco, MahendranVedaldi, Nguyen, Yosinski
 from diffexplain.explainers.natural_pictures import Surroundings, spectrum_of
 from diffexplain.pipelines.parts import Parts
-from diffexplain.report import load_run, render_run
+from diffexplain.report import load_run
+from diffexplain.report.page import render
 from diffexplain.runs.draws import Draws
 
 COMMON: dict[str, Any] = {"images": 3, "steps": 12, "batch_size": 2}
@@ -176,7 +177,7 @@ def test_each_is_a_run_with_a_page(name: str, parts: Parts, tmp_path: Path) -> N
     assert len(loaded.images) == 2
     assert [row["step"] for row in loaded.curve] == [0, 1]
     page = outcome.report.read_text(encoding="utf-8")
-    assert page == render_run(outcome.directory)
+    assert page == render(load_run(outcome.directory))
     assert "optimises the picture itself" in page
     assert not app.make(configuration.compose(overrides), parts).made
 

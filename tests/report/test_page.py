@@ -10,7 +10,8 @@ from tests.report import samples
 
 from diffexplain.effects.results import Combination, EffectsResult, Verdict
 from diffexplain.evaluation.results import Activation, Evaluation, ObjectAbsence, Quality, Words
-from diffexplain.report import load_run, render_run, views, write_report
+from diffexplain.report import load_run, views, write_report
+from diffexplain.report.page import render
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.target import ResolvedTarget
 
@@ -117,7 +118,7 @@ def test_a_run_that_optimised_no_prompt_has_the_same_page_without_what_it_did_no
 @pytest.mark.parametrize("name", ["schema_1_prompt", "schema_2_prompt", "schema_3_prompt"])
 def test_the_page_of_an_earlier_run_says_how_its_concepts_were_tested(name: str, tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_bytes((OLD / f"{name}.json").read_bytes())
-    parsed = assert_self_contained(render_run(tmp_path))
+    parsed = assert_self_contained(render(load_run(tmp_path)))
     assert "97 of 100 pictures; a flag is spurious." in parsed.text
     assert "taken out by inpainting, an earlier way of testing" in parsed.text
     # Nobody counted then, and nothing was put in.
@@ -128,7 +129,7 @@ def test_the_page_of_an_earlier_run_says_how_its_concepts_were_tested(name: str,
 @pytest.mark.parametrize("name", ["schema_2_effects", "schema_3_effects"])
 def test_the_page_of_an_earlier_ranking_claims_no_verdicts(name: str, tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_bytes((OLD / f"{name}.json").read_bytes())
-    parsed = assert_self_contained(render_run(tmp_path))
+    parsed = assert_self_contained(render(load_run(tmp_path)))
     assert "A flag raises the probability of “pole” of pretend by 0.98." in parsed.text
     assert "2 of 8 concepts have an effect beyond ±0.02 once all of them are allowed for." in parsed.text
     for unsaid in ("spurious", "surely ha", "undecided, raises"):
@@ -168,7 +169,7 @@ def test_equal_runs_give_equal_pages(tmp_path: Path) -> None:
 
 def test_the_page_can_be_made_again_from_the_files(tmp_path: Path) -> None:
     page = page_of(tmp_path, samples.evaluation())
-    assert render_run(tmp_path) == page
+    assert render(load_run(tmp_path)) == page
     assert load_run(tmp_path).report.read_text(encoding="utf-8") == page
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.claiming import claim
 
 from diffexplain.errors import OwnedElsewhere, RetryableError, UserError
 from diffexplain.runs import manifest
 from diffexplain.runs import run as run_module
-from diffexplain.runs.run import MANIFEST, claim
+from diffexplain.runs.run import MANIFEST
 from diffexplain.weights import atomic
 
 
@@ -219,7 +220,8 @@ def test_secrets_of_the_environment_are_not_recorded(tmp_path: Path, monkeypatch
 def test_nothing_here_imports_torch() -> None:
     program = (
         "import sys, diffexplain, diffexplain.target, diffexplain.weights.paths, diffexplain.runs.run\n"
-        "from diffexplain.runs import atomic, draws, identity, lock, manifest\n"
+        "from diffexplain.config import identity\nfrom diffexplain.runs import draws, lock, manifest\n"
+        "from diffexplain.weights import atomic\n"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

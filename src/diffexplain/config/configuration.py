@@ -43,6 +43,9 @@ COMPARED = "compared"
 OWN_FOLDERS = "paths.configs"
 """Key of the user's own configuration folders, in which choices are found beside those in ``conf/``."""
 
+PUBLISHED = "published"
+"""Key of what files in ``conf/`` put into lists, which Hydra does not merge; no composed configuration holds it."""
+
 PLUGINS = "plugins"
 """Key of the packages whose code a run may call: said on the command line, in a Python call, or in ``conf/``."""
 
@@ -177,6 +180,8 @@ def available(more: Sequence[Path] = ()) -> dict[str, list[str]]:
 def chosen_files(overrides: Sequence[str]) -> dict[str, Path]:
     """The file of every choice among ``overrides``, by ``group=choice``; single keys are left aside.
 
+    Behind each stand the files of its group that it begins with.
+
     Raises:
         UserError: there is no such choice.
     """
@@ -188,8 +193,9 @@ def chosen_files(overrides: Sequence[str]) -> dict[str, Path]:
         if override.key_or_group in groups and override.value() is not None:
             _check_choice(override, groups)
             group, choice = override.key_or_group, override.get_value_string()
-            paths = [folder / group / f"{choice}.yaml" for folder in folders]
-            found[f"{group}={choice}"] = next(path for path in paths if path.is_file())
+            file, *bases = _with_bases(folders, group, choice)
+            found[f"{group}={choice}"] = file
+            found |= {f"{group}={choice}, from {base.parent.name}/{base.name}": base for base in bases}
     return found
 
 
@@ -260,6 +266,19 @@ def _in_hydras_grammar(text: str) -> str:
     if _FUNCTION.match(value):
         raise UserError("This sweep cannot be read: put the values inside in quotation marks.", given=text, hint=HELP)
     return f"{key}={','.join(_written_part(part, text) for part in _parts(value))}"
+
+
+def _with_bases(folders: Sequence[Path], group: str, choice: str) -> Iterator[Path]:
+    """The file of a choice, and those of its group that it begins with, and that they do."""
+    file = next((path for folder in folders if (path := folder / group / f"{choice}.yaml").is_file()), None)
+    if file is None:
+        return
+    yield file
+    with suppress(yaml.YAMLError):
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for entry in (content.get("defaults") or ()) if isinstance(content, dict) else ():
+            if isinstance(entry, str) and not entry.startswith(("/", "_self_")):
+                yield from _with_bases(folders, group, entry.partition("@")[0])
 
 
 def _several(override: Override) -> UserError:
@@ -385,7 +404,7 @@ def _plain(composed: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise _cannot_compose(error) from error
     assert isinstance(config, dict)
-    return {str(key): value for key, value in config.items()}
+    return {str(key): value for key, value in config.items() if key != PUBLISHED}
 
 
 def _cannot_compose(error: Exception) -> UserError:

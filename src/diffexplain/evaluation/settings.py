@@ -74,20 +74,3 @@ class EvaluationSettings:
             raise ValueError("evaluation.reference is read where evaluation.quality is true")
         if self.control is not None and self.control not in CONTROLS:
             raise ValueError(f"evaluation.control is null or {' or '.join(CONTROLS)}, not {self.control}")
-
-    @classmethod
-    def quick(cls) -> EvaluationSettings:
-        """Enough to see that everything works, too little to believe the numbers."""
-        return cls(
-            images=12,
-            random_images=4,
-            batch_size=12,
-            candidates=2,
-            pairs_of_phrases=1,
-            choosing_images=2,
-            rescoring_images=4,
-            looked_images=8,
-            minimum_activating=2,
-            resamples=200,
-            examples=6,
-        )

@@ -7,7 +7,7 @@ from diffexplain.explainers.diffexplainer import DiffExplainer
 from diffexplain.explainers.divergence import Diverged
 from diffexplain.explainers.explanation import Explanation, FoundImages
 from diffexplain.explainers.randomised_prompts import RandomisedPrompts
-from diffexplain.explainers.training import TrainerSettings, device_kind
+from diffexplain.explainers.training import TrainerSettings
 
 __all__ = [
     "Cutouts",
@@ -22,5 +22,4 @@ __all__ = [
     "RandomisedPrompts",
     "TrainerSettings",
     "Yosinski",
-    "device_kind",
 ]

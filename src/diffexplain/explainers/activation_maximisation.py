@@ -72,10 +72,10 @@ class ActivationMaximisation(ABC):
     finds: ClassVar[str] = "images"
     needs_gradient: ClassVar[bool] = True
 
-    images: int
+    images: int = 24
     steps: int
     learning_rate: float
-    batch_size: int
+    batch_size: int = 24
 
     def __post_init__(self) -> None:
         for name in ("images", "steps", "batch_size"):
@@ -161,7 +161,7 @@ class ActivationMaximisation(ABC):
 class PixelMaximisation(ActivationMaximisation):
     """x is made of pixels. ``side``: of the square pictures; None: the prior's size."""
 
-    side: int | None
+    side: int | None = None
 
     def size(self, around: Surroundings) -> tuple[int, int]:
         """(H, W) of a picture."""
@@ -179,10 +179,12 @@ class Yosinski(PixelMaximisation):
         norm_percentile: theta_n_pct; so many percent of the pixels are set to grey after each step.
     """
 
-    decay: float
-    blur_sigma: float
-    blur_every: int
-    norm_percentile: float
+    steps: int = 200
+    learning_rate: float = 0.1
+    decay: float = 0.0001
+    blur_sigma: float = 0.5
+    blur_every: int = 4
+    norm_percentile: float = 50.0
 
     def begin(self, indices: Sequence[int], around: Surroundings) -> Tensor:
         return around.draws.normals(PURPOSE, 0, len(indices), (3, *self.size(around)), start=indices[0]) * (10 / 255)
@@ -215,13 +217,15 @@ class MahendranVedaldi(PixelMaximisation):
         jitter: pixels by which the window on x moves at most, both ways; x is larger by as much.
     """
 
-    weight: float
-    alpha: float
-    beta: float
-    bright: float
-    gradual: float
-    bound: float
-    jitter: int
+    steps: int = 300
+    learning_rate: float = 0.00124
+    weight: float = 0.1
+    alpha: float = 6.0
+    beta: float = 2.0
+    bright: float = 0.3137
+    gradual: float = 0.04827
+    bound: float = 0.6275
+    jitter: int = 2
 
     def begin(self, indices: Sequence[int], around: Surroundings) -> Tensor:
         height, width = (side + self.jitter for side in self.size(around))
@@ -264,9 +268,11 @@ class Nguyen(ActivationMaximisation):
         spread: standard deviation of the start.
     """
 
-    decay: float
-    bound: float
-    spread: float
+    steps: int = 60
+    learning_rate: float = 0.02
+    decay: float = 0.03
+    bound: float = 3.0
+    spread: float = 0.3
 
     def begin(self, indices: Sequence[int], around: Surroundings) -> Tensor:
         shape = around.prior.latent_shape
@@ -286,6 +292,9 @@ class Nguyen(ActivationMaximisation):
 @dataclass(frozen=True, kw_only=True)
 class Maco(PixelMaximisation):
     """``max_phi a(F^-1(r e^(i phi)))``: the magnitudes r stay those of natural pictures, the phases phi move."""
+
+    steps: int = 128
+    learning_rate: float = 0.1
 
     def begin(self, indices: Sequence[int], around: Surroundings) -> Tensor:
         height, width = self.size(around)

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
@@ -19,17 +18,25 @@ from diffexplain.errors import UserError
 from diffexplain.explainers.checkpoint import AtomicCheckpointIO
 from diffexplain.explainers.progress import Progress, progress_callbacks
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "32", "bf16", "16", "64")
+"""Lightning's names of number formats, less those that need another library."""
+
 
 @dataclass(frozen=True)
 class TrainerSettings:
     """Where and how a run is made; only ``precision`` is meant to change its result.
 
+    Whether the machine has the devices is for `diffexplain.runs.machine.device_kind` to say.
+
     Attributes:
         accelerator: ``auto``, ``cpu``, ``gpu`` or ``mps``.
         devices: processes, one device each; they share the batch.
-        precision: as Lightning names them, for example ``32-true`` or ``bf16-mixed``.
+        precision: one of `PRECISIONS`.
         progress: ``auto``, ``bar``, ``lines`` or ``none``.
         deterministic: ask the libraries for repeatable kernels; on a GPU bits may differ without.
+
+    Raises:
+        UserError: there is no such precision or progress, or no device.
     """
 
     accelerator: str = "auto"
@@ -38,22 +45,13 @@ class TrainerSettings:
     progress: Progress = "auto"
     deterministic: bool = False
 
-
-def device_kind(accelerator: str) -> str:
-    """What the accelerator comes to on this machine: ``cpu``, ``mps``, or a GPU's name.
-
-    Raises:
-        UserError: there is no such accelerator, or not on this machine.
-    """
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    choices = {"auto": ("cuda", "mps", "cpu"), "gpu": ("cuda", "mps")}
-    wanted = choices.get(accelerator, (accelerator,))
-    kind = next((name for name in wanted if present.get(name)), None)
-    if kind is None:
-        usable = ["auto", *(["gpu"] if present["cuda"] or present["mps"] else [])]
-        usable += [name for name, there in present.items() if there]
-        raise UserError("This machine has no such accelerator.", given=accelerator, accepted=usable)
-    return torch.cuda.get_device_name() if kind == "cuda" else kind
+    def __post_init__(self) -> None:
+        if self.devices < 1:
+            raise UserError("trainer.devices must be at least 1.", given=self.devices)
+        if self.precision not in PRECISIONS:
+            raise UserError("There is no such trainer.precision.", given=self.precision, accepted=PRECISIONS)
+        if self.progress not in get_args(Progress):
+            raise UserError("There is no such trainer.progress.", given=self.progress, accepted=get_args(Progress))
 
 
 class StepCounter:

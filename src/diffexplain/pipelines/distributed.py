@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import distributed
 
@@ -36,20 +35,13 @@ class PredictLoop:
     Args:
         settings: of the trainer; ``progress`` is not shown, as a call of the loop is a short one.
         directory: of the run; nothing is written there.
-
-    Raises:
-        UserError: there are no such devices.
     """
 
     def __init__(self, settings: TrainerSettings, directory: Path) -> None:
-        try:
-            with quiet_lightning():
-                self.trainer = build_trainer(
-                    replace(settings, progress="none"), 1, directory, [_HandlerKept()], [], inference_mode=False
-                )
-        except MisconfigurationException as error:
-            given = f"trainer.accelerator={settings.accelerator}, trainer.devices={settings.devices}"
-            raise UserError(str(error), given=given) from error
+        with quiet_lightning():
+            self.trainer = build_trainer(
+                replace(settings, progress="none"), 1, directory, [_HandlerKept()], [], inference_mode=False
+            )
         self._quiet = quiet_lightning()
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as functional
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 
 from diffexplain.diffusion.prior import Prior
 from diffexplain.errors import UserError
-from diffexplain.prompts.textual_inversion import textual_inversion
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,3 @@ class SoftPrompt(nn.Module, ABC):
             tuple(Word(self.words[i], float(v)) for i, v in zip(row_i, row_v, strict=True))
             for row_i, row_v in zip(indices.tolist(), values.tolist(), strict=True)
         )
-
-    def save_textual_inversion(self, path: str | Path, token: str = "<target>") -> None:
-        """Save the tokens for ``pipeline.load_textual_inversion(path)``, all under the name ``token``."""
-        Path(path).write_bytes(textual_inversion(self.embeddings(), token))

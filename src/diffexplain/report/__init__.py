@@ -4,7 +4,7 @@ Imports no torch. ``wandb_mirror`` is not imported here, since W&B takes a secon
 """
 
 from diffexplain.report.load import LoadedRun, load_run
-from diffexplain.report.page import render_run, write_report
+from diffexplain.report.page import write_report
 from diffexplain.report.statement import stated
 from diffexplain.report.summary import (
     SCHEMA_VERSION,
@@ -21,7 +21,6 @@ __all__ = [
     "Optimisation",
     "Summary",
     "load_run",
-    "render_run",
     "stated",
     "summarise",
     "write_report",

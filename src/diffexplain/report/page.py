@@ -13,7 +13,7 @@ from diffexplain.report.comparison import compared, differing
 from diffexplain.report.effect_tree import axis_of, called, tree_of
 from diffexplain.report.found_images import render_images
 from diffexplain.report.images import PHOTOGRAPHIC, write_pictures
-from diffexplain.report.load import METRICS, REPORT, LoadedRun, load_run, read_curve
+from diffexplain.report.load import METRICS, REPORT, LoadedRun, read_curve
 from diffexplain.report.summary import SUMMARY, Summary
 from diffexplain.report.templating import template
 from diffexplain.runs.run import Run
@@ -27,15 +27,6 @@ def write_report(
     page = render(LoadedRun(run.directory, summary, gallery.examples, gallery.effects, read_curve(run.directory)))
     run.write_text(SUMMARY, summary.to_json())
     return run.write_text(REPORT, page)
-
-
-def render_run(directory: str | Path) -> str:
-    """The page of a finished run, made again from its files.
-
-    Raises:
-        UserError: there is no finished run in ``directory``.
-    """
-    return render(load_run(directory))
 
 
 def render(run: LoadedRun) -> str:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from diffexplain.errors import Interrupted, RetryableError
+from diffexplain.errors import Interrupted, RetryableError, UserError
 from diffexplain.runs.run import TIMINGS, Run, process_rank
 
 HANDED_ON = "DIFFEXPLAIN_RUN"
@@ -126,15 +126,38 @@ def quiet_libraries() -> None:
             importlib.import_module(f"{name}.utils.logging").disable_progress_bar()
 
 
-def device_kind(accelerator: str) -> str:
-    """The kind of device that a trainer's ``accelerator`` comes to on this machine."""
+def device_kind(accelerator: str, devices: int = 1) -> str:
+    """The kind of device that a trainer's ``accelerator`` comes to on this machine: ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        UserError: there is no such accelerator, or not on this machine, or it has fewer devices.
+    """
     import torch
 
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return "cuda"
-    if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
-        return "mps"
-    return "cpu"
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    choices = {"auto": ("cuda", "mps", "cpu"), "gpu": ("cuda", "mps")}
+    kind = next((name for name in choices.get(accelerator, (accelerator,)) if present.get(name)), None)
+    if kind is None:
+        usable = [name for name, there in present.items() if there]
+        names = ["auto", *(["gpu"] if len(usable) > 1 else []), *usable]
+        if accelerator in (*choices, *present):
+            message = f"This machine has no {'GPU' if accelerator == 'gpu' else accelerator} that torch can use."
+        else:
+            message = "There is no such trainer.accelerator."
+        raise UserError(message, given=accelerator, accepted=names)
+    # On the CPU a device is a process, and there may be any number.
+    there = {"cuda": torch.cuda.device_count, "mps": lambda: 1}.get(kind, lambda: devices)()
+    if devices > there:
+        message = f"trainer.devices is more than this machine has of {kind}."
+        raise UserError(message, given=devices, accepted=[str(count) for count in range(1, there + 1)])
+    return kind
+
+
+def device_name(kind: str) -> str:
+    """What the manifest calls the device: a card by its own name, anything else by its kind."""
+    import torch
+
+    return torch.cuda.get_device_name() if kind == "cuda" else kind
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

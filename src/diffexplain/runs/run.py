@@ -33,7 +33,7 @@ _NOT_ARTEFACT_FOLDERS = ("checkpoints", "wandb")
 class Run:
     """A run's directory and what is drawn in it.
 
-    Made by `planned`, or by `claim`; a context manager that gives the lock back. A process that is not the first of
+    Made by `planned`, then taken; a context manager that gives the lock back. A process that is not the first of
     its group (``is_writer`` false) reads the directory and writes nothing.
     """
 
@@ -224,21 +224,6 @@ def planned(config: Mapping[str, Any], root: str | Path, *, target: ResolvedTarg
     if process_rank() > 0:
         return Run(directory, config, text, is_writer=False)
     return Run(directory, config, text, lock=RunLock(directory.with_name(f".{directory.name}.lock")))
-
-
-def claim(config: Mapping[str, Any], root: str | Path, *, target: ResolvedTarget | None = None) -> Run:
-    """Take the run of ``config`` for this process, to begin it, to go on with it, or to read it.
-
-    Args:
-        config, root, target: as those of `planned`; ``force`` true sets an earlier attempt aside.
-
-    Raises:
-        OwnedElsewhere: another process is making it.
-        RetryableError: ``root`` cannot be written to or is full.
-    """
-    run = planned(config, root, target=target)
-    # Where nothing will be written, neither lock nor write access is needed.
-    return run if run.is_writer and run.is_done() else run.taken()
 
 
 def process_rank() -> int:
