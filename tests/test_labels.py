@@ -249,7 +249,7 @@ def test_names_that_cannot_be_read_name_their_file(tmp_path: Path, name: str, co
 
 def test_descriptions_come_on_top_of_the_everyday_vocabulary() -> None:
     described = Vocabulary.load("embedded:everyday.yaml", "embedded:everyday_descriptions.yaml")
-    descriptions = [phrase for phrase in described.phrases if phrase.kind == "description"]
+    descriptions = [phrase for phrase in described.phrases if phrase.kind == "attribute"]
     assert len(descriptions) == 32
     # Each can be exchanged for another.
     aspects = [phrase.of for phrase in descriptions]
@@ -262,7 +262,7 @@ def test_descriptions_come_on_top_of_the_everyday_vocabulary() -> None:
 def test_the_everyday_vocabulary_can_be_extended_with_a_file(tmp_path: Path) -> None:
     everyday = Vocabulary.load("embedded:everyday.yaml")
     assert len(everyday.phrases) >= 300
-    assert {phrase.kind for phrase in everyday.phrases} == {"object", "setting", "attribute"}
+    assert {phrase.kind for phrase in everyday.phrases} == {"object", "setting", "sub-type"}
     more = written(
         tmp_path / "more.yaml", "- {phrase: a plaid scarf, kind: attribute, of: a scarf}\n- {phrase: a fez}\n"
     )

@@ -139,7 +139,7 @@ def test_words_that_are_tried_are_the_classes_own_what_raises_it_and_the_nearest
 
 
 def test_masks_are_shown_of_what_raises_the_target_and_of_nothing_else() -> None:
-    fog = Phrase("in fog", "description", of="weather")
+    fog = Phrase("in fog", "attribute", of="weather")
     found = run(answers_to_flag, EVERYTHING, raising=[FLAG, fog])
     first = found.examples[0]
     assert first.activates

@@ -16,8 +16,8 @@ BEE = Phrase("a bee")
 FLOWER = Phrase("a flower", companion=True)
 DOG = Phrase("a dog", companion=True)
 SNOW = Phrase("snow", "setting", caption="in the snow")
-ORANGE = Phrase("orange", "description", of="colour")
-LEFT = Phrase("on the left", "description", of="position")
+ORANGE = Phrase("orange", "attribute", of="colour")
+LEFT = Phrase("on the left", "attribute", of="position")
 NIGHT = Phrase("at night", "setting")
 
 
@@ -57,7 +57,7 @@ def test_the_worlds_vocabulary_names_all_that_is_in_the_world() -> None:
     }
     companions = {phrase.text for phrase in vocabulary.phrases if phrase.companion and phrase.kind == "object"}
     assert companions == {class_phrase(kind) for kind in COMPANIONS}
-    kinds = {(phrase.of, phrase.text) for phrase in vocabulary.phrases if phrase.kind == "attribute"}
+    kinds = {(phrase.of, phrase.text) for phrase in vocabulary.phrases if phrase.kind == "sub-type"}
     assert kinds == {
         (class_phrase(kind), class_phrase(f"{subtype} {kind}"))
         for kind, subtypes in COMPANIONS.items()
@@ -93,7 +93,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, complaint: str) -> None:
 
 def test_the_worlds_descriptions_come_on_top_and_are_its_hierarchys() -> None:
     vocabulary = Vocabulary.load("embedded:vocabulary.yaml", "embedded:descriptions.yaml")
-    said = {(phrase.of, phrase.text) for phrase in vocabulary.phrases if phrase.kind == "description"}
+    said = {(phrase.of, phrase.text) for phrase in vocabulary.phrases if phrase.kind == "attribute"}
     concepts = dict(Hierarchy.load("embedded:hierarchies/world.yaml").concepts())
     assert said == {(path[0], concept.text) for path, concept in concepts.items() if path[0] in DESCRIBED}
 

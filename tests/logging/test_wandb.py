@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import wandb
 
-from diffexplain.report.wandb import wandb_logger
+from diffexplain.report.wandb_logger import wandb_logger
 
 
 @pytest.fixture(autouse=True)

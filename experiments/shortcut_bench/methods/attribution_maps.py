@@ -111,7 +111,7 @@ def look_for(
     """
     kinds: dict[str, list[str]] = {}
     for phrase in phrases:
-        if phrase.kind == "attribute" and phrase.of is not None:
+        if phrase.kind == "sub-type" and phrase.of is not None:
             kinds.setdefault(phrase.of, []).append(phrase.text)
     sight = look(segmenter, images, [phrase.text for phrase in phrases if phrase.of is None], batch_size, device)
     return look_closer(segmenter, images, sight, kinds, batch_size, device)

@@ -67,7 +67,7 @@ class ClipProposer:
         tried = [
             phrase
             for phrase in self.vocabulary.phrases
-            if phrase.kind != "attribute" and phrase.text.casefold() != (subject or "").casefold()
+            if phrase.kind != "sub-type" and phrase.text.casefold() != (subject or "").casefold()
         ]
         fitting = self._fitting(Clip.load(self.folder), images, subject, tried)
         if not fitting:

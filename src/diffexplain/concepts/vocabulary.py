@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
 
+from diffexplain.concepts.content_words import content_words
 from diffexplain.errors import UserError
 from diffexplain.weights.paths import resolve_file
 
-Kind = Literal["object", "setting", "attribute", "description"]
+Kind = Literal["object", "setting", "sub-type", "attribute"]
+_FORMER = "description"
+"""What files of earlier versions call an attribute; and attribute what is a sub-type."""
 _KEYS = ("phrase", "kind", "of", "caption", "companion")
 _ARTICLES = ("a", "an")
 _PREPOSITIONS = (
@@ -30,10 +33,10 @@ class Phrase:
 
     Attributes:
         text: what the segmenter is asked for, and what the report calls it: "a flag".
-        kind: an object; the setting of the whole picture; an attribute, a kind of the object ``of``; or a description
-            of the main object, which has no mask of its own: its colour, pattern, size, place or weather.
-        of: the text of the object that an attribute is a kind of, or in what a description is one of several
-            ("colour"); None for the others.
+        kind: an object; the setting of the whole picture; a sub-type of the object ``of``; or an attribute of the
+            main object, which has no mask of its own: its colour, pattern, size, place or weather.
+        of: the text of the object that a sub-type is one of, or in what an attribute is one of several ("colour");
+            None for the others.
         caption: how a description of a picture says it ("in the snow"); the text itself by default.
         companion: named after the main object, as in "a bee with a flower".
     """
@@ -46,8 +49,8 @@ class Phrase:
 
     @property
     def is_thing(self) -> bool:
-        """Whether it names an object, or one by its kind."""
-        return self.kind in ("object", "attribute")
+        """Whether it names an object, or one by its sub-type."""
+        return self.kind in ("object", "sub-type")
 
     @property
     def said(self) -> str:
@@ -72,7 +75,7 @@ class Vocabulary:
         """Read a vocabulary file, and perhaps a second one whose phrases and sentences are added.
 
         Raises:
-            UserError: missing, not YAML, an unknown key or kind, a phrase twice, an attribute of nothing, a description
+            UserError: missing, not YAML, an unknown key or kind, a phrase twice, a sub-type of nothing, an attribute
             that nothing can stand in the place of.
         """
         files = [resolve_file(text) for text in (path, more) if text is not None]
@@ -82,7 +85,9 @@ class Vocabulary:
             for file, content in zip(files, contents, strict=True)
             for entry in content["elements"]
         )
-        _check(phrases, " with ".join(map(str, files)))
+        objects = {phrase.text for phrase in phrases if phrase.kind == "object"}
+        phrases = tuple(_as_present(phrase, objects) for phrase in phrases)
+        _check(phrases, objects, " with ".join(map(str, files)))
         sentences = {
             key: str(content[key]) for content in contents for key in ("opening", "anything") if key in content
         }
@@ -94,8 +99,6 @@ class Vocabulary:
 
     def said_with(self, word: str) -> list[Phrase]:
         """The phrases that a description says with this word, whatever its case."""
-        from diffexplain.concepts.content_words import content_words  # its package imports torch
-
         return [phrase for phrase in self.phrases if word.casefold() in content_words([phrase.said])]
 
     def including(self, phrase: Phrase) -> Vocabulary:
@@ -110,19 +113,19 @@ class Vocabulary:
         return any(phrase.companion for phrase in self.phrases)
 
     def describe(self, things: Sequence[Phrase]) -> str:
-        """One sentence that names these objects (and kinds of object), settings and descriptions, and nothing else.
+        """One sentence that names these objects (and sub-types), settings and attributes, and nothing else.
 
-        >>> Vocabulary(()).describe([Phrase("a bee"), Phrase("red", "description"), Phrase("a flower", companion=True)])
+        >>> Vocabulary(()).describe([Phrase("a bee"), Phrase("red", "attribute"), Phrase("a flower", companion=True)])
         'a photo of a red bee with a flower'
         """
         named = [thing for thing in things if thing.is_thing]
         main = [thing.said for thing in named if not thing.companion]
         companions = [thing.said for thing in named if thing.companion]
         settings = [thing.said for thing in things if thing.kind == "setting"]
-        descriptions = [thing.said for thing in things if thing.kind == "description"]
-        if (companions or descriptions) and not main:
+        attributes = [thing.said for thing in things if thing.kind == "attribute"]
+        if (companions or attributes) and not main:
             main = [self.anything]
-        main[:1] = [described(noun, descriptions) for noun in main[:1]]
+        main[:1] = [described(noun, attributes) for noun in main[:1]]
         parts = [self.opening]
         if main:
             parts.append("of " + " and ".join(main))
@@ -183,7 +186,7 @@ def _phrase(entry: Any, file: str) -> Phrase:
         if key not in _KEYS:
             raise UserError(f"An element of {file} has an unknown key.", given=key, accepted=_KEYS)
     kind = entry.get("kind", "object")
-    if kind not in get_args(Kind):
+    if kind not in (*get_args(Kind), _FORMER):
         raise UserError(f"An element of {file} has an unknown kind.", given=kind, accepted=get_args(Kind))
     return Phrase(
         text=entry["phrase"].strip(),
@@ -194,21 +197,26 @@ def _phrase(entry: Any, file: str) -> Phrase:
     )
 
 
-def _check(phrases: tuple[Phrase, ...], file: str) -> None:
-    objects = {phrase.text for phrase in phrases if phrase.kind == "object"}
+def _as_present(phrase: Phrase, objects: Container[str]) -> Phrase:
+    """With the present name of its kind: what is `of` an object is a sub-type, of anything else an attribute."""
+    if phrase.kind not in ("attribute", _FORMER):
+        return phrase
+    return replace(phrase, kind="sub-type" if phrase.kind == "attribute" and phrase.of in objects else "attribute")
+
+
+def _check(phrases: tuple[Phrase, ...], objects: set[str], file: str) -> None:
     seen: set[str] = set()
     for phrase in phrases:
         if phrase.text.casefold() in seen:
             raise UserError(f"{file} names a phrase twice.", given=phrase.text)
         seen.add(phrase.text.casefold())
-        if (phrase.kind in ("attribute", "description")) != (phrase.of is not None):
-            message = f"In {file}, attributes and descriptions, and only they, say what they are `of`."
+        if (phrase.kind in ("sub-type", "attribute")) != (phrase.of is not None):
+            message = f"In {file}, sub-types and attributes, and only they, say what they are `of`."
             raise UserError(message, given=phrase.text)
-        if phrase.kind == "attribute" and phrase.of not in objects:
-            message = f"In {file}, {phrase.text!r} is a kind of an object that is not there."
+        if phrase.kind == "sub-type" and phrase.of not in objects:
+            message = f"In {file}, {phrase.text!r} is a sub-type of an object that is not there."
             raise UserError(message, given=phrase.of, accepted=tuple(sorted(objects)))
-    aspects = Counter(phrase.of for phrase in phrases if phrase.kind == "description")
+    aspects = Counter(phrase.of for phrase in phrases if phrase.kind == "attribute")
     for aspect in (aspect for aspect, count in aspects.items() if count == 1):
-        raise UserError(
-            f"In {file}, a description needs another `of` the same that can stand in its place.", given=aspect
-        )
+        message = f"In {file}, an attribute needs another `of` the same that can stand in its place."
+        raise UserError(message, given=aspect, accepted=tuple(sorted(objects)))

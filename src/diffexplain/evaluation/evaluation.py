@@ -98,7 +98,7 @@ def evaluate(
         absence = object_absence(
             segmenter, target_phrase, others, images[looked], named[1], neutral_images, settings, reader.device
         )
-    shown = [phrase.text for phrase in raising if phrase.kind != "description"]
+    shown = [phrase.text for phrase in raising if phrase.kind != "attribute"]
     sight = look(segmenter, images[looked], shown, settings.batch_size, reader.device) if shown and looked else None
 
     nearest = tuple(tuple(word.text for word in words) for words in explanation.words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -18,6 +18,7 @@ from diffexplain.evaluation.image_source import ImageSource, Seeds
 from diffexplain.evaluation.pictures import examples
 from diffexplain.evaluation.results import Activation, Evaluation, ObjectAbsence, Words
 from diffexplain.explainers.natural_pictures import NATURAL
+from diffexplain.pipelines.parts import Parts
 from diffexplain.pipelines.testing import PHOTOGRAPHS, find_photographs
 from diffexplain.report import Model, Optimisation, Summary
 from diffexplain.report.found_images import summarise_images, write_images_report
@@ -25,9 +26,6 @@ from diffexplain.report.load import METRICS
 from diffexplain.runs.machine import device_kind
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
-
-if TYPE_CHECKING:
-    from diffexplain.pipelines.parts import Parts
 
 FOUND = "found images"
 NO_WORDS = "the pictures were optimised themselves"

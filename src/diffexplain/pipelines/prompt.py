@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from diffexplain.concepts.content_words import content_words
 from diffexplain.concepts.vocabulary import Kind, Phrase, Vocabulary, class_phrase
@@ -20,6 +20,7 @@ from diffexplain.evaluation.control import random_weights
 from diffexplain.explainers.screening import Beginning
 from diffexplain.pipelines import photographs
 from diffexplain.pipelines.memory import halvings_recorded
+from diffexplain.pipelines.parts import Parts
 from diffexplain.pipelines.photographs import Photographs
 from diffexplain.pipelines.provenance import describe_optimisation
 from diffexplain.pipelines.testing import Testing
@@ -27,10 +28,6 @@ from diffexplain.report import Model, Summary, stated, summarise, write_report
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
 from diffexplain.weights.paths import resolve_folder
-
-if TYPE_CHECKING:
-    from diffexplain.pipelines.parts import Parts
-
 
 TOLD_FROM = 50
 """Other objects that the target's own is told from at most, where it is looked for."""
@@ -152,7 +149,7 @@ class PromptPipeline:
         known = (
             phrase for phrase in self.vocabulary.phrases if said in (phrase.text.casefold(), phrase.said.casefold())
         )
-        beside = Phrase(concept.text, _kind(concept), companion=concept.kind == "object")
+        beside = Phrase(concept.text, cast(Kind, concept.kind), companion=concept.kind == "object")
         return next(known, beside)
 
     def _captioner(self, segmenter: Any) -> Captioner | None:
@@ -178,10 +175,3 @@ def _evaluation_settings(node: Mapping[str, Any], plugins: Sequence[str]) -> Any
         return build(node, plugins=plugins, where="evaluation")
     except ValueError as error:  # What its fields may be is known to the settings alone.
         raise UserError(str(error)) from error
-
-
-def _kind(concept: ConceptEffect) -> Kind:
-    """The vocabulary's word for a kind of concept."""
-    if concept.kind == "setting":
-        return "setting"
-    return "description" if concept.kind == "attribute" else "object"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from diffexplain.config.instantiate import build
 from diffexplain.errors import UserError
+from diffexplain.pipelines.parts import Parts
 from diffexplain.pipelines.testing import Testing
 from diffexplain.report import Model, Summary, summarise, write_report
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
-
-if TYPE_CHECKING:
-    from diffexplain.pipelines.parts import Parts
 
 
 class RankingPipeline:

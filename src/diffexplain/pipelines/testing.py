@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,14 +27,12 @@ from diffexplain.pipelines import photographs
 from diffexplain.pipelines.comparison import compared_targets
 from diffexplain.pipelines.distributed import PredictLoop
 from diffexplain.pipelines.memory import halvings_recorded
+from diffexplain.pipelines.parts import Parts
 from diffexplain.pipelines.photographs import Photographs
 from diffexplain.runs.run import Run
 from diffexplain.statistics.estimates import SameAnswer
 from diffexplain.target import ResolvedTarget
 from diffexplain.weights.paths import resolve_folder
-
-if TYPE_CHECKING:
-    from diffexplain.pipelines.parts import Parts
 
 CONCEPTS = "concepts.yaml"
 PHOTOGRAPHS = "photographs.json"
