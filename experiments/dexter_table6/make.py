@@ -64,13 +64,13 @@ def measured(runs: Sequence[Made], profile: str) -> dict[str, Any]:
 
     config = runs[0].cell.config
     clip = Parts().build("segmenter", config["segmenter"], ()).to("cpu")
-    settings, cpu = EvaluationSettings(), torch.device("cpu")
+    settings = EvaluationSettings()
     found: dict[str, Any] = {name: [] for name in NAMES}
     features = []
     for run in runs:
         examples = sorted(load_run(run.directory).examples, key=lambda one: one.index)[: PICTURES[profile]]
         pictures = torch.from_numpy(np.stack([one.image for one in examples])).permute(0, 3, 1, 2).float() / 255
-        features.append(qualities.features_of(clip, pictures, settings, cpu))
+        features.append(qualities.features_of(clip, pictures, settings))
         draws = Draws(run.summary.seeds["run"], run.summary.target.text)
         phrase = class_phrase(run.class_name)
         one = qualities.quality(run.cell.method, None, features[-1], None, clip, phrase, draws, settings)
@@ -85,7 +85,7 @@ def measured(runs: Sequence[Made], profile: str) -> dict[str, Any]:
         from diffexplain.world.held_out import renderings, scenes_and_seeds
 
         scenes, _ = renderings(*scenes_and_seeds(len(everything), STREAM))
-        reference = qualities.features_of(clip, scenes, settings, cpu)
+        reference = qualities.features_of(clip, scenes, settings)
         found["distance"] = qualities.kernel_distance(everything, reference)
     return found
 

@@ -35,7 +35,7 @@ from diffexplain.attribution import (
 )
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.segmentation import Segmenter
-from diffexplain.segmentation.detections import look
+from diffexplain.segmentation.detections import detect
 from diffexplain.target import Target
 from diffexplain.weights.atomic import write_json
 from diffexplain.world.captions import COMPANION_NOUNS, SETTING_PHRASES, article
@@ -100,7 +100,7 @@ def run(class_name: str, seed: int, outputs: Path) -> Path:
         return result
     stream = FIRST_STREAM + 100 * CLASSES.index(class_name) + seed
     images, _ = renderings(*scenes_and_seeds(IMAGES, stream, World(subjects=(class_name,))))
-    sight = look(segmenter(), images, ELEMENTS, IMAGES, torch.device("cpu"))
+    sight = detect(segmenter(), images, ELEMENTS, IMAGES)
     found = []
     for name in CLASSIFIERS:
         target = Target.parse(f"class:{class_name}").resolve(classifier(name).labels)

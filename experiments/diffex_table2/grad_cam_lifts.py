@@ -36,19 +36,18 @@ def lifts(places: Iterable[tuple[str, str]], folder: Path) -> Lifts:
 
 def measured(name: str, class_name: str) -> dict[str, float]:
     """The lift of each element that is seen in an image at least, by phrase."""
-    import torch
 
     from diffexplain.attribution import GradCAM, element_scores
     from diffexplain.classifiers.classifier import load_classifier
     from diffexplain.segmentation import Segmenter
-    from diffexplain.segmentation.detections import look
+    from diffexplain.segmentation.detections import detect
     from diffexplain.target import Target
     from diffexplain.world.held_out import renderings, scenes_and_seeds
     from diffexplain.world.sampler import World
 
     classifier = load_classifier(f"embedded:classifiers/{name}")
     images, _ = renderings(*scenes_and_seeds(IMAGES, STREAM, World(subjects=(class_name,))))
-    sight = look(Segmenter.load("embedded:clipseg"), images, list(ELEMENTS), IMAGES, torch.device("cpu"))
+    sight = detect(Segmenter.load("embedded:clipseg"), images, list(ELEMENTS), IMAGES)
     maps = GradCAM(classifier).maps(images, Target.parse(f"class:{class_name}").resolve(classifier.labels))
     scores = element_scores(maps, sight, list(ELEMENTS))
     return {score.phrase: score.lift.value for score in scores if score.lift is not None}

@@ -176,7 +176,7 @@ def seen_by_oracle(class_name: str, images: Tensor) -> dict[str, list[bool]]:
 def looked_at(config: Mapping[str, Any], class_name: str, images: Tensor, parts: Parts) -> dict[str, Any]:
     """The pictures' features, by the CLIP of the profile's segmenter, and CLIP-IQA where that knows the words."""
     clip = parts.build("segmenter", config["segmenter"], ()).to("cpu")
-    features = features_of(clip, images, EvaluationSettings(), torch.device("cpu"))
+    features = features_of(clip, images, EvaluationSettings())
     found: dict[str, Any] = {"features": [[round(value, 5) for value in row] for row in features.tolist()]}
     if all(clip.knows(word) for word in ("good", "bad")):
         semantic = [pattern.format(class_phrase(class_name)) for pattern in SEMANTIC]
@@ -195,7 +195,7 @@ def rendered(cells: Sequence[Cell]) -> tuple[Tensor, Tensor]:
     scenes = FAIR_WORLD.sample(2 * count, cells[0].seed + 1)
     pictures = torch.from_numpy(render_images(scenes, range(2 * count))).permute(0, 3, 1, 2).float() / 255
     clip = Segmenter.load("embedded:clipseg")
-    features = features_of(clip, pictures, EvaluationSettings(), torch.device("cpu"))
+    features = features_of(clip, pictures, EvaluationSettings())
     return features[:count], features[count:]
 
 

@@ -47,7 +47,7 @@ from diffexplain.evaluation.pixels import (
 )
 from diffexplain.evaluation.presence import calibrated_gate, fits
 from diffexplain.segmentation import Segmenter
-from diffexplain.segmentation.detections import Detections, look
+from diffexplain.segmentation.detections import Detections, detect
 from diffexplain.statistics.tests import mean_interval
 from diffexplain.weights.atomic import write_json
 from diffexplain.weights.paths import resolve_folder
@@ -163,7 +163,7 @@ def measure(class_name: str, mine: Sequence[Case], file: Path) -> None:
         write_json(file, {"class": class_name, "weights": weights(mine), "units": [], "seen": []})
         return
     places = sorted({place for _, use in uses for place in use.images})
-    segmented = look(segmenter(), images[places], [phrase], 64, torch.device("cpu"))
+    segmented = detect(segmenter(), images[places], [phrase], 64)
     fitting = fits(segmenter(), images[places], phrase, others) >= gate.threshold.value
     number = {place: index for index, place in enumerate(places)}
     units = []

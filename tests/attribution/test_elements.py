@@ -8,7 +8,7 @@ from tests.evaluation import toy
 from torch import Tensor
 
 from diffexplain.attribution import element_scores
-from diffexplain.segmentation.detections import Detections, look
+from diffexplain.segmentation.detections import Detections, detect
 
 FLAG, CAP, SNOW, TREE = "a flag", "a cap", "in the snow", "a tree"
 
@@ -85,7 +85,7 @@ def test_a_map_of_what_the_segmenter_sees_lifts_it_as_far_as_its_area_allows() -
     pictures = toy.Prior().generate(
         toy.condition({"a flag": 1.0, "a tree": 1.0}), torch.zeros(2, *toy.Prior().latent_shape)
     )
-    sight = look(toy.Segmenter(), pictures, [FLAG, TREE], 2, torch.device("cpu"))
+    sight = detect(toy.Segmenter(), pictures, [FLAG, TREE], 2)
     flag, tree = element_scores(toy.pixels(pictures, FLAG).float(), sight, [FLAG, TREE])
     assert flag.lift is not None and tree.lift is not None
     assert flag.lift.value == pytest.approx(32 * 32 / 100)

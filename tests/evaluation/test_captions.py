@@ -55,7 +55,7 @@ def test_the_embedded_clip_says_what_scenes_show() -> None:
     ]
     images = renderings(scenes, range(len(scenes)))[0]
     vocabulary = Vocabulary.load("embedded:vocabulary.yaml")
-    captions = ClipCaptioner(Segmenter.load("embedded:clipseg"), vocabulary, CPU).captions(images)
+    captions = ClipCaptioner(Segmenter.load("embedded:clipseg"), vocabulary).captions(images)
     for caption, subject in zip(captions, ("a flagpole", "a bee", "a teapot"), strict=True):
         assert subject in caption
     assert "flag" in captions[0].replace("flagpole", "")

@@ -10,7 +10,7 @@ from tests.evaluation import toy
 from torch import Tensor
 
 from diffexplain.segmentation import detections
-from diffexplain.segmentation.detections import look
+from diffexplain.segmentation.detections import detect
 
 
 class Counted(toy.Segmenter):
@@ -26,11 +26,11 @@ def test_many_pixels_and_phrases_are_looked_at_in_fewer_images_at_once(monkeypat
     latents = torch.randn(7, *toy.Prior().latent_shape, generator=torch.Generator().manual_seed(0))
     images, phrases = toy.Prior().generate(chances, latents), ["a pole", "a flag", "a tree"]
     plenty, scarce = Counted(), Counted()
-    expected = look(plenty, images, phrases, 5, torch.device("cpu"))
+    expected = detect(plenty, images, phrases, 5)
     monkeypatch.setattr(detections, "AT_ONCE", 2 * len(phrases) * toy.SIZE**2)
-    found = look(scarce, images, phrases, 5, torch.device("cpu"))
+    found = detect(scarce, images, phrases, 5)
     monkeypatch.setattr(detections, "AT_ONCE", 1)
-    alone = look(scarce, images, phrases, 5, torch.device("cpu"))
+    alone = detect(scarce, images, phrases, 5)
     assert (plenty.given, scarce.given) == ([5, 2], [2, 2, 2, 1] + [1] * 7)
     assert expected.regions
     for other in (found, alone):

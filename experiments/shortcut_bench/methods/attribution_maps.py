@@ -20,7 +20,7 @@ from diffexplain.attribution import Attribution, element_scores
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.concepts.vocabulary import Phrase, Vocabulary
 from diffexplain.segmentation import Segmenter
-from diffexplain.segmentation.detections import Detections, SegmenterLike, look
+from diffexplain.segmentation.detections import Detections, SegmenterLike, detect
 from diffexplain.target import Target
 from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.sampler import World
@@ -74,7 +74,7 @@ def seen(class_name: str, seed: int) -> tuple[torch.Tensor, Detections]:
     images, _ = renderings(*scenes_and_seeds(IMAGES, stream, World(subjects=(class_name,))))
     wanted = set(phrases_of_values().values())
     phrases = [phrase for phrase in Vocabulary.load(VOCABULARY).phrases if phrase.text in wanted]
-    return images, look_for(Segmenter.load("embedded:clipseg"), images, phrases, IMAGES, torch.device("cpu"))
+    return images, look_for(Segmenter.load("embedded:clipseg"), images, phrases)
 
 
 @cache
@@ -84,34 +84,16 @@ def phrases_of_values() -> dict[Value, str]:
     return {value: text for value, text in texts().items() if text in known}
 
 
-def look_closer(
-    segmenter: SegmenterLike,
-    images: Tensor,
-    sight: Detections,
-    kinds: dict[str, list[str]],
-    batch_size: int,
-    device: torch.device,
-) -> Detections:
-    """Look for kinds of objects, given by object, in those images only that show the object."""
-    regions = dict(sight.regions)
-    for thing, phrases in kinds.items():
-        places = sight.showing(thing)
-        if places and phrases:
-            closer = look(segmenter, images[places], phrases, batch_size, device)
-            regions |= {(places[image], phrase): region for (image, phrase), region in closer.regions.items()}
-    return Detections(sight.size, sight.count, regions)
-
-
-def look_for(
-    segmenter: SegmenterLike, images: Tensor, phrases: Sequence[Phrase], batch_size: int, device: torch.device
-) -> Detections:
-    """Look for every phrase in every image (N, 3, H, W) in [0, 1], for kinds of objects where the object is seen.
-
-    Not for descriptions, which have no mask.
-    """
-    kinds: dict[str, list[str]] = {}
+def look_for(segmenter: SegmenterLike, images: Tensor, phrases: Sequence[Phrase]) -> Detections:
+    """Look for every phrase in every image (N, 3, H, W) in [0, 1], for sub-types only where their object is seen."""
+    found = detect(segmenter, images, [phrase.text for phrase in phrases if phrase.of is None], IMAGES)
+    subtypes: dict[str, list[str]] = {}
     for phrase in phrases:
-        if phrase.kind == "sub-type" and phrase.of is not None:
-            kinds.setdefault(phrase.of, []).append(phrase.text)
-    sight = look(segmenter, images, [phrase.text for phrase in phrases if phrase.of is None], batch_size, device)
-    return look_closer(segmenter, images, sight, kinds, batch_size, device)
+        if phrase.kind == "sub-type":
+            subtypes.setdefault(str(phrase.of), []).append(phrase.text)
+    regions = dict(found.regions)
+    for thing, texts_of in subtypes.items():
+        if places := found.showing(thing):
+            closer = detect(segmenter, images[places], texts_of, IMAGES)
+            regions |= {(places[image], phrase): region for (image, phrase), region in closer.regions.items()}
+    return Detections(found.size, found.count, regions)

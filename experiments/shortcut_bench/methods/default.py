@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from explained import Account, Explained, Finding, Studied, concepts
 from specification import Value
 
@@ -61,7 +60,7 @@ class Default:
             build(config["concepts"], where="concepts").propose(None, target),
             files_of(studied, seed, folder / self.name),
             largest=method.together,
-            checks=Checks(build(config["segmenter"], where="segmenter"), device=torch.device("cpu")),
+            checks=Checks(build(config["segmenter"], where="segmenter")),
             others=others_of(target, studied[0].model.labels.names),
         )
         result = method.rank(population, explained, engine, error_of(config["diffusion"]))

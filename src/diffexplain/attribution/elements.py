@@ -31,7 +31,7 @@ class ElementScore:
         return self.lift is not None and self.lift.low > 1
 
 
-def element_scores(maps: Tensor, sight: Detections, phrases: Sequence[str]) -> list[ElementScore]:
+def element_scores(maps: Tensor, detections: Detections, phrases: Sequence[str]) -> list[ElementScore]:
     """The lift of each phrase: the share of an image's attribution inside the phrase's region over the share of pixels
     there, which is the mean attribution inside over that of the whole image.
 
@@ -42,7 +42,7 @@ def element_scores(maps: Tensor, sight: Detections, phrases: Sequence[str]) -> l
 
     Args:
         maps: (N, H, W), not below 0, in any unit.
-        sight: what the segmenter sees in these N images.
+        detections: what the segmenter sees in these N images.
         phrases: what to score.
     """
     mass = maps.double().sum(dim=(1, 2)).tolist()
@@ -50,8 +50,8 @@ def element_scores(maps: Tensor, sight: Detections, phrases: Sequence[str]) -> l
     scores = []
     for phrase in phrases:
         lifts = []
-        for index in sight.showing(phrase):
-            region = sight.region(index, phrase)
+        for index in detections.showing(phrase):
+            region = detections.region(index, phrase)
             if mass[index] > 0:
                 inside = float(maps[index].cpu()[region].double().sum())
                 lifts.append(inside / mass[index] / (int(region.sum()) / pixels))

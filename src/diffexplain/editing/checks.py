@@ -8,8 +8,8 @@ is right is measured on scenes that are known, by ``experiments/diffex/checks.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from diffexplain.editing.composition import Composition, Path
-from diffexplain.segmentation import Segmenter
+from diffexplain.segmentation.detections import Detections, SeeingSegmenter, detect
 
 SPREAD = 0.06
 """How far around a concept an edit may reach, as a share of the image's side."""
@@ -32,12 +32,12 @@ Fits = Mapping[Path, float]
 
 
 def by_mask(composition: Composition, path: Path) -> bool:
-    """Whether the concept is looked for by mask, `Detections.seen`."""
+    """Whether the concept is looked for by mask, `Look.seen`."""
     return composition.role(path) in ("object", "sub-type")
 
 
 def by_similarity(composition: Composition, path: Path) -> bool:
-    """Whether it is told by similarity, `Detections.fits`; where in an image the subject is, neither tells."""
+    """Whether it is told by similarity, `Look.fits`; where in an image the subject is, neither tells."""
     return not by_mask(composition, path) and not composition.says_where(path)
 
 
@@ -79,20 +79,16 @@ class Checks:
 
     Args:
         segmenter: phrases to masks, and how similar images are to them.
-        device: where it is.
         batch_size: images looked at at once.
     """
 
-    def __init__(self, segmenter: Segmenter, *, device: torch.device | str = "cpu", batch_size: int = 25) -> None:
+    def __init__(self, segmenter: SeeingSegmenter, batch_size: int = 25) -> None:
         self.segmenter = segmenter
-        self.device = torch.device(device)
         self.batch_size = batch_size
 
     @torch.no_grad()
-    def look(
-        self, composition: Composition, images: Tensor, masked: Sequence[Path], similar: Sequence[Path]
-    ) -> Detections:
-        """Look for concepts, all at once: each image is encoded once for its masks, each phrase decoded once.
+    def look(self, composition: Composition, images: Tensor, masked: Sequence[Path], similar: Sequence[Path]) -> Look:
+        """Look for concepts, all at once.
 
         Args:
             composition: subject and concepts.
@@ -101,61 +97,41 @@ class Checks:
             similar: attributes and settings to tell by similarity; to the bare subject it is told, too.
         """
         looked = [composition.phrase(one) for path in masked for one in (path, *composition.rivals(path))]
-        phrases = list(dict.fromkeys([composition.subject, *looked]))
-        masks = self._each(images, lambda part: self.segmenter.masks(part, phrases))
-        fits = {}
+        found = detect(self.segmenter, images, [composition.subject, *looked], self.batch_size)
+        fits: dict[Path, NDArray[np.float64]] = {}
         if similar:
             texts = [composition.subject, *map(composition.description, similar)]
-            cosines = self._each(images, lambda part: self.segmenter.similarity(part, texts)).double().numpy()
-            fits = dict(zip([SUBJECT, *similar], cosines.T, strict=True))
-        calibration = self.segmenter.calibration
-        belongs = (masks > calibration.mask_threshold).numpy()
-        area = torch.from_numpy(belongs).float().mean(dim=(2, 3)).numpy()
-        packed = np.packbits(belongs, axis=-1)
-        return Detections(composition, images, phrases, packed, area, calibration.minimum_area, fits)
-
-    def _each(self, images: Tensor, look: Callable[[Tensor], Tensor]) -> Tensor:
-        return torch.cat([look(part.to(self.device)).float().cpu() for part in images.split(self.batch_size)])
+            parts = [self.segmenter.similarity(part, texts).float().cpu() for part in images.split(self.batch_size)]
+            fits = dict(zip([SUBJECT, *similar], torch.cat(parts).double().numpy().T, strict=True))
+        return Look(composition, images, found, fits)
 
 
 @dataclass(frozen=True)
-class Detections:
+class Look:
     """What was looked for in N images.
 
     Attributes:
         composition: subject and concepts.
         images: (N, 3, H, W) in [0, 1].
-        phrases: P, the subject first.
-        packed: their masks (N, P, H, W / 8), eight pixels a byte: a run keeps those of its null edits.
-        area: share of each image that belongs to each phrase, (N, P) in [0, 1].
-        minimum_area: from which a phrase is seen.
+        found: where the subject and the concepts are seen.
         similarities: of the images to the subject with each attribute or setting, (N,) each.
     """
 
     composition: Composition
     images: Tensor
-    phrases: Sequence[str]
-    packed: NDArray[np.uint8]
-    area: NDArray[np.float32]
-    minimum_area: float
+    found: Detections
     similarities: Mapping[Path, NDArray[np.float64]]
 
-    def rows(self, places: Sequence[int]) -> Detections:
+    def rows(self, places: Sequence[int]) -> Look:
         """Of some of the images alone."""
         chosen = list(places)
         similarities = {path: values[chosen] for path, values in self.similarities.items()}
-        return replace(
-            self,
-            images=self.images[chosen],
-            packed=self.packed[chosen],
-            area=self.area[chosen],
-            similarities=similarities,
-        )
+        return Look(self.composition, self.images[chosen], self.found.rows(chosen), similarities)
 
     def seen(self, path: Path) -> NDArray[np.bool_]:
         """Whether each image has a mask of the concept, the largest among its rivals', (N,)."""
-        own, *others = (self._place(one) for one in (path, *self.composition.rivals(path)))
-        return (self.area[:, own] >= self.minimum_area) & (self.area[:, [own]] >= self.area[:, others]).all(axis=1)
+        own, *others = (self._mask(one).sum(dim=(1, 2)) for one in (path, *self.composition.rivals(path)))
+        return torch.stack([own > 0, *(own >= other for other in others)]).all(dim=0).numpy()
 
     def inside(self, path: Path) -> NDArray[np.float64]:
         """Share of the concept's mask that lies inside the subject's own, (N,) in [0, 1]; NaN where it has none."""
@@ -166,7 +142,7 @@ class Detections:
         """How similar one image is to the subject with each attribute or setting, and to the bare subject."""
         return {path: float(values[place]) for path, values in self.similarities.items()}
 
-    def strayed(self, before: Detections, paths: Sequence[Path]) -> NDArray[np.float64]:
+    def strayed(self, before: Look, paths: Sequence[Path]) -> NDArray[np.float64]:
         """Mean absolute change in [0, 1], since before, of the pixels that belong to none of the concepts, (N,).
 
         To an object belongs where it is before or after, and a rim; to an attribute, the subject likewise; to a
@@ -196,13 +172,9 @@ class Detections:
             return torch.where(there, torch.stack(far).amin(dim=0), far[0]).double().numpy()
         return _mean((self.images - before.images).abs(), rest).mean(dim=1).double().numpy()
 
-    def _place(self, path: Path) -> int:
-        return self.phrases.index(self.composition.phrase(path) if path else self.composition.subject)
-
     def _mask(self, path: Path) -> Tensor:
         """(N, H, W) bool."""
-        packed = self.packed[:, self._place(path)]
-        return torch.from_numpy(np.unpackbits(packed, axis=-1, count=self.images.shape[-1]).astype(np.bool_))
+        return self.found.mask(self.composition.phrase(path) if path else self.composition.subject)
 
 
 def _veiled(before: Tensor, after: Tensor, rest: Tensor, own: float) -> Tensor:

@@ -24,7 +24,7 @@ Made = tuple[list[Any], int]
 
 
 class Seeing(Protocol):
-    """`diffexplain.editing.checks.Detections`, or a fake."""
+    """`diffexplain.editing.checks.Look`, or a fake."""
 
     def rows(self, places: Sequence[int], /) -> Seeing: ...
 

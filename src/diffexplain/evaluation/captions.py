@@ -36,18 +36,16 @@ class ClipCaptioner:
     Args:
         clip: the segmenter.
         vocabulary: whose phrases and sentences are tried.
-        device: of the CLIP.
     """
 
-    def __init__(self, clip: FeaturesLike, vocabulary: Vocabulary, device: torch.device) -> None:
+    def __init__(self, clip: FeaturesLike, vocabulary: Vocabulary) -> None:
         self.clip = clip
         self.vocabulary = vocabulary
-        self.device = device
 
     @torch.no_grad()
     def captions(self, images: Tensor) -> list[str]:
         """As `Captioner`."""
-        return [self._caption(self.clip.image_features(image[None].to(self.device))[0]) for image in images]
+        return [self._caption(self.clip.image_features(image[None])[0]) for image in images]
 
     def _caption(self, features: Tensor) -> str:
         said: tuple[Phrase, ...] = ()

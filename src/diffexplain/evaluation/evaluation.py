@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,7 +23,7 @@ from diffexplain.evaluation.results import Caption, Control, Evaluation, ObjectA
 from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.evaluation.words import best_phrase
 from diffexplain.runs.draws import Draws
-from diffexplain.segmentation.detections import SeeingSegmenter, look
+from diffexplain.segmentation.detections import SeeingSegmenter, detect
 from diffexplain.statistics.tests import wilson
 from diffexplain.target import ResolvedTarget
 
@@ -95,11 +94,9 @@ def evaluate(
         few = f"{len(activating)} of {settings.images} images of the found prompt activate the target"
         absence = ObjectAbsence(None, f"{few}, fewer than the {settings.minimum_activating} needed")
     else:
-        absence = object_absence(
-            segmenter, target_phrase, others, images[looked], named[1], neutral_images, settings, reader.device
-        )
+        absence = object_absence(segmenter, target_phrase, others, images[looked], named[1], neutral_images, settings)
     shown = [phrase.text for phrase in raising if phrase.kind != "attribute"]
-    sight = look(segmenter, images[looked], shown, settings.batch_size, reader.device) if shown and looked else None
+    detections = detect(segmenter, images[looked], shown, settings.batch_size) if shown and looked else None
 
     nearest = tuple(tuple(word.text for word in words) for words in explanation.words)
     tried = [] if main is None else [main]
@@ -117,7 +114,7 @@ def evaluate(
         unit_threshold=reader.threshold,
         images_generated=studio.made,
         notes=(),
-        examples=pictures.examples(images, reading, activating, sight, shown, settings.examples),
+        examples=pictures.examples(images, reading, activating, detections, shown, settings.examples),
         comparisons=comparisons(scored),
         control=None
         if idle is None
@@ -135,7 +132,6 @@ def object_absence(
     named: Tensor,
     neutral: Tensor,
     settings: EvaluationSettings,
-    device: torch.device,
 ) -> ObjectAbsence:
     """In how many images the object cannot be seen, by the CLIP behind the segmenter, and how well that sees it.
 
@@ -149,11 +145,10 @@ def object_absence(
         named: the prior's pictures of the object by its name, and
         neutral: those of a prompt that asks for nothing; at least two each.
         settings: of the evaluation.
-        device: of the segmenter.
     """
 
     def margins(some: Tensor) -> NDArray[np.float64]:
-        return fits(segmenter, some, phrase, others, settings.batch_size, device)
+        return fits(segmenter, some, phrase, others, settings.batch_size)
 
     there, elsewhere = margins(named), margins(neutral)
     bound = youden_threshold(there[::2], elsewhere[::2]).value
@@ -175,7 +170,7 @@ def _quality(
 ) -> tuple[Quality, ...]:
     """Of every prompt but the random words, which have no images of one kind."""
     settings, draws = scorer.settings, scorer.studio.draws
-    known = None if reference is None else features_of(clip, reference, settings, scorer.reader.device)
+    known = None if reference is None else features_of(clip, reference, settings)
     return tuple(
         quality(row.name, row.text, row.features, known, clip, target_phrase, draws, settings)
         for row in scored

@@ -22,14 +22,14 @@ def examples(
     images: Tensor,
     reading: TargetScores,
     activating: Sequence[int],
-    sight: Detections | None,
+    detections: Detections | None,
     phrases: Sequence[str],
     limit: int,
 ) -> tuple[Example, ...]:
     """The first activating images, in seed order, filled up with images that do not activate.
 
     Args:
-        sight: what was seen in the activating images, numbered by their place in ``activating``; None if
+        detections: what was seen in the activating images, numbered by their place in ``activating``; None if
             nothing was looked for.
         phrases: those whose masks are wanted.
     """
@@ -38,8 +38,8 @@ def examples(
     result = []
     for place, index in enumerate(chosen):
         masks: dict[str, NDArray[np.bool_]] = {}
-        if sight is not None and reading.activates[index] and place < sight.count:
-            masks = {p: sight.region(place, p).numpy() for p in phrases if sight.shows(place, p)}
+        if detections is not None and reading.activates[index] and place < detections.count:
+            masks = {p: detections.region(place, p).numpy() for p in phrases if detections.shows(place, p)}
         score, activates = float(reading.score[index]), bool(reading.activates[index])
         result.append(Example(index, as_bytes(images[index]), score, activates, masks))
     return tuple(result)

@@ -84,17 +84,17 @@ class Downwards(Classifier):
         return -super().activation(images, module, channel)
 
 
-def own_shares(maps: Tensor, sight: Detections, phrase: str) -> NDArray[np.float64]:
+def own_shares(maps: Tensor, detections: Detections, phrase: str) -> NDArray[np.float64]:
     """Of each image whose map is not empty, the share of its mass in the phrase's region, 0 where that is not seen.
 
     Args:
         maps: (N, H, W), not below 0, in any unit.
-        sight: of the same N images.
+        detections: of the same N images.
         phrase: of the object.
     """
     mass = maps.double().sum(dim=(1, 2)).tolist()
     shares = [
-        float(maps[index].cpu()[sight.region(index, phrase)].double().sum()) / mass[index]
+        float(maps[index].cpu()[detections.region(index, phrase)].double().sum()) / mass[index]
         for index in range(len(maps))
         if mass[index] > 0
     ]
@@ -190,8 +190,10 @@ def label_units(
         assert use.target.class_index is not None
         gate = gates[use.target.class_index]
         chosen = images[list(use.images)]
-        sight = look_gated(segmenter, chosen, gate)
-        labels.append(label_unit(use, own_shares(unit_maps(classifier, make, chosen, use), sight, gate.phrase), bound))
+        detections = look_gated(segmenter, chosen, gate)
+        labels.append(
+            label_unit(use, own_shares(unit_maps(classifier, make, chosen, use), detections, gate.phrase), bound)
+        )
     return labels
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from diffexplain.segmentation.detections import Detections, SeeingSegmenter, look
+from diffexplain.segmentation.detections import Detections, SeeingSegmenter, detect
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import wilson
 
@@ -96,14 +96,13 @@ def fits(
     phrase: str,
     others: Sequence[str] = (),
     batch_size: int = 64,
-    device: torch.device | None = None,
 ) -> NDArray[np.float64]:
     """CLIP's cosine of each image (N, 3, H, W) in [0, 1] with the phrase, less that with the best of the others: (N,).
 
-    Alone, a cosine depends more on what else is in the image. ``device``: of the segmenter, if not of the images.
+    Alone, a cosine depends more on what else is in the image.
     """
     texts = [phrase, *others]
-    pieces = [segmenter.similarity(piece.to(device or piece.device), texts).cpu() for piece in images.split(batch_size)]
+    pieces = [segmenter.similarity(piece, texts).cpu() for piece in images.split(batch_size)]
     cosines = torch.cat(pieces).double()
     scores: NDArray[np.float64] = (cosines[:, 0] - (cosines[:, 1:].amax(dim=1) if others else 0)).numpy()
     return scores
@@ -112,7 +111,5 @@ def fits(
 def look_gated(segmenter: SeeingSegmenter, images: Tensor, gate: Gate, batch_size: int = 64) -> Detections:
     """Where the segmenter sees the gate's phrase, in those images (N, 3, H, W) alone in which CLIP sees it too."""
     seen = fits(segmenter, images, gate.phrase, gate.others, batch_size) >= gate.threshold.value
-    sight = look(segmenter, images, [gate.phrase], batch_size, images.device)
-    return Detections(
-        sight.size, sight.count, {place: region for place, region in sight.regions.items() if seen[place[0]]}
-    )
+    found = detect(segmenter, images, [gate.phrase], batch_size)
+    return Detections(found.size, found.count, {place: area for place, area in found.regions.items() if seen[place[0]]})

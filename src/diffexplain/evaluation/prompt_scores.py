@@ -63,7 +63,7 @@ class Scorer:
         control = None if self.control is None else self.control.read(images, f"{shown}, shown to the control")
         features = None
         if self.clip is not None:
-            features = features_of(self.clip, images, self.settings, self.reader.device)
+            features = features_of(self.clip, images, self.settings)
         return Scored(name, text, self.reader.read(images, shown), control, features)
 
     def score(self, name: str, text: str) -> Scored:

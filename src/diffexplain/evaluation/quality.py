@@ -44,9 +44,9 @@ class FeaturesLike(Protocol):
 
 
 @torch.no_grad()
-def features_of(clip: FeaturesLike, images: Tensor, settings: EvaluationSettings, device: torch.device) -> Tensor:
+def features_of(clip: FeaturesLike, images: Tensor, settings: EvaluationSettings) -> Tensor:
     """Images (N, 3, H, W) in [0, 1] as unit vectors (N, D) on the CPU, in double precision."""
-    parts = [clip.image_features(part.to(device)).double().cpu() for part in images.split(settings.batch_size)]
+    parts = [clip.image_features(part).double().cpu() for part in images.split(settings.batch_size)]
     return torch.cat(parts)
 
 

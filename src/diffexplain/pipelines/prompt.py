@@ -156,7 +156,7 @@ class PromptPipeline:
         if self.settings.captions is None:
             return None
         if self.settings.captions == CLIP:
-            return ClipCaptioner(segmenter, self.vocabulary, self.prior.device)
+            return ClipCaptioner(segmenter, self.vocabulary)
         return ModelCaptioner(self.settings.captions, self.prior.device)
 
     def _photographs(self) -> Photographs | None:

@@ -89,7 +89,7 @@ class Testing:
             studied.append(Studied(name, other.to(self.device), target))
         if control is not None:
             studied.append(Studied(CONTROL, control.to(self.device), self.target, control=True))
-        checks = Checks(segmenter, device=self.device, batch_size=self.engine.batch_size)
+        checks = Checks(segmenter, self.engine.batch_size)
         keys = ("editor.micro_batch, " if "micro_batch" in self.run.config["editor"] else "") + "effects.batch_size"
         with self.loop, halvings_recorded(self.run, prior, f"to edit: lower {keys}"):
             images = self._images(prior)

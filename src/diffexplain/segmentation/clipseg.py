@@ -212,7 +212,8 @@ class Segmenter(nn.Module):
         return len(self.tokenizer(word, add_special_tokens=False).input_ids) == 1
 
     def preprocess(self, images: Tensor, size: int | None = None) -> Tensor:
-        """(B, 3, H, W) in [0, 1] to the model's range and size, or another ``size``; gradients pass."""
+        """(B, 3, H, W) in [0, 1] to the model's device, range and size, or another ``size``; gradients pass."""
+        images = images.to(self.mean.device)
         side = (size or self.image_size,) * 2
         if images.shape[-2:] != side:
             images = functional.interpolate(images, side, mode="bilinear", align_corners=False, antialias=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,7 +40,7 @@ class Detections:
 
     size: tuple[int, int]
     count: int
-    regions: dict[tuple[int, str], Tensor]
+    regions: Mapping[tuple[int, str], Tensor]
 
     def shows(self, index: int, phrase: str) -> bool:
         """Whether the phrase is in the image."""
@@ -55,16 +55,20 @@ class Detections:
         found = self.regions.get((index, phrase))
         return torch.zeros(self.size, dtype=torch.bool) if found is None else found
 
+    def mask(self, phrase: str) -> Tensor:
+        """The phrase's pixels in all images, (N, H, W) bool."""
+        return torch.stack([self.region(index, phrase) for index in range(self.count)])
+
+    def rows(self, places: Sequence[int]) -> Detections:
+        """Those of some of the images alone, in the order of ``places``."""
+        new = {place: row for row, place in enumerate(places)}
+        regions = {(new[k], phrase): region for (k, phrase), region in self.regions.items() if k in new}
+        return Detections(self.size, len(new), regions)
+
 
 @torch.no_grad()
-def look(
-    segmenter: SegmenterLike,
-    images: Tensor,
-    phrases: Iterable[str],
-    batch_size: int,
-    device: torch.device,
-) -> Detections:
-    """Look for every phrase in every image (N, 3, H, W) in [0, 1]."""
+def detect(segmenter: SegmenterLike, images: Tensor, phrases: Iterable[str], batch_size: int) -> Detections:
+    """Look for every phrase in every image (N, 3, H, W) in [0, 1]; an image is encoded once for all of them."""
     texts = list(dict.fromkeys(phrases))
     calibration = segmenter.calibration
     regions: dict[tuple[int, str], Tensor] = {}
@@ -72,7 +76,7 @@ def look(
     height, width = images.shape[-2:]
     fitting = AT_ONCE // (max(len(texts), 1) * height * width)
     for part in images.split(max(1, min(batch_size, fitting))):
-        belongs = segmenter.masks(part.to(device), texts) > calibration.mask_threshold
+        belongs = segmenter.masks(part, texts) > calibration.mask_threshold
         area = belongs.float().mean(dim=(-2, -1))
         for image, phrase in (area >= calibration.minimum_area).nonzero().tolist():
             region = belongs[image, phrase]

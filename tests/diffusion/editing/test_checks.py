@@ -11,7 +11,7 @@ from tests.evaluation.toy import BOXES, COLOURS, Prior, Segmenter, condition, pi
 from torch import Tensor
 
 from diffexplain.concepts import Concept, Hierarchy
-from diffexplain.editing.checks import SUBJECT, Checks, Detections, appeared, by_mask, by_similarity
+from diffexplain.editing.checks import SUBJECT, Checks, Look, appeared, by_mask, by_similarity
 from diffexplain.editing.composition import Composition, Path
 
 FLAG, TREE, SNOW, GRASS = ("flag",), ("tree",), ("setting", "snow"), ("setting", "grass")
@@ -38,7 +38,7 @@ def scene(*words: str) -> Tensor:
     return Prior().generate(condition(dict.fromkeys(words, 1.0)), latents)
 
 
-def look(images: Tensor, *paths: Path, segmenter: Any = None) -> Detections:
+def look(images: Tensor, *paths: Path, segmenter: Any = None) -> Look:
     things = [path for path in paths if by_mask(COMPOSITION, path)]
     others = [path for path in paths if by_similarity(COMPOSITION, path)]
     return Checks(segmenter or Segmenter()).look(COMPOSITION, images, things, others)
