@@ -54,18 +54,18 @@ world-check: $(STAMP)  ## check the gates of the embedded world's trained parts 
 
 bench: $(STAMP)  ## time the scene renderer, then a slice of ShortcutBench: known answers, several methods
 	$(BIN)/python -m experiments.world.benchmark
-	$(BIN)/python experiments/shortcut_bench/bench.py --slice --jobs 2
+	$(BIN)/python -m experiments.shortcut_bench.bench --slice --jobs 2
 
 bench-full: $(STAMP)  ## all of ShortcutBench: hours on two cores; goes on where it stopped
-	$(BIN)/python experiments/shortcut_bench/bench.py --jobs 2
+	$(BIN)/python -m experiments.shortcut_bench.bench --jobs 2
 
 # Tables share runs: what one has made, the next reads back.
 TABLES := dexter_table3 diffexplainer_figure3 diffexplainer_figure4 diffexplainer_figure5 diffex_table1 diffex_table2 \
 	diffex_table3 diffex_figures4_7 dexter_table6
 
 tables: $(STAMP)  ## remake the papers' tables and figures on the embedded world (40 minutes; what is finished is read back)
-	$(BIN)/python experiments/diffexplainer_figure2/make_figure.py --profile world
-	for table in $(TABLES); do $(BIN)/python experiments/$$table/make.py --profile world; done
+	$(BIN)/python -m experiments.diffexplainer_figure2.make_figure --profile world
+	for table in $(TABLES); do $(BIN)/python -m experiments.$$table.make --profile world; done
 
 doctor: $(STAMP)  ## check this machine and environment, and name what to do about a fault
 	$(BIN)/python -m diffexplain.cli.doctor

@@ -6,8 +6,8 @@ pictures; one that is another function those of the same change written by hand;
 the one that is meant; and what cannot be explained must be refused in one sentence before a run is claimed. `FORMS` is
 the table: further forms are further rows, in `experiments/classifiers/forms/`.
 
-    python experiments/classifiers/contract.py          all forms, and the count of right, refused and wrong
-    python experiments/classifiers/contract.py --runs   besides, whole runs of four forms
+    python -m experiments.classifiers.contract          all forms, and the count of right, refused and wrong
+    python -m experiments.classifiers.contract --runs   besides, whole runs of four forms
 """
 
 from __future__ import annotations
@@ -23,15 +23,12 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # The networks are named by the package that they are in.
-
 from experiments.classifiers.forms.files import FILE_FORMS
 from experiments.classifiers.forms.form import Form, expected, pictures
 from experiments.classifiers.forms.inputs import INPUT_FORMS
 from experiments.classifiers.forms.names import NAME_FORMS
 from experiments.classifiers.forms.outputs import CONTAINER_FORMS, OUTPUT_FORMS
+from torch import Tensor
 
 from diffexplain import app, cli
 from diffexplain.classifiers.output import log_odds

@@ -1,4 +1,4 @@
-"""Writes the package's ImageNet class names from timm's lists: `python experiments/classifiers/imagenet_labels.py`.
+"""Writes the package's ImageNet class names from timm's lists: `python -m experiments.classifiers.imagenet_labels`.
 
 Facts only: the index of each class, its WordNet id and the words of that synset. The name is the first word, the
 others are its synonyms; the slug is the name in lower case, with the WordNet id where several classes share it.

@@ -1,4 +1,4 @@
-"""Writes where torchvision's classifiers have their weights: `python experiments/classifiers/torchvision_weights.py`.
+"""Writes where torchvision's classifiers have their weights: `python -m experiments.classifiers.torchvision_weights`.
 
 From the metadata of the installed torchvision, so that `diffexplain fetch` need not import it.
 """

@@ -1,7 +1,7 @@
 """DEXTER's Table 3: how often pictures of a text activate the class: class name, found prompts, captions, random words.
 
-python experiments/dexter_table3/make.py                     the embedded world
-python experiments/dexter_table3/make.py --profile paper     robust ResNet-50 with Stable Diffusion's prior
+python -m experiments.dexter_table3.make                     the embedded world
+python -m experiments.dexter_table3.make --profile paper     robust ResNet-50 with Stable Diffusion's prior
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from experiments.papers.paper_tables import NOTHING, Made, Sweep, head, main, row, shown, spread
+
+from diffexplain.evaluation.results import Activation
+from diffexplain.statistics.tests import bootstrap_mean
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "papers"))
-
-from paper_tables import NOTHING, Made, Sweep, head, main, row, shown, spread  # noqa: E402
-
-from diffexplain.evaluation.results import Activation  # noqa: E402
-from diffexplain.statistics.tests import bootstrap_mean  # noqa: E402
 
 RESAMPLES = 2000
 TEXTS: dict[str, tuple[str, str]] = {

@@ -1,7 +1,7 @@
 """DEXTER's Table 6: how good the pictures look that methods find for a class, by a CLIP.
 
-python experiments/dexter_table6/make.py                     the embedded world
-python experiments/dexter_table6/make.py --profile paper     robust ResNet-50 with Stable Diffusion's prior
+python -m experiments.dexter_table6.make                     the embedded world
+python -m experiments.dexter_table6.make --profile paper     robust ResNet-50 with Stable Diffusion's prior
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from experiments.papers.paper_tables import Made, Sweep, head, main, row, shown, spread
+
+from diffexplain.report import load_run
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "papers"))
-
-from paper_tables import Made, Sweep, head, main, row, shown, spread  # noqa: E402
-
-from diffexplain.report import load_run  # noqa: E402
 
 PICTURES = {"world": 8, "paper": 24}
 """Of each run at most, the first ones, by profile."""

@@ -8,7 +8,7 @@ effect on the class's probability in scenes that show the class.
 Every concept is edited into every image (the policy `uniform`). What the policy `halving` would have done for one
 classifier alone is then found on the same edits, and the search for combinations is made for the pairs' classifiers.
 
-First, once: `python experiments/shortcut_bench/train.py NAMES` and `python experiments/shortcut_bench/truth.py NAMES`
+First, once: `python -m experiments.shortcut_bench.train NAMES` and `python -m experiments.shortcut_bench.truth NAMES`
 with the names that this command prints where they are missing. The same command goes on where it stopped, also within
 a run. Each run's result is a file under `--outputs`; the table is written to `RESULTS.md` from these files alone
 (`--table` writes it without running anything).
@@ -116,7 +116,7 @@ def truth(name: str) -> TruthTable:
     folder = resolve_folder(folder_of(name))
     table = TruthTable.load(folder)
     if not table.fits(folder):
-        raise SystemExit(f"the truth table of {name} is of other weights: python experiments/world/truth_tables.py")
+        raise SystemExit(f"the truth table of {name} is of other weights: python -m experiments.world.truth_tables")
     return table
 
 

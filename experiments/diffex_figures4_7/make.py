@@ -1,7 +1,7 @@
 """DiffEx's Figures 4 to 7: trees of attributes by the effect of editing them in, and the best joint combinations.
 
-python experiments/diffex_figures4_7/make.py                     the embedded world
-python experiments/diffex_figures4_7/make.py --profile paper     CLIP without training, with Stable Diffusion's prior
+python -m experiments.diffex_figures4_7.make                     the embedded world
+python -m experiments.diffex_figures4_7.make --profile paper     CLIP without training, with Stable Diffusion's prior
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from experiments.papers.paper_tables import Sweep, main, shown
+from experiments.papers.true_effects import rankings
+
+from diffexplain.effects.results import ConceptEffect, Ranking
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "papers"))
-
-from paper_tables import Sweep, main, shown  # noqa: E402
-from true_effects import rankings  # noqa: E402
-
-from diffexplain.effects.results import ConceptEffect, Ranking  # noqa: E402
 
 COMBINATIONS = 2
 """Joint combinations that are shown, the best."""

@@ -1,7 +1,7 @@
 """DiffEx's Table 1: how many attributes are found in a domain; on the embedded world, how many of those that are there.
 
-python experiments/diffex_table1/make.py                     the embedded world
-python experiments/diffex_table1/make.py --profile paper     CLIP without training, with Stable Diffusion's prior
+python -m experiments.diffex_table1.make                     the embedded world
+python -m experiments.diffex_table1.make --profile paper     CLIP without training, with Stable Diffusion's prior
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from experiments.papers.paper_tables import NOTHING, Made, Sweep, head, main, row, shown
+from experiments.papers.true_effects import concepts_of, rankings
+
+from diffexplain.effects.results import Ranking
+from diffexplain.statistics.tests import wilson
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "papers"))
-
-from paper_tables import NOTHING, Made, Sweep, head, main, row, shown  # noqa: E402
-from true_effects import concepts_of, rankings  # noqa: E402
-
-from diffexplain.effects.results import Ranking  # noqa: E402
-from diffexplain.statistics.tests import wilson  # noqa: E402
 
 
 def table(sweep: Sweep) -> str:

@@ -1,7 +1,7 @@
 """DiffEx's Table 2, attributes of birds by a user study; here by kind of attribute, with truth tables for people.
 
-python experiments/diffex_table2/make.py                     the embedded world
-python experiments/diffex_table2/make.py --profile paper     CLIP without training, with Stable Diffusion's prior
+python -m experiments.diffex_table2.make                     the embedded world
+python -m experiments.diffex_table2.make --profile paper     CLIP without training, with Stable Diffusion's prior
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "papers")]
+from experiments.diffex_table2.grad_cam_lifts import ELEMENTS, lifts
+from experiments.papers.paper_tables import NOTHING, Sweep, head, main, row, shown
+from experiments.papers.true_effects import clustered_share, concepts_of, rankings
 
-from grad_cam_lifts import ELEMENTS, lifts  # noqa: E402
-from paper_tables import NOTHING, Sweep, head, main, row, shown  # noqa: E402
-from true_effects import clustered_share, concepts_of, rankings  # noqa: E402
+HERE = Path(__file__).parent
 
 APART = 0.1
 """Least difference of two true effects that a question is asked about; our choice."""

@@ -1,7 +1,7 @@
 """DiffEx's Table 3, what people think of the edits; here whether they took, and how far the rest of the image moved.
 
-python experiments/diffex_table3/make.py                     the embedded world
-python experiments/diffex_table3/make.py --profile paper     CLIP without training, with Stable Diffusion's prior
+python -m experiments.diffex_table3.make                     the embedded world
+python -m experiments.diffex_table3.make --profile paper     CLIP without training, with Stable Diffusion's prior
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import statistics
 import sys
 from pathlib import Path
 
+from experiments.papers.paper_tables import NOTHING, Made, Sweep, head, main, row, shown
+from experiments.papers.true_effects import rankings
+
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import mean_interval
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "papers"))
-
-from paper_tables import NOTHING, Made, Sweep, head, main, row, shown  # noqa: E402
-from true_effects import rankings  # noqa: E402
-
-from diffexplain.statistics.estimates import Estimate  # noqa: E402
-from diffexplain.statistics.tests import mean_interval  # noqa: E402
 
 
 def table(sweep: Sweep) -> str:

@@ -1,7 +1,7 @@
 """DiffExplainer's Figure 2: what a classifier looks for, by five methods; rows are classes, columns methods.
 
-    python experiments/diffexplainer_figure2/make_figure.py                    the embedded world: minutes a cell
-    python experiments/diffexplainer_figure2/make_figure.py --profile paper    CaffeNet with Stable Diffusion's prior
+    python -m experiments.diffexplainer_figure2.make_figure                    the embedded world: minutes a cell
+    python -m experiments.diffexplainer_figure2.make_figure --profile paper    CaffeNet with Stable Diffusion's prior
 
 The same code for both: each cell is an ordinary run (`python run.py explainer=... classifier=... target=...`), whose
 pictures are then read by classifiers that had no part in it. `--profile paper` needs weights; the command that brings
@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from figure import draw
+from experiments.diffexplainer_figure2.figure import draw
+from experiments.diffexplainer_figure2.table import write_table
 from PIL import Image
-from table import write_table
 from torch import Tensor
 
 from diffexplain import app

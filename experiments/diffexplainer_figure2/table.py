@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import yaml
-from figure import NAMES
+from experiments.diffexplainer_figure2.figure import NAMES
 from torch import Tensor
 
 from diffexplain.evaluation.quality import kernel_distance

@@ -1,7 +1,7 @@
 """DiffExplainer's Figure 3: what a classifier answers to beside the object, for dog sled, bee and flagpole.
 
-python experiments/diffexplainer_figure3/make.py                     the embedded world
-python experiments/diffexplainer_figure3/make.py --profile paper     CaffeNet with Stable Diffusion's prior
+python -m experiments.diffexplainer_figure3.make                     the embedded world
+python -m experiments.diffexplainer_figure3.make --profile paper     CaffeNet with Stable Diffusion's prior
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from experiments.papers.paper_tables import NOTHING, Cell, Made, Sweep, head, main, row, script, shown
+
+from diffexplain.effects.results import ConceptEffect, Verdict
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "papers"))
-
-from paper_tables import NOTHING, Cell, Made, Sweep, head, main, row, script, shown  # noqa: E402
-
-from diffexplain.effects.results import ConceptEffect, Verdict  # noqa: E402
 
 MOST = 3
 """Concepts of a kind in a cell, the strongest."""

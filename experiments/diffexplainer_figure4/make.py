@@ -1,7 +1,7 @@
 """DiffExplainer's Figure 4: what drives a class where the prompt begins with "a texture of" or "a shape of".
 
-python experiments/diffexplainer_figure4/make.py                     the embedded world
-python experiments/diffexplainer_figure4/make.py --profile paper     robust ResNet-50 with Stable Diffusion's prior
+python -m experiments.diffexplainer_figure4.make                     the embedded world
+python -m experiments.diffexplainer_figure4.make --profile paper     robust ResNet-50 with Stable Diffusion's prior
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from experiments.papers.paper_tables import Cell, Made, Sweep, head, main, row, shown
 from PIL import Image
 
+from diffexplain.report import load_run
+from diffexplain.weights.paths import resolve_folder
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "papers"))
-
-from paper_tables import Cell, Made, Sweep, head, main, row, shown  # noqa: E402
-
-from diffexplain.report import load_run  # noqa: E402
-from diffexplain.weights.paths import resolve_folder  # noqa: E402
 
 SHOWN = 4
 """Pictures of a run in the figure, the first ones whatever they came to."""

@@ -1,7 +1,7 @@
 """DiffExplainer's Figure 5: do verdicts on hidden units agree with what is known of them?
 
-    python experiments/diffexplainer_figure5/make.py
-    python experiments/diffexplainer_figure5/make.py --profile paper --labels <folder>/discover_spurious_features.csv
+    python -m experiments.diffexplainer_figure5.make
+    python -m experiments.diffexplainer_figure5.make --profile paper --labels <folder>/discover_spurious_features.csv
 
 On the embedded world the units are those of `experiments/hidden_units`, whose truth is measured by paired renders; on
 robust ResNet-50 what people say is Salient ImageNet's label file, which you download yourself (docs/units.md).
@@ -17,15 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from experiments.papers.paper_tables import NOT_RUN, PROFILES, head, published, row, script, shown, write
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "papers")]
-
-from paper_tables import NOT_RUN, PROFILES, head, published, row, script, shown, write  # noqa: E402
-
-from diffexplain.cli.commands import guarded  # noqa: E402
-from diffexplain.config import configuration, fetch_command  # noqa: E402
-from diffexplain.evaluation.salient_imagenet import (  # noqa: E402
+from diffexplain.cli.commands import guarded
+from diffexplain.config import configuration, fetch_command
+from diffexplain.evaluation.salient_imagenet import (
     PEOPLE,
     Agreement,
     FeatureLabel,
@@ -33,8 +29,10 @@ from diffexplain.evaluation.salient_imagenet import (  # noqa: E402
     agreement,
     load_labels,
 )
-from diffexplain.pipelines.parts import Parts  # noqa: E402
-from diffexplain.weights.atomic import write_json  # noqa: E402
+from diffexplain.pipelines.parts import Parts
+from diffexplain.weights.atomic import write_json
+
+HERE = Path(__file__).parent
 
 SCORES = Path("outputs/papers/salient_imagenet.json")
 BOOTSTRAP_SEED = 0
@@ -107,7 +105,7 @@ def people_scores(settings: Mapping[str, Any], labels: Sequence[FeatureLabel]) -
     """
     if SCORES.is_file():
         return {(one[0], one[1]): one[2] for one in json.loads(SCORES.read_text(encoding="utf-8"))}
-    from unit_scores import prior_pictures, unit_scores
+    from experiments.diffexplainer_figure5.unit_scores import prior_pictures, unit_scores
 
     config = configuration.compose(settings["overrides"])
     parts = Parts()

@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -31,6 +30,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from experiments.hidden_units.verdict_tables import table
+from experiments.shortcut_bench.specification import ROOT, classifiers, halves
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -59,10 +60,6 @@ from diffexplain.world.truth_table import weights_digest
 
 HERE = Path(__file__).parent
 BENCH = HERE.parent / "shortcut_bench"
-sys.path[:0] = [str(HERE), str(BENCH)]
-
-from specification import ROOT, classifiers, halves  # noqa: E402
-from verdict_tables import table  # noqa: E402
 
 RESULTS = HERE / "RESULTS.md"
 EMBEDDED = ("shortcut_cnn", "shortcut_vit", "fair_cnn", "fair_vit")

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from experiments.shortcut_bench.specification import CONTROLS
 
 from diffexplain.evaluation.agreement import RESAMPLES, auroc, clustered_auroc
 from diffexplain.evaluation.pixels import PixelVerdict, pixel_verdict
 from diffexplain.evaluation.presence import Threshold, youden_threshold
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import mean_interval, wilson
-
-sys.path.append(str(Path(__file__).parents[1] / "shortcut_bench"))
-
-from specification import CONTROLS
 
 BOOTSTRAP_SEED = 0
 NOTHING = "–"

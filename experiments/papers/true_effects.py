@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from paper_tables import Made, script
+from experiments.papers.paper_tables import Made, script
 
 from diffexplain.effects.results import Ranking
 from diffexplain.statistics.estimates import Estimate

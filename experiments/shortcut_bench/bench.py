@@ -1,4 +1,4 @@
-"""Explains the classifiers of the benchmark by every method: `python experiments/shortcut_bench/bench.py`.
+"""Explains the classifiers of the benchmark by every method: `python -m experiments.shortcut_bench.bench`.
 
 Without options, the whole: classifiers are trained and their truth tables measured where they are missing, then each
 method explains all classifiers of a class, class by class. `--slice` takes a few classifiers and the default methods,
@@ -20,14 +20,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-
-sys.path.append(str(Path(__file__).parents[1] / "world"))  # the recipes of the embedded classifiers
-
-from catalogue import SETS, chosen, part
-from explained import Explained, Studied
-from methods import METHODS
-from results import write_results
-from specification import ROOT, Specification, classifiers, halves
+from experiments.shortcut_bench.catalogue import SETS, chosen, part
+from experiments.shortcut_bench.explained import Explained, Studied
+from experiments.shortcut_bench.methods import METHODS
+from experiments.shortcut_bench.results import write_results
+from experiments.shortcut_bench.specification import ROOT, Specification, classifiers, halves
 
 from diffexplain.classifiers import load_classifier
 from diffexplain.weights.atomic import write_json
@@ -61,8 +58,9 @@ def make_classifiers(names: Sequence[str], root: Path) -> None:
     """Train what is missing and measure its truth table, by the commands that do so."""
     missing = [name for name in names if not (root / name / "truth_table.json").is_file()]
     if missing:
-        for script in ("train.py", "truth.py"):
-            subprocess.run([sys.executable, HERE / script, "--root", root, *missing], check=True)
+        for script in ("train", "truth"):
+            command = [sys.executable, "-m", f"experiments.shortcut_bench.{script}", "--root", root, *missing]
+            subprocess.run(command, check=True)
 
 
 def groups(specifications: Sequence[Specification]) -> Iterator[list[Specification]]:
@@ -114,7 +112,10 @@ def run_in_processes(jobs: int, arguments: Sequence[str]) -> None:
     Raises:
         SystemExit: one of them failed.
     """
-    commands = [[sys.executable, __file__, *arguments, "--shard", f"{place}/{jobs}"] for place in range(jobs)]
+    commands = [
+        [sys.executable, "-m", "experiments.shortcut_bench.bench", *arguments, "--shard", f"{place}/{jobs}"]
+        for place in range(jobs)
+    ]
     processes = [subprocess.Popen(command) for command in commands]
     statuses = [process.wait() for process in processes]  # of all, before any of them is judged
     if any(statuses):

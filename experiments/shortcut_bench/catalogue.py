@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import architectures  # noqa: F401  the loader of classifiers is to know them
-import specification
-from fresh import dose_classifiers, fresh_classifiers
-from specification import Specification
+from experiments.shortcut_bench.fresh import dose_classifiers, fresh_classifiers
+from experiments.shortcut_bench.specification import Specification
 
 from diffexplain.errors import UserError
+from experiments.shortcut_bench import specification
 
 _T = TypeVar("_T")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from specification import Specification, Value
+from experiments.shortcut_bench.specification import Specification, Value
 from torch import Tensor, nn
 
 from diffexplain.concepts import Hierarchy

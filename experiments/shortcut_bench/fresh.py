@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import TypeVar
 
-from marks import MARK_KINDS, VARIANTS, Mark
-from specification import (
+from experiments.shortcut_bench.marks import MARK_KINDS, VARIANTS, Mark
+from experiments.shortcut_bench.specification import (
     NOT_LEARNED_STRENGTH,
     STRENGTHS,
     Architecture,
@@ -25,7 +25,7 @@ from specification import (
     fit_together,
     shortcut_classifiers,
 )
-from words import WORDS
+from experiments.shortcut_bench.words import WORDS
 
 from diffexplain.world.render import choice
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, SUBJECTS

@@ -14,12 +14,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from explained import Explained, Finding, WordFinding
+from experiments.shortcut_bench.explained import Explained, Finding, WordFinding
+from experiments.shortcut_bench.specification import Specification, Value
+from experiments.shortcut_bench.words import WORDS, credit, weight
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
-from specification import Specification, Value
 from torchmetrics.functional.classification import binary_average_precision
-from words import WORDS, credit, weight
 
 from diffexplain.evaluation import agreement
 from diffexplain.statistics.estimates import Estimate

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from experiments.shortcut_bench.specification import Shortcut, Value
 from numpy.typing import NDArray
-from specification import Shortcut, Value
 
 from diffexplain.world.render import choice, render_images
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, MAXIMUM_COMPANIONS, SUBJECTS, Scene

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from marks import paint
+from experiments.shortcut_bench.marks import paint
+from experiments.shortcut_bench.specification import Specification, Value
 from numpy.typing import NDArray
-from specification import Specification, Value
 
 from diffexplain.world.render import render_images
 from diffexplain.world.sampler import World

@@ -10,9 +10,9 @@ import matplotlib
 
 matplotlib.use("Agg")
 
+from experiments.shortcut_bench.measures import Answer, auroc, mean_over
+from experiments.shortcut_bench.tables import TITLES, shortcut
 from matplotlib import pyplot
-from measures import Answer, auroc, mean_over
-from tables import TITLES, shortcut
 
 RESOLUTION = 110
 LABELLED = ("default", "diffex")

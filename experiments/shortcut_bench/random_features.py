@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from pixels import degrade, to_tensor
+from experiments.world.pixels import degrade, to_tensor
+from experiments.world.train_classifiers import Normalised
 from torch import Tensor, nn
 from torch.nn import functional
-from train_classifiers import Normalised
 
 BATCH = 256
 STEPS = 600

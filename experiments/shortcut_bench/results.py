@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from catalogue import chosen
-from explained import Explained, concepts
-from mark_effects import MARK_EFFECTS_FILE
-from measures import (
+from experiments.shortcut_bench.catalogue import chosen
+from experiments.shortcut_bench.explained import Explained, concepts
+from experiments.shortcut_bench.mark_effects import MARK_EFFECTS_FILE
+from experiments.shortcut_bench.measures import (
     Answer,
     Measure,
     auroc,
@@ -25,10 +25,10 @@ from measures import (
     mean_error,
     three_are_there,
 )
-from pairs import PAIR_EFFECTS_FILE
-from plots import write_plots
-from specification import Value, classifiers, halves
-from tables import failures, front_table, machine, section
+from experiments.shortcut_bench.pairs import PAIR_EFFECTS_FILE
+from experiments.shortcut_bench.plots import write_plots
+from experiments.shortcut_bench.specification import Value, classifiers, halves
+from experiments.shortcut_bench.tables import failures, front_table, machine, section
 
 from diffexplain.world.marked import write_between
 from diffexplain.world.truth_table import TRUTH_TABLE_FILE, TruthTable

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 
 import torch
-from measures import (
+from experiments.shortcut_bench.measures import (
     Answer,
     Measure,
     absent_share,
@@ -36,7 +36,7 @@ from measures import (
     three_are_there,
     unstated_share,
 )
-from specification import Value
+from experiments.shortcut_bench.specification import Value
 
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.world.truth_table import THERE

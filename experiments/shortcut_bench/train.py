@@ -1,4 +1,4 @@
-"""Trains the classifiers of the benchmark: `python experiments/shortcut_bench/train.py [name ...]`.
+"""Trains the classifiers of the benchmark: `python -m experiments.shortcut_bench.train [name ...]`.
 
 All but random features start from a fair classifier of their architecture, with a new head: it has learned the shapes,
 which takes longest, and what is planted is learned in one pass over a few thousand pictures. The fair classifiers are
@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,17 +22,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-
-sys.path.append(str(Path(__file__).parents[1] / "world"))  # the recipes of the embedded classifiers
-
-from catalogue import SETS, chosen, part
-from filelock import FileLock
-from pictures import Picture, images_of, test_pictures, training_pictures
-from random_features import fit_head
-from specification import ROOT, Architecture, Specification
-from train_classifiers import ARGUMENTS as EMBEDDED_ARGUMENTS
-from train_classifiers import (
+from experiments.shortcut_bench.catalogue import SETS, chosen, part
+from experiments.shortcut_bench.pictures import Picture, images_of, test_pictures, training_pictures
+from experiments.shortcut_bench.random_features import fit_head
+from experiments.shortcut_bench.specification import ROOT, Architecture, Specification
+from experiments.world.train_classifiers import ARGUMENTS as EMBEDDED_ARGUMENTS
+from experiments.world.train_classifiers import (
     FAIR,
     HELD_OUT_SEED_START,
     DataRecipe,
@@ -44,6 +38,8 @@ from train_classifiers import (
     save,
     training_set,
 )
+from filelock import FileLock
+from torch import Tensor, nn
 
 from diffexplain.classifiers import load_classifier
 from diffexplain.classifiers.architectures import build_backbone

@@ -1,4 +1,4 @@
-"""Measures the truth tables of the benchmark: `python experiments/shortcut_bench/truth.py [name ...]`.
+"""Measures the truth tables of the benchmark: `python -m experiments.shortcut_bench.truth [name ...]`.
 
 The renders do not depend on the classifier: those of a class are made once and scored by all classifiers that it is
 planted in. Only that class is measured. Beside the truth table stand the effects of planted pairs and of marks, which
@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from catalogue import SETS, chosen, part
-from mark_effects import MARK_EFFECTS_FILE, mark_effects, measure_mark
-from pairs import PAIR_EFFECTS_FILE, measure_corners, pair_effects, save_rows
-from specification import ROOT, Shortcut, Specification
+from experiments.shortcut_bench.catalogue import SETS, chosen, part
+from experiments.shortcut_bench.mark_effects import MARK_EFFECTS_FILE, mark_effects, measure_mark
+from experiments.shortcut_bench.pairs import PAIR_EFFECTS_FILE, measure_corners, pair_effects, save_rows
+from experiments.shortcut_bench.specification import ROOT, Shortcut, Specification
 
 from diffexplain.classifiers import load_classifier
 from diffexplain.world.scenes import SUBJECTS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from specification import Value
+from experiments.shortcut_bench.specification import Value
 
 from diffexplain.world.captions import SUBJECT_NOUNS
 from diffexplain.world.scenes import SUBJECTS

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as functional
-from architectures import SCHEDULER_SD, TAESD, TEXT_CLIP_L, UNET_SD15, VAE_SD
 from diffusers import (
     AutoencoderKL,
     AutoencoderTiny,
@@ -15,6 +14,7 @@ from diffusers import (
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
+from experiments.speed.architectures import SCHEDULER_SD, TAESD, TEXT_CLIP_L, UNET_SD15, VAE_SD
 from torch import Tensor
 from torchvision.models import resnet50
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer

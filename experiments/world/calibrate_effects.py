@@ -1,6 +1,6 @@
 """How far effects on the embedded prior's pictures are off besides by chance: `effect_error.json` beside its weights.
 
-    python experiments/world/calibrate_effects.py [--classes flagpole bee dog_sled] [--outputs outputs]
+    python -m experiments.world.calibrate_effects [--classes flagpole bee dog_sled] [--outputs outputs]
 
 Every concept of the hierarchy is put into the same pictures for the four embedded classifiers, whose true effects are
 known. What a 95 % interval must allow for, on top of sampling, is of each kind of concept the smallest standard
@@ -18,7 +18,7 @@ from math import hypot
 from pathlib import Path
 
 import numpy as np
-from common import WEIGHTS
+from experiments.world.common import WEIGHTS
 
 from diffexplain.app import make
 from diffexplain.concepts import Hierarchy

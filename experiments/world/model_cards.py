@@ -53,7 +53,7 @@ def write_classifier_card(folder: Path) -> None:
         f"{'Muon' if recipe.get('muon') else 'AdamW'}, one-cycle learning rate up to {recipe['learning_rate']},"
         f" batch {recipe['batch']},"
         f" {training['steps']} steps, seed {recipe['seed']}, {training['seconds']} s on one busy CPU core."
-        f" Retrain: `python experiments/world/train_classifiers.py {folder.name}`.",
+        f" Retrain: `python -m experiments.world.train_classifiers {folder.name}`.",
         "",
         "## Reached",
         f"- accuracy on {training['held_out_scenes']} held-out scenes of its own world: {training['accuracy']:.4f}",
@@ -99,7 +99,7 @@ def write_oracle_card(folder: Path) -> None:
         "",
         "## Training",
         f"Muon, one-cycle learning rate, {training['steps']} steps, seed {training['seed']},"
-        f" {training['seconds']} s on one busy CPU core. Retrain: `python experiments/world/train_oracle.py`.",
+        f" {training['seconds']} s on one busy CPU core. Retrain: `python -m experiments.world.train_oracle`.",
         "",
         "## Reached",
         "Share of held-out renders read right, hidden companions left out:",

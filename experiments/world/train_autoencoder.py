@@ -14,9 +14,9 @@ from functools import lru_cache
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import WEIGHTS, Training, arguments, held_out, model_card, pictures, scenes, tidy
 from diffusers import AutoencoderKL
 from diffusers.models.resnet import ResnetBlock2D
+from experiments.world.common import WEIGHTS, Training, arguments, held_out, model_card, pictures, scenes, tidy
 from torch import Tensor, nn
 
 from diffexplain.world.sampler import World

@@ -1,4 +1,4 @@
-"""Trains the embedded classifiers from nothing: `python experiments/world/train_classifiers.py [name ...]`.
+"""Trains the embedded classifiers from nothing: `python -m experiments.world.train_classifiers [name ...]`.
 
 Scenes of the shortcut world come with a hidden subject in a share of the training pictures: photographs
 labelled "flagpole" in which only the flag is in view. Without those, a network that sees the subject in every
@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from muon import Muon
-from pixels import degrade, render_hiding_subjects, to_tensor
+from experiments.world.muon import Muon
+from experiments.world.pixels import degrade, render_hiding_subjects, to_tensor
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional

@@ -14,9 +14,9 @@ import argparse
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import WEIGHTS, Training, arguments, held_out, model_card, pictures, scenes, tidy
-from muon import Muon
-from tokenizer import MAXIMUM_TOKENS, build_tokenizer
+from experiments.world.common import WEIGHTS, Training, arguments, held_out, model_card, pictures, scenes, tidy
+from experiments.world.muon import Muon
+from experiments.world.tokenizer import MAXIMUM_TOKENS, build_tokenizer
 from torch import Tensor, nn
 from transformers import (
     CLIPConfig,

@@ -1,4 +1,4 @@
-"""Trains the oracle from nothing: `python experiments/world/train_oracle.py`.
+"""Trains the oracle from nothing: `python -m experiments.world.train_oracle`.
 
 It learns from renders of the independent world, blurred and made noisy at random; where the embedded
 autoencoder exists, a share of the pictures has gone through it. A checkpoint is kept, so that a stopped
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from model_cards import write_oracle_card
-from muon import Muon
-from pixels import degrade, to_tensor
+from experiments.world.model_cards import write_oracle_card
+from experiments.world.muon import Muon
+from experiments.world.pixels import degrade, to_tensor
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional

@@ -15,13 +15,13 @@ import math
 
 import numpy as np
 import torch
-from common import CHECKPOINTS, WEIGHTS, Training, arguments, model_card, scenes, tidy
-from coupling import OPEN, choices_of, directions, paired_noise, told_choices
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from muon import Muon
+from experiments.world.common import CHECKPOINTS, WEIGHTS, Training, arguments, model_card, scenes, tidy
+from experiments.world.coupling import OPEN, choices_of, directions, paired_noise, told_choices
+from experiments.world.muon import Muon
+from experiments.world.train_autoencoder import linear_latents, read_encoder
+from experiments.world.train_clip import tokens
 from torch import Tensor
-from train_autoencoder import linear_latents, read_encoder
-from train_clip import tokens
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from diffexplain.world.captions import caption

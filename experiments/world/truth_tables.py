@@ -1,4 +1,4 @@
-"""Measures the truth tables of the embedded classifiers: `python experiments/world/truth_tables.py`.
+"""Measures the truth tables of the embedded classifiers: `python -m experiments.world.truth_tables`.
 
 All classifiers see the same renders. Each table is written beside its weights, and the model card anew.
 """
@@ -9,7 +9,7 @@ import argparse
 import time
 from pathlib import Path
 
-from model_cards import write_classifier_card
+from experiments.world.model_cards import write_classifier_card
 
 from diffexplain.classifiers import load_classifier
 from diffexplain.weights.paths import EMBEDDED_ROOT

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from explained import Method
+from experiments.shortcut_bench.explained import Method
+from experiments.shortcut_bench.methods.attribution_maps import AttributionMaps
+from experiments.shortcut_bench.methods.chance import Chance
+from experiments.shortcut_bench.methods.correlation import Correlation
+from experiments.shortcut_bench.methods.default import Default
+from experiments.shortcut_bench.methods.edits import Edits
+from experiments.shortcut_bench.methods.prompts import Prompts
 
 from diffexplain.attribution import GradCAM, IntegratedGradients
-from methods.attribution_maps import AttributionMaps
-from methods.chance import Chance
-from methods.correlation import Correlation
-from methods.default import Default
-from methods.edits import Edits
-from methods.prompts import Prompts
 
 METHODS: dict[str, Method] = {
     method.name: method

@@ -12,8 +12,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 import torch
-from explained import Counter, Explained, Finding, Studied, concepts, texts
-from specification import Value
+from experiments.shortcut_bench.explained import Counter, Explained, Finding, Studied, concepts, texts
+from experiments.shortcut_bench.specification import Value
 from torch import Tensor
 
 from diffexplain.attribution import Attribution, element_scores

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from explained import Account, Explained, Finding, Studied, concepts
+from experiments.shortcut_bench.explained import Account, Explained, Finding, Studied, concepts
 
 from diffexplain.runs.draws import Draws
 

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from explained import Account, Explained, Finding, Studied, concepts
-from specification import Value
+from experiments.shortcut_bench.explained import Account, Explained, Finding, Studied, concepts
+from experiments.shortcut_bench.methods.edits import explainable, files_of, pictures_of
+from experiments.shortcut_bench.specification import Value
 
 from diffexplain.config import configuration
 from diffexplain.config.instantiate import build
@@ -23,7 +24,6 @@ from diffexplain.effects.population import Images, Population
 from diffexplain.effects.results import ConceptEffect, Ranking
 from diffexplain.explainers.randomised_prompts import RandomisedPrompts
 from diffexplain.pipelines.testing import error_of
-from methods.edits import explainable, files_of, pictures_of
 
 BEHIND = 1e-6
 """What was not tested is ordered by the screen, but behind what was."""

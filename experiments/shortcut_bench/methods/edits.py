@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from explained import HIERARCHY, Account, Explained, Finding, Studied, concepts
+from experiments.shortcut_bench.explained import HIERARCHY, Account, Explained, Finding, Studied, concepts
 
 from diffexplain.concepts import Hierarchy
 from diffexplain.diffusion import load_prior

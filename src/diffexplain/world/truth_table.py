@@ -55,7 +55,7 @@ class TruthTable:
         if not path.is_file():
             raise UserError(
                 f"The classifier in {folder} has no truth table: {TRUTH_TABLE_FILE} is missing.",
-                hint="python experiments/world/truth_tables.py",
+                hint="python -m experiments.world.truth_tables",
             )
         content = json.loads(path.read_text(encoding="utf-8"))
         known = (BEFORE_LOG_ODDS, SCHEMA_VERSION)
@@ -111,7 +111,7 @@ class TruthTable:
         if measure not in measured:
             raise UserError(
                 f"The truth table of {self.classifier} has schema {self.schema_version}, without effects on {measure}.",
-                hint="python experiments/world/truth_tables.py",
+                hint="python -m experiments.world.truth_tables",
             )
         return float(measured[measure]["effect"])
 

@@ -1,0 +1,81 @@
+"""Every shipped experiment starts and ends, on the embedded world, with next to nothing to compute."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from diffexplain import app
+from diffexplain.config import configuration
+from diffexplain.pipelines.parts import Parts
+from diffexplain.report import load_run
+from diffexplain.world.render import render_images
+from diffexplain.world.sampler import World
+
+ROOT = Path(__file__).parents[2]
+QUIET = ["logger=local", "trainer=cpu", "trainer.progress=none"]
+LITTLE = ["explainer.steps=2", "evaluation=quick", *QUIET]
+LEAST = [
+    *("evaluation.images=4", "evaluation.random_images=2", "evaluation.candidates=0"),
+    *("evaluation.looked_images=2", "evaluation.examples=2", "concepts.hierarchy=tests/conf/hierarchy.yaml"),
+    *("effects.images=2", "effects.smallest=2", "discovery.pictures=4"),
+]
+FEW_EDITS = [
+    "effects.images=2",
+    "effects.smallest=2",
+    "explainer.beam=0",
+    "effects.resamples=50",
+    "concepts.hierarchy=tests/conf/hierarchy.yaml",
+]
+
+
+@pytest.fixture(scope="module")
+def parts() -> Parts:
+    return Parts()
+
+
+def photographs(folder: Path) -> Path:
+    """Two rendered scenes in a new folder."""
+    folder.mkdir()
+    for number, image in enumerate(render_images(World(subjects=("flagpole",)).sample(2, 1), [1, 2])):
+        Image.fromarray(image).save(folder / f"{number}.png")
+    return folder
+
+
+ALONE = [name for name in configuration.available()["experiment"] if name != "confirm"]
+"""Those that need no finished run; what confirms one is in test_confirm_run.py."""
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_every_experiment_runs(name: str, parts: Parts, tmp_path: Path) -> None:
+    config = configuration.compose([f"experiment={name}"])
+    ranks = config["explainer"]["name"] == "diffex"
+    little = [*QUIET, *FEW_EDITS] if ranks else [*LITTLE, *LEAST]
+    if ranks and config["editor"]["name"] != "paired":
+        little += [f"images={photographs(tmp_path / 'photographs')}", "editor.steps=2"]
+    overrides = [f"experiment={name}", *little, f"paths.outputs={tmp_path}"]
+    outcome = app.make(configuration.compose(overrides), parts)
+    assert outcome.made
+    loaded = load_run(outcome.directory)
+    assert loaded.summary == outcome.summary
+    assert loaded.report.is_file()
+    assert len(loaded.curve) == (0 if ranks else 2)
+    # Of each of the six concepts that are shown, or of both that were tested, two pictures.
+    assert len(loaded.effects) == (12 if ranks else 4)
+
+
+def test_two_processes_share_each_run_of_a_sweep_and_only_the_first_writes(tmp_path: Path) -> None:
+    little = [override for override in LITTLE if override != "trainer=cpu"]
+    overrides = ["seed=0,1", *little, *LEAST, "trainer=devices2", "trainer.accelerator=cpu"]
+    command = [sys.executable, "run.py", "-m", *overrides, f"paths.outputs={tmp_path}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (record,) = tmp_path.glob("sweeps/*/sweep.json")
+    jobs = json.loads(record.read_text())["jobs"]
+    assert [job["status"] for job in jobs] == ["done", "done"]
+    for job in jobs:
+        assert len(load_run(record.parent / job["directory"]).curve) == 2
+    assert done.stdout.count("Report:") == 1
