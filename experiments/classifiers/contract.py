@@ -23,11 +23,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from experiments.classifiers.forms.files import FILE_FORMS
-from experiments.classifiers.forms.form import Form, expected, pictures
-from experiments.classifiers.forms.inputs import INPUT_FORMS
-from experiments.classifiers.forms.names import NAME_FORMS
-from experiments.classifiers.forms.outputs import CONTAINER_FORMS, OUTPUT_FORMS
 from torch import Tensor
 
 from diffexplain import app, cli
@@ -36,6 +31,11 @@ from diffexplain.config import configuration
 from diffexplain.errors import UserError
 from diffexplain.pipelines.parts import Parts
 from diffexplain.target import ResolvedTarget
+from experiments.classifiers.forms.files import FILE_FORMS
+from experiments.classifiers.forms.form import Form, expected, pictures
+from experiments.classifiers.forms.inputs import INPUT_FORMS
+from experiments.classifiers.forms.names import NAME_FORMS
+from experiments.classifiers.forms.outputs import CONTAINER_FORMS, OUTPUT_FORMS
 
 Verdict = Literal["right", "refused", "wrong"]
 

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from experiments.papers.paper_tables import NOTHING, Made, Sweep, head, main, row, shown, spread
 
 from diffexplain.evaluation.results import Activation
 from diffexplain.statistics.tests import bootstrap_mean
+from experiments.papers.paper_tables import NOTHING, Made, Sweep, head, main, row, shown, spread
 
 HERE = Path(__file__).parent
 

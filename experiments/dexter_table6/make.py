@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from experiments.papers.paper_tables import Made, Sweep, head, main, row, shown, spread
 
 from diffexplain.report import load_run
+from experiments.papers.paper_tables import Made, Sweep, head, main, row, shown, spread
 
 HERE = Path(__file__).parent
 

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from experiments.diffex.world import CLASSES, CLASSIFIERS, PLANTED, RESULTS, SEEDS, classifier, truth
 from scipy.stats import mannwhitneyu, spearmanr
 
 from diffexplain.attribution import (
@@ -44,6 +43,7 @@ from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.marked import write_between
 from diffexplain.world.sampler import World
 from diffexplain.world.truth_table import ABSENT, THERE
+from experiments.diffex.world import CLASSES, CLASSIFIERS, PLANTED, RESULTS, SEEDS, classifier, truth
 
 BEGIN, END = "<!-- attribution: begin -->", "<!-- attribution: end -->"
 IMAGES = 100

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from experiments.diffex.world import CLASSES, HIERARCHY, RESULTS, truth_name
 from torch import Tensor
 
 from diffexplain.concepts import Hierarchy
@@ -38,6 +37,7 @@ from diffexplain.world.oracle import Answers, load_oracle, read
 from diffexplain.world.render import render_images
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, Scene
+from experiments.diffex.world import CLASSES, HIERARCHY, RESULTS, truth_name
 
 BEGIN, END = "<!-- ledits: begin -->", "<!-- ledits: end -->"
 DEVELOPMENT_SEEDS, SEEDS = 910_000_000, 920_000_000

@@ -14,8 +14,6 @@ from functools import partial
 from itertools import chain
 
 import torch
-from experiments.diffex.world import CLASSES, RESULTS, classifier, correlation_of, truth
-from experiments.world.gates.autoencoder import reconstruct
 from torch import Tensor
 
 from diffexplain.classifiers.classifier import Classifier
@@ -23,6 +21,8 @@ from diffexplain.world.marked import write_between
 from diffexplain.world.scenes import SUBJECTS
 from diffexplain.world.truth import contrasts, effects, measure_logits
 from diffexplain.world.truth_table import ABSENT
+from experiments.diffex.world import CLASSES, RESULTS, classifier, correlation_of, truth
+from experiments.world.gates.autoencoder import reconstruct
 
 BEGIN, END = "<!-- limits: begin -->", "<!-- limits: end -->"
 CLASSIFIERS = ("shortcut_cnn", "shortcut_vit")

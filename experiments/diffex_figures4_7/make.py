@@ -9,10 +9,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from diffexplain.effects.results import ConceptEffect, Ranking
 from experiments.papers.paper_tables import Sweep, main, shown
 from experiments.papers.true_effects import rankings
-
-from diffexplain.effects.results import ConceptEffect, Ranking
 
 HERE = Path(__file__).parent
 

@@ -11,11 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from experiments.papers.paper_tables import NOTHING, Made, Sweep, head, main, row, shown
-from experiments.papers.true_effects import concepts_of, rankings
-
 from diffexplain.effects.results import Ranking
 from diffexplain.statistics.tests import wilson
+from experiments.papers.paper_tables import NOTHING, Made, Sweep, head, main, row, shown
+from experiments.papers.true_effects import concepts_of, rankings
 
 HERE = Path(__file__).parent
 

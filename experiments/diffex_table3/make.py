@@ -11,11 +11,10 @@ import statistics
 import sys
 from pathlib import Path
 
-from experiments.papers.paper_tables import NOTHING, Made, Sweep, head, main, row, shown
-from experiments.papers.true_effects import rankings
-
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import mean_interval
+from experiments.papers.paper_tables import NOTHING, Made, Sweep, head, main, row, shown
+from experiments.papers.true_effects import rankings
 
 HERE = Path(__file__).parent
 

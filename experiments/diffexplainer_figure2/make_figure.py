@@ -23,8 +23,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from experiments.diffexplainer_figure2.figure import draw
-from experiments.diffexplainer_figure2.table import write_table
 from PIL import Image
 from torch import Tensor
 
@@ -38,6 +36,8 @@ from diffexplain.pipelines.parts import Parts
 from diffexplain.report import load_run
 from diffexplain.weights import atomic
 from diffexplain.world import oracle
+from experiments.diffexplainer_figure2.figure import draw
+from experiments.diffexplainer_figure2.table import write_table
 
 HERE = Path(__file__).parent
 METHODS = ("yosinski", "mahendran_vedaldi", "nguyen", "maco", "diffexplainer")

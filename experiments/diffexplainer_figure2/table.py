@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 import yaml
-from experiments.diffexplainer_figure2.figure import NAMES
 from torch import Tensor
 
 from diffexplain.evaluation.quality import kernel_distance
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import wilson
 from diffexplain.world.marked import write_between
+from experiments.diffexplainer_figure2.figure import NAMES
 
 PUBLISHED = Path(__file__).parent / "published.yaml"
 

@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from experiments.papers.paper_tables import NOTHING, Cell, Made, Sweep, head, main, row, script, shown
-
 from diffexplain.effects.results import ConceptEffect, Verdict
+from experiments.papers.paper_tables import NOTHING, Cell, Made, Sweep, head, main, row, script, shown
 
 HERE = Path(__file__).parent
 

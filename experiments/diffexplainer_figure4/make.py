@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from experiments.papers.paper_tables import Cell, Made, Sweep, head, main, row, shown
 from PIL import Image
 
 from diffexplain.report import load_run
 from diffexplain.weights.paths import resolve_folder
+from experiments.papers.paper_tables import Cell, Made, Sweep, head, main, row, shown
 
 HERE = Path(__file__).parent
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from experiments.papers.paper_tables import NOT_RUN, PROFILES, head, published, row, script, shown, write
 
 from diffexplain.cli.commands import guarded
 from diffexplain.config import configuration, fetch_command
@@ -31,6 +30,7 @@ from diffexplain.evaluation.salient_imagenet import (
 )
 from diffexplain.pipelines.parts import Parts
 from diffexplain.weights.atomic import write_json
+from experiments.papers.paper_tables import NOT_RUN, PROFILES, head, published, row, script, shown, write
 
 HERE = Path(__file__).parent
 

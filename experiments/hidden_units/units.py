@@ -30,8 +30,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from experiments.hidden_units.verdict_tables import table
-from experiments.shortcut_bench.specification import ROOT, classifiers, halves
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -57,6 +55,8 @@ from diffexplain.world.marked import write_between
 from diffexplain.world.scenes import COMPANIONS, SUBJECTS
 from diffexplain.world.truth import contrasts, measure_logits, variant_names
 from diffexplain.world.truth_table import weights_digest
+from experiments.hidden_units.verdict_tables import table
+from experiments.shortcut_bench.specification import ROOT, classifiers, halves
 
 HERE = Path(__file__).parent
 BENCH = HERE.parent / "shortcut_bench"

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from experiments.papers.paper_tables import Made, script
 
 from diffexplain.effects.results import Ranking
 from diffexplain.statistics.estimates import Estimate
+from experiments.papers.paper_tables import Made, script
 
 RESAMPLES = 2000
 

@@ -1,7 +1,7 @@
 """Two architectures that nothing else here uses: a residual network with group norms, and an MLP-Mixer.
 
-Importing this module makes them known to `load_classifier`, by the names `group_norm_resnet` and `mixer`. It is a
-plugin, too: `classifier=checkpoint plugins=[architectures] classifier.network=architectures.Mixer`.
+Importing this module makes them known to `load_classifier`, by the names `group_norm_resnet` and `mixer`. They are
+plugins, too: `plugins=[experiments] classifier.network=experiments.shortcut_bench.architectures.Mixer`.
 """
 
 from __future__ import annotations

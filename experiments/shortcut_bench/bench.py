@@ -20,15 +20,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
+
+from diffexplain.classifiers import load_classifier
+from diffexplain.weights.atomic import write_json
+from diffexplain.world.scenes import SUBJECTS
 from experiments.shortcut_bench.catalogue import SETS, chosen, part
 from experiments.shortcut_bench.explained import Explained, Studied
 from experiments.shortcut_bench.methods import METHODS
 from experiments.shortcut_bench.results import write_results
 from experiments.shortcut_bench.specification import ROOT, Specification, classifiers, halves
-
-from diffexplain.classifiers import load_classifier
-from diffexplain.weights.atomic import write_json
-from diffexplain.world.scenes import SUBJECTS
 
 HERE = Path(__file__).parent
 SEED = 21

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from experiments.shortcut_bench.fresh import dose_classifiers, fresh_classifiers
-from experiments.shortcut_bench.specification import Specification
-
+import experiments.shortcut_bench.architectures  # noqa: F401  the loader of classifiers is to know them
 from diffexplain.errors import UserError
 from experiments.shortcut_bench import specification
+from experiments.shortcut_bench.fresh import dose_classifiers, fresh_classifiers
+from experiments.shortcut_bench.specification import Specification
 
 _T = TypeVar("_T")
 

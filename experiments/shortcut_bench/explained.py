@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from experiments.shortcut_bench.specification import Specification, Value
 from torch import Tensor, nn
 
 from diffexplain.concepts import Hierarchy
 from diffexplain.diffusion.prior import Prior
 from diffexplain.editing.composition import Path as ConceptPath
 from diffexplain.world.truth_table import truth_name
+from experiments.shortcut_bench.specification import Specification, Value
 
 HIERARCHY = "embedded:hierarchies/world.yaml"
 

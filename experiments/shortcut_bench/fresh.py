@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import TypeVar
 
+from diffexplain.world.render import choice
+from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, SUBJECTS
 from experiments.shortcut_bench.marks import MARK_KINDS, VARIANTS, Mark
 from experiments.shortcut_bench.specification import (
     NOT_LEARNED_STRENGTH,
@@ -26,9 +28,6 @@ from experiments.shortcut_bench.specification import (
     shortcut_classifiers,
 )
 from experiments.shortcut_bench.words import WORDS
-
-from diffexplain.world.render import choice
-from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, SUBJECTS
 
 _T = TypeVar("_T")
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.shortcut_bench.marks import Mark, paint
-from experiments.shortcut_bench.pairs import stratified
-
 from diffexplain.world.render import render_images
 from diffexplain.world.truth import Logits, Model, base_scenes, logits_of, paired_effect
+from experiments.shortcut_bench.marks import Mark, paint
+from experiments.shortcut_bench.pairs import stratified
 
 MARK_EFFECTS_FILE = "mark_effects.json"
 

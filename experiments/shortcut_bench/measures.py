@@ -14,9 +14,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from experiments.shortcut_bench.explained import Explained, Finding, WordFinding
-from experiments.shortcut_bench.specification import Specification, Value
-from experiments.shortcut_bench.words import WORDS, credit, weight
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 from torchmetrics.functional.classification import binary_average_precision
@@ -25,6 +22,9 @@ from diffexplain.evaluation import agreement
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import wilson
 from diffexplain.world.truth_table import ABSENT, THERE
+from experiments.shortcut_bench.explained import Explained, Finding, WordFinding
+from experiments.shortcut_bench.specification import Specification, Value
+from experiments.shortcut_bench.words import WORDS, credit, weight
 
 RESAMPLES = 2000
 BOOTSTRAP_SEED = 7

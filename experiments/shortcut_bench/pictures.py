@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from experiments.shortcut_bench.marks import paint
-from experiments.shortcut_bench.specification import Specification, Value
 from numpy.typing import NDArray
 
 from diffexplain.world.render import render_images
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, MAXIMUM_COMPANIONS, SUBJECTS, Scene
+from experiments.shortcut_bench.marks import paint
+from experiments.shortcut_bench.specification import Specification, Value
 
 _T = TypeVar("_T")
 

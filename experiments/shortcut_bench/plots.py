@@ -10,9 +10,10 @@ import matplotlib
 
 matplotlib.use("Agg")
 
+from matplotlib import pyplot
+
 from experiments.shortcut_bench.measures import Answer, auroc, mean_over
 from experiments.shortcut_bench.tables import TITLES, shortcut
-from matplotlib import pyplot
 
 RESOLUTION = 110
 LABELLED = ("default", "diffex")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from experiments.world.pixels import degrade, to_tensor
-from experiments.world.train_classifiers import Normalised
 from torch import Tensor, nn
 from torch.nn import functional
+
+from experiments.world.pixels import degrade, to_tensor
+from experiments.world.train_classifiers import Normalised
 
 BATCH = 256
 STEPS = 600

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from experiments.shortcut_bench.marks import VARIANTS, Mark
 
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, MAXIMUM_COMPANIONS, SUBJECTS
+from experiments.shortcut_bench.marks import VARIANTS, Mark
 
 Architecture = Literal["cnn", "vit", "random_features", "group_norm_resnet", "mixer"]
 """A small convolutional network, a small transformer, frozen random features under a trained linear head, and those of

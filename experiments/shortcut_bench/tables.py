@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from functools import partial
 
 import torch
+
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.world.truth_table import THERE
 from experiments.shortcut_bench.measures import (
     Answer,
     Measure,
@@ -38,15 +41,13 @@ from experiments.shortcut_bench.measures import (
 )
 from experiments.shortcut_bench.specification import Value
 
-from diffexplain.statistics.estimates import Estimate
-from diffexplain.world.truth_table import THERE
-
 TITLES = {
     "diffex": "DiffEx",
     "diffex_uniform": "DiffEx, all 48 images of each concept",
     "diffex_12_images": "DiffEx, 12 images of each",
     "diffex_6_images": "DiffEx, 6 images of each",
     "default": "the default run's concepts",
+    "words": "words of the text encoder, no list",
     "diffexplainer": "the default run, whole",
     "grad_cam": "Grad-CAM × masks",
     "integrated_gradients": "integrated gradients × masks",

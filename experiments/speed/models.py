@@ -14,13 +14,13 @@ from diffusers import (
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
-from experiments.speed.architectures import SCHEDULER_SD, TAESD, TEXT_CLIP_L, UNET_SD15, VAE_SD
 from torch import Tensor
 from torchvision.models import resnet50
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from diffexplain.diffusion import MemorySettings, Prior
 from diffexplain.weights.paths import resolve_folder
+from experiments.speed.architectures import SCHEDULER_SD, TAESD, TEXT_CLIP_L, UNET_SD15, VAE_SD
 
 
 @dataclass(frozen=True)

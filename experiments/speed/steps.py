@@ -22,7 +22,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from experiments.speed.models import SIZES, Models
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -34,6 +33,7 @@ from diffexplain.diffusion.sampling import Denoiser
 from diffexplain.prompts import FreePrompt
 from diffexplain.runs.draws import Draws
 from diffexplain.world.marked import write_between
+from experiments.speed.models import SIZES, Models
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"

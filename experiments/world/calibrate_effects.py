@@ -18,7 +18,6 @@ from math import hypot
 from pathlib import Path
 
 import numpy as np
-from experiments.world.common import WEIGHTS
 
 from diffexplain.app import make
 from diffexplain.concepts import Hierarchy
@@ -30,6 +29,7 @@ from diffexplain.pipelines.parts import Parts
 from diffexplain.weights import atomic
 from diffexplain.weights.paths import resolve_folder
 from diffexplain.world.truth_table import THERE, TruthTable, truth_name
+from experiments.world.common import WEIGHTS
 
 CLASSES = ("flagpole", "bee", "dog_sled")
 CLASSIFIERS = ("shortcut_cnn", "shortcut_vit", "fair_cnn", "fair_vit")

@@ -11,6 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+
+from diffexplain.errors import UserError
+from diffexplain.world.marked import write_between
 from experiments.world.gates.autoencoder import autoencoder_rows
 from experiments.world.gates.classifiers import classifier_rows
 from experiments.world.gates.clip import clip_rows
@@ -18,9 +21,6 @@ from experiments.world.gates.clipseg import clipseg_rows
 from experiments.world.gates.oracle import oracle_rows
 from experiments.world.gates.prior import prior_rows
 from experiments.world.gates.row import Row, missing, table
-
-from diffexplain.errors import UserError
-from diffexplain.world.marked import write_between
 
 BEGIN, END = "<!-- gates: begin -->", "<!-- gates: end -->"
 

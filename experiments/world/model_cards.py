@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from experiments.world.gates.oracle import oracle_rows
-
 from diffexplain.world.scenes import SUBJECTS
 from diffexplain.world.truth_table import TRUTH_TABLE_FILE, TruthTable
 from diffexplain.world.worlds import CLASSIFIER_WORLDS
+from experiments.world.gates.oracle import oracle_rows
 
 SHOWN_ATTRIBUTES = ("companion", "setting")
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from experiments.world.common import sum_over_processes
 from torch import Tensor, nn
+
+from experiments.world.common import sum_over_processes
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic iteration whose fixed points are singular values near 1."""

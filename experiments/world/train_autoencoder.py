@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from diffusers.models.resnet import ResnetBlock2D
-from experiments.world.common import WEIGHTS, Training, arguments, held_out, model_card, pictures, scenes, tidy
 from torch import Tensor, nn
 
 from diffexplain.world.sampler import World
+from experiments.world.common import WEIGHTS, Training, arguments, held_out, model_card, pictures, scenes, tidy
 
 FOLDER = WEIGHTS / "prior" / "vae"
 COMPONENTS = 16

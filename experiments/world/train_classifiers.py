@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from experiments.world.muon import Muon
-from experiments.world.pixels import degrade, render_hiding_subjects, to_tensor
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -32,6 +30,8 @@ from diffexplain.world.sampler import World
 from diffexplain.world.scenes import IMAGE_SIZE, SUBJECTS, Scene
 from diffexplain.world.truth import logits_of
 from diffexplain.world.worlds import CLASSIFIER_WORLDS
+from experiments.world.muon import Muon
+from experiments.world.pixels import degrade, render_hiding_subjects, to_tensor
 
 TRAINING_SEED_START = 100_000_000
 HELD_OUT_SEED_START = 900_000_000

@@ -14,9 +14,6 @@ import argparse
 import numpy as np
 import torch
 import torch.nn.functional as F
-from experiments.world.common import WEIGHTS, Training, arguments, held_out, model_card, pictures, scenes, tidy
-from experiments.world.muon import Muon
-from experiments.world.tokenizer import MAXIMUM_TOKENS, build_tokenizer
 from torch import Tensor, nn
 from transformers import (
     CLIPConfig,
@@ -43,6 +40,9 @@ from diffexplain.world.captions import (
 from diffexplain.world.render import render
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, SETTINGS, SUBJECTS, Scene
+from experiments.world.common import WEIGHTS, Training, arguments, held_out, model_card, pictures, scenes, tidy
+from experiments.world.muon import Muon
+from experiments.world.tokenizer import MAXIMUM_TOKENS, build_tokenizer
 
 FOLDER = WEIGHTS / "clip"
 WIDTH = 128

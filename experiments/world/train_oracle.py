@@ -14,9 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from experiments.world.model_cards import write_oracle_card
-from experiments.world.muon import Muon
-from experiments.world.pixels import degrade, to_tensor
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
@@ -25,6 +22,9 @@ from diffexplain.weights.paths import EMBEDDED_ROOT
 from diffexplain.world.oracle import QUESTIONS, WEIGHTS_FILE, OracleNetwork, true_answers, visible_questions
 from diffexplain.world.render import render
 from diffexplain.world.sampler import World
+from experiments.world.model_cards import write_oracle_card
+from experiments.world.muon import Muon
+from experiments.world.pixels import degrade, to_tensor
 
 SEED_START = 300_000_000
 HIDDEN = -100  # cross_entropy's own mark for "not scored"

@@ -16,11 +16,6 @@ import math
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from experiments.world.common import CHECKPOINTS, WEIGHTS, Training, arguments, model_card, scenes, tidy
-from experiments.world.coupling import OPEN, choices_of, directions, paired_noise, told_choices
-from experiments.world.muon import Muon
-from experiments.world.train_autoencoder import linear_latents, read_encoder
-from experiments.world.train_clip import tokens
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -28,6 +23,11 @@ from diffexplain.world.captions import caption
 from diffexplain.world.render import Rendering, render
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import Scene
+from experiments.world.common import CHECKPOINTS, WEIGHTS, Training, arguments, model_card, scenes, tidy
+from experiments.world.coupling import OPEN, choices_of, directions, paired_noise, told_choices
+from experiments.world.muon import Muon
+from experiments.world.train_autoencoder import linear_latents, read_encoder
+from experiments.world.train_clip import tokens
 
 FOLDER = WEIGHTS / "prior"
 EMPTY_CAPTIONS = 0.1

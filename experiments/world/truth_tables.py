@@ -9,14 +9,13 @@ import argparse
 import time
 from pathlib import Path
 
-from experiments.world.model_cards import write_classifier_card
-
 from diffexplain.classifiers import load_classifier
 from diffexplain.weights.paths import EMBEDDED_ROOT
 from diffexplain.world.scenes import SUBJECTS
 from diffexplain.world.truth import Logits, measure_logits
 from diffexplain.world.truth_table import TRUTH_TABLE_FILE, truth_table
 from diffexplain.world.worlds import CLASSIFIER_WORLDS
+from experiments.world.model_cards import write_classifier_card
 
 DEFAULT_SEED = 1
 

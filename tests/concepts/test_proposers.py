@@ -19,6 +19,7 @@ from diffexplain.config.instantiate import build
 from diffexplain.effects.results import Untested
 from diffexplain.errors import UserError
 from diffexplain.pipelines.proposers import FileProposer, RunProposer
+from diffexplain.prompts import PriorProposer
 from diffexplain.report import Summary
 from diffexplain.target import ResolvedTarget
 from diffexplain.weights.paths import resolve_folder
@@ -224,7 +225,7 @@ def test_every_choice_is_built_or_says_what_it_lacks(
 ) -> None:
     monkeypatch.setenv("DIFFEXPLAIN_CACHE", str(tmp_path))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    node = configuration.compose(["explainer=diffex", f"concepts={file.stem}"])["concepts"]
+    node = configuration.compose([f"concepts={file.stem}"])["concepts"]
     assert node["name"] == file.stem
     lacking = {
         "from_run": "concepts.from_run must have a value",
@@ -235,4 +236,5 @@ def test_every_choice_is_built_or_says_what_it_lacks(
         with pytest.raises(UserError, match=lacking[file.stem]):
             build(node, where="concepts")
     else:
-        assert callable(build(node, where="concepts").propose)
+        proposer = build(node, where="concepts")
+        assert isinstance(proposer, PriorProposer) or callable(proposer.propose)

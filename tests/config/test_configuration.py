@@ -75,7 +75,7 @@ def test_a_method_has_a_default_for_every_group_that_it_reads(name: str) -> None
     of_a_test = {"concepts", "editor", "effects"}
     of_a_prompt = {"discovery", "prompt", "augmentation", "gradient", "memory", "evaluation", "wording"}
     of_images = {key: {"augmentation"} for key in ("yosinski", "mahendran_vedaldi", "nguyen", "maco")}
-    of_effects = dict.fromkeys(("diffex", "randomised_prompts"), of_a_test)
+    of_effects = {"diffex": of_a_test, "randomised_prompts": of_a_test | {"discovery"}}
     own = {**of_effects, **of_images}.get(name, of_a_test | of_a_prompt)
     of_all = {"segmenter", "diffusion", "classifier", "explainer", "trainer", "logger"}
     assert {group for group in available() if group in config} == own | of_all

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from experiments.speed import architectures
 from tests.tiny import tiny_tokenizer
 from torch import nn
 from torchvision.models import resnet50
@@ -15,6 +14,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from diffexplain.diffusion import Prior
 from diffexplain.runs.draws import Draws
+from experiments.speed import architectures
 
 
 def parameters(module: nn.Module) -> int:

@@ -89,6 +89,18 @@ def test_what_is_added_is_named_behind_what_was_there() -> None:
     )
 
 
+def test_words_are_said_last_have_no_rivals_and_are_left_out() -> None:
+    words = tuple(Concept(text, text, "word") for text in ("banner", "flag", "snow"))
+    composition = Composition(Hierarchy("", (*words, Concept("dog", "a dog", "object"))), "a flagpole")
+    banner, flag, snow = composition.words()
+    assert composition.sentence(frozenset({flag, snow})) == "a photo of a flagpole, flag snow"
+    assert composition.sentence(frozenset({snow, ("dog",)})) == "a photo of a flagpole with a dog, snow"
+    assert (composition.role(flag), composition.phrase(flag), composition.rivals(flag)) == ("word", "flag", ())
+    assert composition.choices() == ([], [("dog",)])
+    assert composition.put(frozenset({flag}), banner) == {banner, flag}
+    assert composition.take(frozenset({flag, snow}), flag, NOBODY) == {snow}
+
+
 def test_a_phrase_of_place_stands_behind_the_noun_and_the_article_fits() -> None:
     hierarchy = Hierarchy(
         "a bee",

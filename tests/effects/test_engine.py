@@ -32,6 +32,7 @@ from tests.explainers.known_effects import (
     population_of,
 )
 
+from diffexplain.concepts import Concept, Hierarchy
 from diffexplain.editing import Composition
 from diffexplain.effects.engine import denotes, others_of
 from diffexplain.effects.estimation import PriorError
@@ -243,6 +244,15 @@ def test_regression_finds_what_moves_the_score_and_what_acts_together() -> None:
     assert {TREE, SNOW} <= set(candidates(result, 1, 1))
 
 
+def test_each_prompt_of_the_screen_names_as_many_words_as_objects_at_most() -> None:
+    words = tuple(Concept(text, text, "word") for text in ("banner", "flag", "snow", "sea"))
+    composition, draws = Composition(Hierarchy("", words), "a flagpole"), Draws(0, "class:flagpole")
+    states = [draw_state(composition, draws.generator("test", 0, index), 5, 2) for index in range(200)]
+    assert {len(state) for state in states} == {2}
+    assert all(80 < sum(composition.shows(state, path) for state in states) < 120 for path in composition.words())
+    assert len(draw_state(composition, draws.generator("test"), 5, 9)) == 4
+
+
 def test_the_priors_error_is_known_of_the_prior_that_it_was_measured_on(tmp_path: Path) -> None:
     assert PriorError.load(tmp_path) is None
     (tmp_path / "effect_error.json").write_text(
@@ -281,6 +291,24 @@ def test_no_effect_is_said_where_the_whole_interval_lies_within_the_bound(
     score = Estimate((low + high) / 2, low, high, 12)
     effect = Effect(score, None, score, 1.0, 1.0, False)
     assert judge(effect, "object", None, equivalence=0.05, of_class=True, is_setting_of_class=False) is verdict
+
+
+@pytest.mark.parametrize(
+    ("value", "inside", "verdict"),
+    [
+        (0.5, 0.1, Verdict.SPURIOUS),
+        (0.5, 0.9, Verdict.CORE),
+        (0.5, None, Verdict.RELEVANT),
+        (-0.5, 0.1, Verdict.RELEVANT),
+    ],
+)
+def test_a_word_that_lowers_may_have_taken_the_objects_place(
+    value: float, inside: float | None, verdict: Verdict
+) -> None:
+    score = Estimate(value, value - 0.1, value + 0.1, 12)
+    effect = Effect(score, None, score, 0.001, 0.001, True)
+    share = None if inside is None else Estimate(inside, inside, inside, 12)
+    assert judge(effect, "word", share, equivalence=0.05, of_class=True, is_setting_of_class=False) is verdict
 
 
 def test_a_unit_is_counted_in_standard_deviations_of_neutral_pictures(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from experiments.classifiers.contract import FORMS, Form, judge
 
 

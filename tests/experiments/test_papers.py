@@ -214,12 +214,11 @@ def test_agreement_with_the_truth_goes_through_the_code_for_peoples_answers() ->
 
 
 def test_labelled_units_of_a_real_network_are_scored_by_where_they_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    from experiments.diffexplainer_figure5.unit_scores import unit_scores
-
     from diffexplain.classifiers.classifier import load_classifier
     from diffexplain.segmentation import Segmenter
     from diffexplain.world.held_out import renderings, scenes_and_seeds
     from diffexplain.world.sampler import World
+    from experiments.diffexplainer_figure5.unit_scores import unit_scores
 
     classifier = load_classifier("embedded:classifiers/fair_cnn")
     names = {index: classifier.labels.classes[index].name for index in (1, 3)}

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from experiments.classifiers.forms.form import FOLDER, Change, Form, body, brought, exclusive
-from experiments.classifiers.forms.inputs import of_weights_in
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from diffexplain.classifiers import load_classifier
 from diffexplain.classifiers.architectures import build_backbone
 from diffexplain.weights.convert import convert
+from experiments.classifiers.forms.form import FOLDER, Change, Form, body, brought, exclusive
+from experiments.classifiers.forms.inputs import of_weights_in
 
 HERE = __name__
 State = dict[str, Tensor]

@@ -9,6 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from diffexplain.classifiers import load_classifier
 from experiments.classifiers.forms.form import (
     FOLDER,
     LABELS,
@@ -21,11 +26,6 @@ from experiments.classifiers.forms.form import (
     exclusive,
     pictures,
 )
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
-
-from diffexplain.classifiers import load_classifier
 
 HERE = __name__
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

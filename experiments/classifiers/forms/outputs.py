@@ -8,6 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.modeling_outputs import ImageClassifierOutput
+
+from diffexplain.classifiers import load_classifier
 from experiments.classifiers.forms.form import (
     FLAGPOLE,
     FOLDER,
@@ -22,11 +27,6 @@ from experiments.classifiers.forms.form import (
     said,
     squashed,
 )
-from torch import Tensor, nn
-from torch.nn import functional
-from transformers.modeling_outputs import ImageClassifierOutput
-
-from diffexplain.classifiers import load_classifier
 
 OUTPUTS: Mapping[str, Callable[[Tensor], Any]] = {
     "logits": lambda z: z,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from diffexplain.attribution import GradCAM, IntegratedGradients
 from experiments.shortcut_bench.explained import Method
 from experiments.shortcut_bench.methods.attribution_maps import AttributionMaps
 from experiments.shortcut_bench.methods.chance import Chance
@@ -9,8 +10,7 @@ from experiments.shortcut_bench.methods.correlation import Correlation
 from experiments.shortcut_bench.methods.default import Default
 from experiments.shortcut_bench.methods.edits import Edits
 from experiments.shortcut_bench.methods.prompts import Prompts
-
-from diffexplain.attribution import GradCAM, IntegratedGradients
+from experiments.shortcut_bench.methods.text_encoder_words import Words
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -20,6 +20,7 @@ METHODS: dict[str, Method] = {
         Edits("diffex_12_images", "uniform", 12),
         Edits("diffex_6_images", "uniform", 6),
         Default("default"),
+        Words("words"),
         Prompts("diffexplainer"),
         AttributionMaps("grad_cam", GradCAM),
         AttributionMaps("integrated_gradients", lambda model: IntegratedGradients(model, steps=20)),

@@ -12,8 +12,6 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 import torch
-from experiments.shortcut_bench.explained import Counter, Explained, Finding, Studied, concepts, texts
-from experiments.shortcut_bench.specification import Value
 from torch import Tensor
 
 from diffexplain.attribution import Attribution, element_scores
@@ -25,6 +23,8 @@ from diffexplain.target import Target
 from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import SUBJECTS
+from experiments.shortcut_bench.explained import Counter, Explained, Finding, Studied, concepts, texts
+from experiments.shortcut_bench.specification import Value
 
 IMAGES = 100
 FIRST_STREAM = 5_000

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from experiments.shortcut_bench.explained import Account, Explained, Finding, Studied, concepts
-
 from diffexplain.runs.draws import Draws
+from experiments.shortcut_bench.explained import Account, Explained, Finding, Studied, concepts
 
 
 class Chance:

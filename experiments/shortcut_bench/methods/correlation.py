@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from experiments.shortcut_bench.explained import Counter, Explained, Finding, Studied, concepts
-from experiments.shortcut_bench.pictures import images_of, test_pictures
-from experiments.shortcut_bench.specification import Value
 from scipy.stats import fisher_exact
 
 from diffexplain.statistics.tests import benjamini_hochberg, share_difference, wilson
 from diffexplain.world.scenes import SUBJECTS, Scene
+from experiments.shortcut_bench.explained import Counter, Explained, Finding, Studied, concepts
+from experiments.shortcut_bench.pictures import images_of, test_pictures
+from experiments.shortcut_bench.specification import Value
 
 SCENES = 1000
 CONFIDENT = 0.9

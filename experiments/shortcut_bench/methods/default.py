@@ -12,18 +12,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.shortcut_bench.explained import Account, Explained, Finding, Studied, concepts
-from experiments.shortcut_bench.methods.edits import explainable, files_of, pictures_of
-from experiments.shortcut_bench.specification import Value
-
+from diffexplain.concepts import Hierarchy
 from diffexplain.config import configuration
 from diffexplain.config.instantiate import build
+from diffexplain.diffusion import Prior
 from diffexplain.editing import Checks
 from diffexplain.effects.engine import Engine, others_of
 from diffexplain.effects.population import Images, Population
 from diffexplain.effects.results import ConceptEffect, Ranking
 from diffexplain.explainers.randomised_prompts import RandomisedPrompts
 from diffexplain.pipelines.testing import error_of
+from diffexplain.target import ResolvedTarget
+from experiments.shortcut_bench.explained import Account, Explained, Finding, Studied, concepts
+from experiments.shortcut_bench.methods.edits import explainable, files_of, pictures_of
+from experiments.shortcut_bench.specification import Value
 
 BEHIND = 1e-6
 """What was not tested is ordered by the screen, but behind what was."""
@@ -57,7 +59,7 @@ class Default:
         population = engine.population(
             explained,
             build(config["editor"], prior, where="editor"),
-            build(config["concepts"], where="concepts").propose(None, target),
+            self.proposed(config, prior, target),
             files_of(studied, seed, folder / self.name),
             largest=method.together,
             checks=Checks(build(config["segmenter"], where="segmenter")),
@@ -67,7 +69,16 @@ class Default:
         seconds = (time.monotonic() - started) / len(studied)
         for one, ranking in zip(studied, result.rankings, strict=True):
             account = cost(population, ranking, method, prior.steps) + Account(seconds=seconds)
-            yield Explained(self.name, one.specification.name, findings_of(ranking), account, extra=extra_of(ranking))
+            yield self.answer(one, ranking, account)
+
+    def proposed(self, config: Mapping[str, Any], prior: Prior, target: ResolvedTarget) -> Hierarchy:
+        """The concepts."""
+        found: Hierarchy = build(config["concepts"], where="concepts").propose(None, target)
+        return found
+
+    def answer(self, one: Studied, ranking: Ranking, account: Account) -> Explained:
+        """What was found of one classifier."""
+        return Explained(self.name, one.specification.name, findings_of(ranking), account, extra=extra_of(ranking))
 
 
 def findings_of(ranking: Ranking) -> tuple[Finding, ...]:

@@ -14,8 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from experiments.shortcut_bench.explained import HIERARCHY, Account, Explained, Finding, Studied, concepts
-
 from diffexplain.concepts import Hierarchy
 from diffexplain.diffusion import load_prior
 from diffexplain.editing import Change, Paired
@@ -28,6 +26,7 @@ from diffexplain.effects.records import key_of
 from diffexplain.explainers.diffex import DiffEx
 from diffexplain.runs.run import Run
 from diffexplain.target import Target
+from experiments.shortcut_bench.explained import HIERARCHY, Account, Explained, Finding, Studied, concepts
 
 STEPS = 4
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from experiments.world.gates.row import Row, at_least, at_most, missing
 
 from diffexplain.classifiers import Classifier, load_classifier
 from diffexplain.errors import UserError
@@ -15,6 +14,7 @@ from diffexplain.world.scenes import SUBJECTS
 from diffexplain.world.truth import contrasts, effects, logits_of, measure_logits
 from diffexplain.world.truth_table import TruthTable
 from diffexplain.world.worlds import CLASSIFIER_WORLDS
+from experiments.world.gates.row import Row, at_least, at_most, missing
 
 SCENES = 2000
 ACCURACY_GATE = 0.97

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from experiments.world.gates.row import Row, at_least
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -15,6 +14,7 @@ from diffexplain.weights.paths import resolve_folder
 from diffexplain.world.captions import Caption, caption
 from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.scenes import ATTRIBUTES, Scene
+from experiments.world.gates.row import Row, at_least
 
 PAIRS = 1000
 DISTRACTORS = 100

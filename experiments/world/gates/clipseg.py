@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from experiments.world.gates.row import Row, at_least
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
@@ -14,6 +13,7 @@ from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.oracle import VISIBLE_PIXELS
 from diffexplain.world.render import Rendering
 from diffexplain.world.scenes import COMPANIONS, Scene
+from experiments.world.gates.row import Row, at_least
 
 SCENES = 400
 THRESHOLD = 0.5

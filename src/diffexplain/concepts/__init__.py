@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from diffexplain.concepts.clip import ClipProposer
-from diffexplain.concepts.hierarchy import Concept, Hierarchy
+from diffexplain.concepts.concept import Concept
+from diffexplain.concepts.hierarchy import Hierarchy
 from diffexplain.concepts.model import ModelProposer
 from diffexplain.concepts.proposer import Proposer
 from diffexplain.concepts.vlm import LocalModel

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from diffexplain.concepts.asking import Respondent, Turn, ask
-from diffexplain.concepts.hierarchy import Concept, Kind
+from diffexplain.concepts.concept import Concept, Kind
 from diffexplain.concepts.merging import Draft, Similarity, draft_of, finished, merged, normal_form
 from diffexplain.errors import UserError
 
@@ -68,7 +68,7 @@ class Category(_Strict):
     """One category with the texts of its concepts."""
 
     name: str
-    kind: Kind
+    kind: Literal["object", "attribute", "setting"]
     concepts: list[str]
 
 

@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 import numpy as np
 from numpy.typing import NDArray
 
-from diffexplain.concepts.hierarchy import Concept, Kind, name_of
+from diffexplain.concepts.concept import Concept, Kind, name_of
 from diffexplain.target import slugify
 
 Similarity = Callable[[Sequence[str]], NDArray[np.float64]]

@@ -11,7 +11,7 @@ from typing import get_args
 
 import yaml
 
-from diffexplain.concepts.hierarchy import Concept, Fault, Hierarchy, Kind, find_fault, kind_below, name_of
+from diffexplain.concepts.concept import Concept, Fault, Kind, find_fault, kind_below, name_of
 from diffexplain.errors import UserError
 
 _TOP = ("domain", "concepts")
@@ -19,8 +19,8 @@ _KEYS = ("name", "text", "kind", "children")
 _DEEPEST = 12
 
 
-def read_hierarchy(file: Path) -> Hierarchy:
-    """The hierarchy in a YAML file.
+def read_concepts(file: Path) -> tuple[str, tuple[Concept, ...]]:
+    """The domain and the roots of the hierarchy in a YAML file, in which nothing is wrong.
 
     Raises:
         UserError: not YAML, or not a hierarchy; the message names file and line.
@@ -31,7 +31,7 @@ def read_hierarchy(file: Path) -> Hierarchy:
         raise UserError(f"The hierarchy {file} is not valid YAML: {error}") from error
     except OSError as error:
         raise UserError(f"The hierarchy {file} cannot be read: {error.strerror}.") from error
-    return _Reader(file).hierarchy(content)
+    return _Reader(file).content(content)
 
 
 class _Reader:
@@ -42,7 +42,7 @@ class _Reader:
         self.lines: dict[tuple[int, ...], int] = {}
         self.visited: set[int] = set()
 
-    def hierarchy(self, node: yaml.Node | None) -> Hierarchy:
+    def content(self, node: yaml.Node | None) -> tuple[str, tuple[Concept, ...]]:
         if node is None:
             raise UserError(f"The hierarchy {self.file} is empty.")
         fields = self._mapping(node, _TOP, "A hierarchy")
@@ -54,7 +54,7 @@ class _Reader:
         fault = find_fault(domain, roots)
         if fault is not None:
             raise self._fault(fault, node)
-        return Hierarchy(domain, roots)
+        return domain, roots
 
     def _concept(self, node: yaml.Node, parent: Concept | None, position: tuple[int, ...]) -> Concept:
         self.lines[position] = _line(node)

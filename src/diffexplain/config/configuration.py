@@ -417,7 +417,9 @@ def _cannot_compose(error: Exception) -> UserError:
     unread = _UNREAD.search(reason)
     if unread is not None:
         message = f"The method that is chosen reads no {unread[1]}; another one does."
-        return UserError(message, given=unread[1], accepted=[f"explainer={name}" for name in available()["explainer"]])
+        files = {name: FOLDER / "explainer" / f"{name}.yaml" for name in available()["explainer"]}
+        reading = [name for name, file in files.items() if f"- /{unread[1]}" in file.read_text(encoding="utf-8")]
+        return UserError(message, given=unread[1], accepted=[f"explainer={name}" for name in reading])
     return UserError(f"The configuration cannot be composed: {reason}", hint=HELP)
 
 

@@ -29,6 +29,9 @@ SCHEDULERS = {
 }
 """Those whose every draw of noise is ours to repeat."""
 
+WORDS_AT_ONCE = 256
+"""That the text encoder reads."""
+
 SamplingPath = Callable[[Denoiser, Tensor, Tensor, int], Tensor]
 """From denoiser, hidden states (B, T, D), standard normal noise (B, C, h, w) and number of steps to final latents."""
 
@@ -176,6 +179,16 @@ class Prior:
         table = self.pipeline.text_encoder.get_input_embeddings().weight
         rows = [table[tokenizer(word).input_ids[1:-1]].mean(dim=0) for word in words]
         return torch.stack(rows).float()
+
+    @torch.no_grad()
+    def word_states(self, words: Sequence[str]) -> Tensor:
+        """The text encoder's state behind each word alone, (V, D) in float32; each is one token."""
+        tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
+        rows = []
+        for start in range(0, len(words), WORDS_AT_ONCE):
+            ids = tokenizer(list(words[start : start + WORDS_AT_ONCE]), return_tensors="pt").input_ids
+            rows.append(encoder(ids.to(self.device))[0][:, -1].float())
+        return torch.cat(rows)
 
     def sample(self, condition: Tensor, latents: Tensor, *, path: SamplingPath = Denoiser.sample) -> Tensor:
         """Images G(condition, latents), differentiable in both through all sampling steps; for optimising.

@@ -33,7 +33,7 @@ Fits = Mapping[Path, float]
 
 def by_mask(composition: Composition, path: Path) -> bool:
     """Whether the concept is looked for by mask, `Look.seen`."""
-    return composition.role(path) in ("object", "sub-type")
+    return composition.role(path) in ("object", "sub-type", "word")
 
 
 def by_similarity(composition: Composition, path: Path) -> bool:

@@ -1,7 +1,8 @@
 """Which concepts an image shows, what a change makes of them, and how a prompt says the result.
 
 A *state* is the set of concepts that are in an image, each by its path in the hierarchy. An object is there or not; an
-attribute or a setting has rivals, its siblings, of which one holds at a time; a sub-type says its object with it.
+attribute or a setting has rivals, its siblings, of which one holds at a time; a sub-type says its object with it. A
+word, of which nobody has said what it names, is said or not.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from diffexplain.concepts.vocabulary import described, says_where
 
 Path = tuple[str, ...]
 State = frozenset[Path]
-Role = Literal["object", "sub-type", "attribute", "setting"]
+Role = Literal["object", "sub-type", "attribute", "setting", "word"]
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Composition:
         return self.role(path) == "attribute" and says_where(self.concepts[path].text)
 
     def rivals(self, path: Path) -> tuple[Path, ...]:
-        """The siblings that an image shows in the concept's place; none of an object."""
-        if self.concepts[path].kind == "object":
+        """The siblings that an image shows in the concept's place; none of an object or a word."""
+        if self.concepts[path].kind in ("object", "word"):
             return ()
         return tuple((*path[:-1], sibling.name) for sibling in self.hierarchy.siblings(path))
 
@@ -77,9 +78,13 @@ class Composition:
             kind = self.concepts[path].kind
             if kind == "object":
                 objects.append(path)
-            else:
+            elif kind != "word":
                 groups.setdefault((path[:-1], kind), []).append(path)
         return [values for values in groups.values() if len(values) > 1], objects
+
+    def words(self) -> list[Path]:
+        """The words, in order."""
+        return [path for path in self.tops() if self.concepts[path].kind == "word"]
 
     def draw_values(self, generator: np.random.Generator, stated: int) -> State:
         """One value each of at most ``stated`` things that have several."""
@@ -131,13 +136,13 @@ class Composition:
         return sorted(state, key=self._places.__getitem__)
 
     def sentence(self, state: State, before: State = frozenset()) -> str:
-        """The prompt of a state: opening, attributes and subject, objects, settings.
+        """The prompt of a state: opening, attributes and subject, objects, settings, words.
 
-        For example "a photo of a red flagpole on the left with a striped flag in the snow". Objects that the image
-        showed ``before`` are named first: where priors place things in the order of their names, what is added then
-        takes no other's place.
+        For example "a photo of a red flagpole on the left with a striped flag in the snow, grass dog". Objects that the
+        image showed ``before`` are named first: where priors place things in the order of their names, what is added
+        then takes no other's place.
         """
-        said: dict[Role, list[str]] = {"object": [], "sub-type": [], "attribute": [], "setting": []}
+        said: dict[Role, list[str]] = {"object": [], "sub-type": [], "attribute": [], "setting": [], "word": []}
         things: list[tuple[bool, str]] = []  # whether it is new, and what it is called
         for path in self.ordered(state):
             role, text = self.role(path), self.concepts[path].text
@@ -147,7 +152,8 @@ class Composition:
         parts = [self.opening, described(self.subject, said["attribute"])]
         if things:
             parts.append("with " + " and ".join(text for _, text in sorted(things, key=lambda thing: thing[0])))
-        return " ".join(part for part in [*parts, *said["setting"]] if part)
+        sentence = " ".join(part for part in [*parts, *said["setting"]] if part)
+        return ", ".join([sentence, " ".join(said["word"])]) if said["word"] else sentence
 
     def phrase(self, path: Path) -> str:
         """The concept as something to look for in an image: "a red flagpole", "a striped flag", "in the snow"."""

@@ -90,8 +90,9 @@ class Maker:
         before = self.editor.evaluations
         prepared = self.prepared(indices)
         evaluations = self.editor.evaluations - before
-        # Of null edits all is looked for, so that "not seen without" can be said of any concept.
-        paths = list(self.composition.concepts)
+        # Of null edits all is looked for, so that "not seen without" can be said of any concept but words, of which it
+        # is not said.
+        paths = self._all_but_words()
         sentences = [self.composition.sentence(state) for state in prepared.states]
         records = self._records(prepared.null, sentences, self._told(len(indices), self._null(indices), paths))
         given = None if self.images is None else self.images[list(indices)]
@@ -174,8 +175,11 @@ class Maker:
         if self.checks is not None and indices not in self._looked:
             null = self.prepared(indices).null
             # All at once, so that what is seen does not depend on what was asked before.
-            self._looked[indices] = self._look(self.checks, null, list(self.composition.concepts))
+            self._looked[indices] = self._look(self.checks, null, self._all_but_words())
         return self._looked.get(indices)
+
+    def _all_but_words(self) -> list[Path]:
+        return [path for path in self.composition.concepts if self.composition.role(path) != "word"]
 
     def _look(self, checks: ChecksLike, images: Tensor, paths: Sequence[Path]) -> Seeing:
         things = [path for path in paths if by_mask(self.composition, path)]
@@ -204,7 +208,9 @@ class Maker:
         things = [path for path in paths if by_mask(self.composition, path)]
         seen = {path: now.seen(path) for path in things}
         inside = {} if before is None else {path: now.inside(path) for path in things}
-        far = None if before is None else now.strayed(before, paths)
+        # What of an image a word may change, nobody has said.
+        free = before is None or any(self.composition.role(path) == "word" for path in paths)
+        far = None if before is None or free else now.strayed(before, paths)
         return [
             Told(
                 {path: bool(values[k]) for path, values in seen.items()},

@@ -54,7 +54,15 @@ from diffexplain.effects.results import (
     Untested,
     Verdict,
 )
-from diffexplain.effects.verdicts import NOT_TO_THE_END, WHERE_NOT_TOLD, WIDE, has_none, judge
+from diffexplain.effects.verdicts import (
+    IN_ITS_PLACE,
+    NOT_TO_THE_END,
+    WHERE_NOT_TOLD,
+    WIDE,
+    has_none,
+    judge,
+    may_displace,
+)
 from diffexplain.errors import UserError
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import wilson
@@ -396,7 +404,7 @@ class Engine:
                     None if pair.took is None else wilson(int(pair.took.sum()), len(pair.took)),
                     within(effect.score, shift),
                     found,
-                    _reason(found, shares[path]),
+                    _reason(found, shares[path], may_displace(effect, composition.role(path))),
                     inside,
                     float(np.mean(moved)) if moved else None,
                     screened.get(path),
@@ -473,9 +481,9 @@ def _tested(shares: Shares) -> set[Path]:
     return {path for path, those in shares.items() if those.tested}
 
 
-def _reason(found: Verdict, those: Images) -> str | None:
+def _reason(found: Verdict, those: Images, displaces: bool) -> str | None:
     if found is Verdict.RELEVANT:
-        return WHERE_NOT_TOLD
+        return IN_ITS_PLACE if displaces else WHERE_NOT_TOLD
     if found is not Verdict.UNDECIDED:
         return None
     return WIDE if those.tested else NOT_TO_THE_END

@@ -90,8 +90,10 @@ def log_odds_differences(present: Sequence[Record], absent: Sequence[Record], wh
 def took(composition: Composition, path: Path, present: Record, absent: Record, strayed: float) -> bool | None:
     """Whether a concept is in one image and not in the other, and the rest of both stayed.
 
-    None where nothing was checked, or nothing can tell.
+    None where nothing was checked, or nothing can tell: what a word was to put into an image, nobody has said.
     """
+    if composition.role(path) == "word":
+        return None
     there: bool | None = None
     if by_mask(composition, path):
         if path in present.seen and path in absent.seen:

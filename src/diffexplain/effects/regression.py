@@ -43,7 +43,7 @@ class Screen:
 def draw_state(composition: Composition, generator: np.random.Generator, stated: int, most: int) -> State:
     """What one picture names: one value each of at most ``stated`` things that have several, and 0 to ``most`` objects.
 
-    An object that has sub-types is named as one of them.
+    An object that has sub-types is named as one of them. Of words, of which there are many, ``most`` are named.
     """
     state = composition.draw_values(generator, stated)
     _, objects = composition.choices()
@@ -51,7 +51,8 @@ def draw_state(composition: Composition, generator: np.random.Generator, stated:
     for place in sorted(generator.permutation(len(objects))[:count]):
         kinds = composition.subtypes(objects[place]) or (objects[place],)
         state = composition.put(state, kinds[int(generator.integers(len(kinds)))])
-    return state
+    words = composition.words()
+    return state | {words[place] for place in generator.permutation(len(words))[:most]} if words else state
 
 
 def screen(composition: Composition, states: Sequence[State], outcomes: Sequence[Values], among: int = 10) -> Screen:

@@ -70,7 +70,7 @@ class ConceptEffect:
     Attributes:
         path: names from the root.
         text: what a prompt says for it.
-        kind: object, attribute or setting.
+        kind: object, attribute, setting or word.
         over_all: the effect over all edits.
         over_took: over those edits that passed their check; None where fewer than two did, or nothing was checked.
         took: share of the pairs whose edit passed; None where nothing was checked.

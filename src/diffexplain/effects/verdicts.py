@@ -8,6 +8,7 @@ from diffexplain.statistics.estimates import Estimate
 HALF = 0.5
 """Of its mask inside the target's own: from here on a concept is part of the object."""
 WHERE_NOT_TOLD = "it was not seen in enough pictures to tell whether it is part of the object"
+IN_ITS_PLACE = "what a word names may stand in the object's place, which lowers the target whatever the word is"
 NOT_TO_THE_END = "dropped on the first pictures, since its effect is surely not among the largest"
 WIDE = "the interval is too wide to tell"
 
@@ -19,7 +20,7 @@ def judge(
 
     Args:
         effect: of the concept.
-        role: object, sub-type, attribute (a look of the target itself) or setting.
+        role: object, sub-type, attribute (a look of the target itself), setting or word.
         inside: share of its mask that lies inside the target's own.
         equivalence: the whole interval within ± this is no effect.
         of_class: whether the score is a class's; a unit without one has no object that a concept could be part of.
@@ -33,9 +34,14 @@ def judge(
         return Verdict.APPEARANCE
     if role == "setting":
         return Verdict.CORE if is_setting_of_class else Verdict.SPURIOUS
-    if inside is None:
+    if inside is None or may_displace(effect, role):
         return Verdict.RELEVANT
     return Verdict.CORE if inside.value >= HALF else Verdict.SPURIOUS
+
+
+def may_displace(effect: Effect, role: str) -> bool:
+    """Whether it may lower the target because the object is no longer there: "a photo of a dog sled, bee"."""
+    return role == "word" and effect.score.value < 0
 
 
 def has_none(effect: Effect, equivalence: float) -> bool:

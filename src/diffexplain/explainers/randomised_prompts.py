@@ -33,7 +33,7 @@ class RandomisedPrompts:
     Attributes:
         pictures: of the screen.
         stated: things with values (colour, setting, ...) that a prompt states at most; its length is limited.
-        objects: beside the class's own that a prompt names at most.
+        objects: beside the class's own that a prompt names at most; of words, each names so many.
         tested: concepts that are tested on all images, those with the largest scores.
         pairs: and the members of so many pairs of concepts that score beyond the sum of both.
         others: images that each of the other concepts is tested on; 0 leaves them untested.

@@ -149,7 +149,8 @@ class PromptPipeline:
         known = (
             phrase for phrase in self.vocabulary.phrases if said in (phrase.text.casefold(), phrase.said.casefold())
         )
-        beside = Phrase(concept.text, cast(Kind, concept.kind), companion=concept.kind == "object")
+        kind: Kind = "object" if concept.kind == "word" else cast(Kind, concept.kind)
+        beside = Phrase(concept.text, kind, companion=kind == "object")
         return next(known, beside)
 
     def _captioner(self, segmenter: Any) -> Captioner | None:

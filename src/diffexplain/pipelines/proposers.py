@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
+from diffexplain.concepts.concept import Kind, name_of
 from diffexplain.concepts.file import load_hierarchy
 from diffexplain.concepts.grouping import grouped
-from diffexplain.concepts.hierarchy import Hierarchy, Kind, name_of
+from diffexplain.concepts.hierarchy import Hierarchy
 from diffexplain.concepts.merging import Draft, drafts_of, finished, merged, normal_form
 from diffexplain.concepts.proposer import subject_of
 from diffexplain.concepts.vocabulary import Phrase, Vocabulary

@@ -21,7 +21,9 @@ class RankingPipeline:
         if trainer.precision != "32-true":
             raise UserError("Effects are measured in 32-true.", given=f"trainer.precision={trainer.precision}")
         self.run, self.target = run, target
-        method = build(run.config["explainer"], plugins=tuple(run.config["plugins"]), where="explainer")
+        # A method that is its discovery alone has its settings there.
+        where = "discovery" if "discovery" in run.config else "explainer"
+        method = build(run.config[where], plugins=tuple(run.config["plugins"]), where=where)
         self.testing = Testing(run, target, trainer, parts, method)
 
     def explain(self, classifier: Any, prior: Any, loggers: Sequence[Any]) -> None:

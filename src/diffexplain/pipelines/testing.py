@@ -29,6 +29,7 @@ from diffexplain.pipelines.distributed import PredictLoop
 from diffexplain.pipelines.memory import halvings_recorded
 from diffexplain.pipelines.parts import Parts
 from diffexplain.pipelines.photographs import Photographs
+from diffexplain.prompts import PriorProposer
 from diffexplain.runs.run import Run
 from diffexplain.statistics.estimates import SameAnswer
 from diffexplain.target import ResolvedTarget
@@ -41,6 +42,10 @@ NEUTRAL_TEXT, NEUTRAL_IMAGES = "a photo", 100
 """Pictures that ask for nothing, by which a unit's scale is set."""
 DOMAIN_IMAGES = 16
 """Made for a proposer that looks at images."""
+WORDS = (
+    "The concepts are single words, said behind everything else. Nobody has said what a word names, so whether an edit "
+    "took is not asked."
+)
 STRONGEST, WEAKEST, EXAMPLES = 4, 2, 3
 """Concepts that the page shows pictures of, and pictures of each."""
 
@@ -126,8 +131,10 @@ class Testing:
         return self.population.same_answer(0)
 
     def notes(self) -> tuple[str, ...]:
-        """What is to be known of photographs, and of compared classifiers."""
+        """What is to be known of photographs, of words, and of compared classifiers."""
         notes = [] if self.photographs is None else list(self.photographs.notes())
+        if self.population.composition.words():
+            notes.append(WORDS)
         for who, name in enumerate(self.compared, 1):
             same = self.population.same_answer(who)
             if same is not None:
@@ -146,12 +153,18 @@ class Testing:
         path = self.run.directory / CONCEPTS
         if path.is_file():
             return Hierarchy.load(path)
+        hierarchy = self._proposed(prior, images)
+        self.run.write_text(CONCEPTS, hierarchy.to_yaml())
+        return hierarchy
+
+    def _proposed(self, prior: Any, images: Tensor | None) -> Hierarchy:
+        if isinstance(self.proposer, PriorProposer):
+            return self.proposer.propose_from(prior, self.target)
         # Only proposers that look at images are told what these show.
         looks = hasattr(self.proposer, "domain")
         if looks:
             images = self._domain_images(prior) if images is None else images[:DOMAIN_IMAGES]
         hierarchy: Hierarchy = self.proposer.propose(images if looks else None, self.target)
-        self.run.write_text(CONCEPTS, hierarchy.to_yaml())
         return hierarchy
 
     def _domain_images(self, prior: Any) -> Tensor | None:

@@ -5,12 +5,15 @@ from diffexplain.prompts.free import FreePrompt
 from diffexplain.prompts.hard_words import HardWordsPrompt
 from diffexplain.prompts.soft_prompt import SoftPrompt, Word
 from diffexplain.prompts.textual_inversion import textual_inversion
+from diffexplain.prompts.word_proposer import PriorProposer, WordProposer
 
 __all__ = [
     "ConstrainedPrompt",
     "FreePrompt",
     "HardWordsPrompt",
+    "PriorProposer",
     "SoftPrompt",
     "Word",
+    "WordProposer",
     "textual_inversion",
 ]

@@ -254,8 +254,8 @@ def _nameless(target: ResolvedTarget) -> tuple[str, ...]:
 
 
 def _notes(effects: EffectsResult) -> tuple[str, ...]:
-    """What was not measured."""
-    concepts = effects.rankings[0].concepts
+    """What was not measured, of concepts that say what is to be seen; of words nobody has said that."""
+    concepts = [concept for concept in effects.rankings[0].concepts if concept.kind != "word"]
     unchecked = [concept for concept in concepts if concept.took is None]
     if not unchecked:
         return ()

@@ -161,8 +161,9 @@ def judged(summary: Summary) -> bool:
 
 
 def named(concept: ConceptEffect) -> str:
-    """A concept as the subject of a sentence: in quotation marks where it says how or where, as "in the snow" does."""
-    return quoted(concept.text) if _BEFORE_A_PLACE.match(concept.text) else concept.text
+    """A concept as the subject of a sentence: a word, or what says how or where ("in the snow"), in quotation marks."""
+    said = concept.kind == "word" or _BEFORE_A_PLACE.match(concept.text)
+    return quoted(concept.text) if said else concept.text
 
 
 def bare(concept: ConceptEffect) -> str:

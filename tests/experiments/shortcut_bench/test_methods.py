@@ -17,10 +17,9 @@ from diffexplain.world.scenes import Companion, Scene
 
 
 def test_every_concept_of_the_hierarchy_has_its_row_in_the_truth_tables() -> None:
-    from experiments.shortcut_bench.explained import concepts
-
     from diffexplain.weights.paths import resolve_folder
     from diffexplain.world.truth_table import TruthTable
+    from experiments.shortcut_bench.explained import concepts
 
     table = TruthTable.load(resolve_folder("embedded:classifiers/shortcut_cnn"))
     effects = [table.effect("flagpole", *value) for value in concepts().values()]
@@ -78,13 +77,12 @@ def test_correlation_finds_what_comes_along_with_confident_predictions() -> None
 def test_an_answer_is_kept_and_not_made_again(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import methods.correlation
+    from experiments.shortcut_bench import bench
     from experiments.shortcut_bench.catalogue import chosen
+    from experiments.shortcut_bench.methods import correlation
     from experiments.shortcut_bench.train import make
 
-    from experiments.shortcut_bench import bench
-
-    monkeypatch.setattr(methods.correlation, "SCENES", 40)
+    monkeypatch.setattr(correlation, "SCENES", 40)
     group = chosen(["random_weights_bee_cnn"])
     make(group[0], tmp_path / "classifiers")
     for _ in range(2):
@@ -96,11 +94,10 @@ def test_an_answer_is_kept_and_not_made_again(
 
 def embedded(*names: str) -> list[Any]:
     """Embedded classifiers in the place of the benchmark's, for the class bee."""
-    from experiments.shortcut_bench.catalogue import chosen
-    from experiments.shortcut_bench.explained import Studied
-
     from diffexplain.classifiers import load_classifier
     from diffexplain.weights.paths import resolve_folder
+    from experiments.shortcut_bench.catalogue import chosen
+    from experiments.shortcut_bench.explained import Studied
 
     (one,) = chosen(["companion_bee_cnn"])
     folders = {name: resolve_folder(f"embedded:classifiers/{name}") for name in names}
@@ -131,15 +128,52 @@ def test_the_default_runs_answer_is_of_each_classifier_alone(tmp_path: Path) -> 
     assert tested.effect > 0.2
 
 
-def test_what_the_default_runs_answer_costs_is_what_a_run_counts(tmp_path: Path) -> None:
-    from experiments.shortcut_bench.methods.default import Default
+def test_words_are_tested_without_a_list(tmp_path: Path) -> None:
+    from experiments.shortcut_bench.methods.text_encoder_words import Words
 
+    (found,) = Words("words", *LITTLE).explain(embedded("shortcut_cnn"), 1, tmp_path, {})
+    (tested,) = [one for one in found.words if one.effect is not None]
+    assert abs(tested.score) == max(abs(one.score) for one in found.words)
+    assert len(found.words) > 100 and "bee" not in {one.word for one in found.words}
+    assert len(found.findings) == 44
+
+
+def test_which_concept_a_word_stands_for_is_said_afterwards() -> None:
+    from experiments.shortcut_bench.explained import WordFinding
+    from experiments.shortcut_bench.methods.text_encoder_words import findings_of
+    from experiments.shortcut_bench.specification import Value
+
+    tested = {word: WordFinding(word, 0.4, True, 0.4, 0.3, 0.5) for word in ("flower", "plain", "teapot")}
+    said = {
+        **tested,
+        "blossom": WordFinding("blossom", -0.5, True, -0.5, -0.6, -0.4),
+        "sea": WordFinding("sea", 1e-6, False),
+    }
+    verdicts = dict.fromkeys((*tested, "blossom"), (24, "spurious"))
+    found = {finding.value: finding for finding in findings_of(said, verdicts, "bee")}
+    assert len(found) == 44
+    flower = found[Value("companion", "flower")]  # of its two words the one with the larger effect
+    assert (flower.score, flower.reported, flower.effect, flower.n, flower.verdict) == (
+        -0.5,
+        True,
+        -0.5,
+        24,
+        "spurious",
+    )
+    for value in (Value("texture", "plain"), Value("subtype", "flag/plain")):  # one word, two readings
+        assert (found[value].score, found[value].reported, found[value].effect) == (0.2, False, None)
+    sea = found[Value("setting", "sea")]
+    assert (sea.score, sea.reported, sea.verdict) == (1e-6, False, "not tested")
+    assert found[Value("setting", "night")].score == 0 and found[Value("setting", "night")].verdict == "not tested"
+
+
+def test_what_the_default_runs_answer_costs_is_what_a_run_counts(tmp_path: Path) -> None:
     from diffexplain import app
     from diffexplain.config import configuration
+    from experiments.shortcut_bench.methods.default import Default
 
-    settings = [override.replace("discovery.", "explainer.") for override in LITTLE]
     run = ["explainer=randomised_prompts", "target=class:bee", "seed=1", f"paths.outputs={tmp_path}", "logger=local"]
-    effects = app.make(configuration.compose([*run, *settings])).summary.effects
+    effects = app.make(configuration.compose([*run, *LITTLE])).summary.effects
     (found,) = Default("default", *LITTLE).explain(embedded("shortcut_cnn"), 1, tmp_path, {})
     budget = effects.budget
     assert found.account.denoiser == budget.evaluations + budget.preparing + budget.screening

@@ -139,9 +139,8 @@ def test_tables_from_before_the_log_odds_are_made_again(tmp_path: Path) -> None:
 
 
 def test_processes_share_the_work_and_no_more() -> None:
-    from experiments.shortcut_bench.catalogue import part
-
     from diffexplain.errors import UserError
+    from experiments.shortcut_bench.catalogue import part
 
     assert part("abcde", "0/2") == "ace" and part("abcde", "1/2") == "bd" and part("abcde", "0/1") == "abcde"
     for shard in ("2/2", "1", "a/b", "-1/2", "0/0"):

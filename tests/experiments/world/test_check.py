@@ -1,10 +1,10 @@
 """The gate check: its table, its exit status, and parts that are missing."""
 
 import pytest
-from experiments.world.gates.row import Row, at_least, at_most, missing, table
 
 from diffexplain.errors import UserError
 from experiments.world import check
+from experiments.world.gates.row import Row, at_least, at_most, missing, table
 
 
 def raises(error: Exception) -> list[Row]:

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from experiments.world.gates.autoencoder import psnr
-from experiments.world.gates.clip import is_true_of, retrieval
-from experiments.world.gates.clipseg import elements, overlap, width
-from experiments.world.gates.prior import asked_by, companion_counts
 
 from diffexplain.world.captions import Caption
 from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.scenes import COMPANIONS, Companion, Scene
+from experiments.world.gates.autoencoder import psnr
+from experiments.world.gates.clip import is_true_of, retrieval
+from experiments.world.gates.clipseg import elements, overlap, width
+from experiments.world.gates.prior import asked_by, companion_counts
 
 BEE = Scene("bee", companions=(Companion("flag", "plain", 0),))
 

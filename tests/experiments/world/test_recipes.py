@@ -1,7 +1,6 @@
 """What the recipes of the trained parts rest on; the recipes themselves are run by hand."""
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +51,8 @@ def test_paired_noise_is_standard_normal_and_holds_every_choice() -> None:
 
 
 def test_the_noise_says_nothing_of_what_the_caption_says() -> None:
-    from experiments.world.coupling import COUNTS, choices_of, told_choices
-
     from diffexplain.world.scenes import Companion, Scene
+    from experiments.world.coupling import COUNTS, choices_of, told_choices
 
     scene = Scene("bee", setting="sea", companions=(Companion("tree", "pine", 0), Companion("flag", "striped", 1)))
     told = told_choices(frozenset({"setting", "subtype:flag"}), scene)
@@ -91,9 +89,8 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(
 
 
 def test_the_phrases_of_a_scene_ask_for_labels_that_are_there_and_not_there() -> None:
-    from experiments.world.train_clip import LABELS, masks_of, phrases_for
-
     from diffexplain.world.scenes import Companion, Scene
+    from experiments.world.train_clip import DECODER_WIDTH, LABELS, masks_of, phrases_for
 
     scene = Scene("flagpole", companions=(Companion("flag", "striped", 0),), setting="snow")
     _, masks = masks_of([scene], [3])
@@ -103,7 +100,7 @@ def test_the_phrases_of_a_scene_ask_for_labels_that_are_there_and_not_there() ->
     asked = [phrase for _ in range(50) for phrase in phrases_for(scene, generator)]
     share = sum(label in there for _, label in asked) / len(asked)
     assert 0.3 < share < 0.6
-    assert sys.modules["train_clip"].DECODER_WIDTH >= len(LABELS) + 2
+    assert DECODER_WIDTH >= len(LABELS) + 2
 
 
 def test_muon_makes_matrices_orthogonal_and_resumes() -> None:

@@ -1,10 +1,10 @@
 """Every caption word is one token, and any other text tokenises too."""
 
 import pytest
-from experiments.world.tokenizer import MAXIMUM_TOKENS, build_tokenizer, byte_symbols
 
 from diffexplain.world.captions import caption, vocabulary
 from diffexplain.world.sampler import World
+from experiments.world.tokenizer import MAXIMUM_TOKENS, build_tokenizer, byte_symbols
 
 TOKENIZER = build_tokenizer(vocabulary())
 
