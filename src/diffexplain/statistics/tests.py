@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import hypot, sqrt
+from math import comb, hypot, sqrt
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtr, stdtrit
-from scipy.stats import binomtest
 
 from diffexplain.statistics.estimates import Estimate
 
@@ -68,7 +66,9 @@ def paired_share_difference(better: int, worse: int, n: int, confidence: float =
 
 def mcnemar(better: int, worse: int) -> float:
     """Two-sided exact p of H0: as many pairs changed one way as the other; 1 if none changed."""
-    return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
+    changed = better + worse
+    fewer = sum(comb(changed, count) for count in range(min(better, worse) + 1))
+    return min(1.0, 2 * fewer / 2**changed)
 
 
 def bootstrap_mean(
@@ -121,6 +121,8 @@ def p_mean_above(differences: ArrayLike, bound: float, error: float = 0.0) -> fl
     Raises:
         ValueError: fewer than two differences, or one that is not finite.
     """
+    from scipy.special import stdtr  # half a second, which no list is to wait for
+
     data = _finite(differences)
     if data.size < 2:
         raise ValueError("a paired test needs at least two pairs")
@@ -166,6 +168,8 @@ def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE, error: floa
     Raises:
         ValueError: fewer than two values, or one that is not finite.
     """
+    from scipy.special import stdtrit  # as above
+
     data = _finite(values)
     if data.size < 2:
         raise ValueError("an interval needs at least two values")

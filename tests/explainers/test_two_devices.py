@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.explainers import two_devices
 from tests.explainers.support import artefacts
-from tests.pipelines import two_devices
 
 
 def test_two_processes_make_the_run_of_one(tmp_path: Path) -> None:
