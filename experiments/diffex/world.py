@@ -168,7 +168,7 @@ def require(classes: Sequence[str]) -> None:
     missing = [name for name in names if name not in CLASSIFIERS and not (BENCH / name / "truth_table.json").is_file()]
     if missing:
         scripts = [
-            f"python experiments/shortcut_bench/{script} {' '.join(missing)}" for script in ("train.py", "truth.py")
+            f"python -m experiments.shortcut_bench.{script} {' '.join(missing)}" for script in ("train", "truth")
         ]
         raise SystemExit("Make these classifiers and their truth tables first:\n" + "\n".join(scripts))
 
