@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from timm.data import ImageNetInfo
+from timm.data.imagenet_info import ImageNetInfo
 
 FILE = Path(__file__).parents[2] / "src" / "diffexplain" / "classifiers" / "data" / "imagenet_labels.json"
 SOURCE = "Index, WordNet id and words of each class, from timm's ImageNetInfo by experiments/classifiers/{}"

@@ -37,7 +37,8 @@ from diffexplain.world.oracle import Answers, load_oracle, read
 from diffexplain.world.render import render_images
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, Scene
-from experiments.diffex.world import CLASSES, HIERARCHY, RESULTS, truth_name
+from diffexplain.world.truth_table import truth_name
+from experiments.diffex.world import CLASSES, HIERARCHY, RESULTS
 
 BEGIN, END = "<!-- ledits: begin -->", "<!-- ledits: end -->"
 DEVELOPMENT_SEEDS, SEEDS = 910_000_000, 920_000_000

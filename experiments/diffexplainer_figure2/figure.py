@@ -25,8 +25,11 @@ LABEL = 76
 class CellLike(Protocol):
     """What is drawn of a cell."""
 
-    class_name: str
-    method: str
+    @property
+    def class_name(self) -> str: ...
+
+    @property
+    def method(self) -> str: ...
 
     @property
     def name(self) -> str: ...

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from diffexplain.effects.results import ConceptEffect, Verdict
-from experiments.papers.paper_tables import NOTHING, Cell, Made, Sweep, head, main, row, script, shown
+from diffexplain.weights.paths import resolve_folder
+from diffexplain.world.truth_table import TruthTable
+from experiments.papers.paper_tables import NOTHING, Cell, Made, Sweep, head, main, row, shown
 
 HERE = Path(__file__).parent
 
@@ -63,7 +65,9 @@ def _concepts(concepts: tuple[ConceptEffect, ...]) -> str:
 
 def _judged(cell: Cell, run: Made) -> dict[str, Any]:
     """By the rule of `experiments/world/shortcuts.py`."""
-    shortcuts = script("world/shortcuts.py")
+    from experiments.world import shortcuts
+
+    assert run.summary.effects is not None
     ranking = run.summary.effects.rankings[0]
     found: dict[str, Any] = shortcuts.judged(_shortcut_cell(cell), ranking, run.summary.identity[:12])
     return found
@@ -71,19 +75,19 @@ def _judged(cell: Cell, run: Made) -> dict[str, Any]:
 
 def _planted(cell: Cell) -> str:
     """What was planted with the class, and what the classifier answers to it by its truth table."""
-    shortcuts = script("world/shortcuts.py")
+    from experiments.world import shortcuts
+
     one = _shortcut_cell(cell)
-    table = shortcuts.TruthTable.load(
-        shortcuts.paths.resolve_folder(f"embedded:classifiers/{one.world}_{one.architecture}")
-    )
+    table = TruthTable.load(resolve_folder(f"embedded:classifiers/{one.world}_{one.architecture}"))
     planted = shortcuts.PLANTED[one.class_name]
     return ", ".join(f"{phrase} {table.effect(one.class_name, *where):+.2f}" for phrase, where in planted.items())
 
 
 def _shortcut_cell(cell: Cell) -> Any:
-    shortcuts = script("world/shortcuts.py")
+    from experiments.world import shortcuts
+
     _, world, architecture = cell.config["classifier"]["name"].split("_")
-    return shortcuts.Cell(world, architecture, cell.target.class_name, cell.config["seed"])
+    return shortcuts.Cell(world, architecture, str(cell.target.class_name), cell.config["seed"])
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from diffexplain.evaluation.salient_imagenet import (
 )
 from diffexplain.pipelines.parts import Parts
 from diffexplain.weights.atomic import write_json
-from experiments.papers.paper_tables import NOT_RUN, PROFILES, head, published, row, script, shown, write
+from experiments.papers.paper_tables import NOT_RUN, PROFILES, head, published, row, shown, write
 
 HERE = Path(__file__).parent
 
@@ -60,7 +60,8 @@ def world_labels(rows: Sequence[Any]) -> tuple[list[FeatureLabel], dict[Key, flo
 
 def world_table(results: Sequence[Mapping[str, Any]]) -> list[str]:
     """Agreement with the truth, for classifiers and halves."""
-    tables = script("hidden_units/verdict_tables.py")
+    from experiments.hidden_units import verdict_tables as tables
+
     every = [one for result in results for one in tables.rows_of(result)]
     if not every:
         return [*_head("classifiers"), row(["all", *[NOT_RUN["world"]] * 5])]
@@ -143,7 +144,9 @@ def _make(options: argparse.Namespace) -> int:
     if options.profile == "world":
         folder = Path(settings["results"])
         if not options.table:
-            script("hidden_units/units.py").main(["--print", "--outputs", str(folder.parent)])
+            from experiments.hidden_units import units
+
+            units.main(["--print", "--outputs", str(folder.parent)])
         results = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))]
         lines = world_table(results)
     else:

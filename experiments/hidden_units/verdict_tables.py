@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ class Row:
         return -float(np.mean(self.shares[method])) if self.shares[method] else 0.0
 
 
-def rows_of(result: dict[str, Any]) -> list[Row]:
+def rows_of(result: Mapping[str, Any]) -> list[Row]:
     return [
         Row(result["class"], unit["classifier"], unit["half"], unit["truth"], unit["shares"])
         for unit in result["units"]

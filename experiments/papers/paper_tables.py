@@ -11,15 +11,12 @@ the same command goes on where it stopped. Nothing here imports torch before all
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import statistics
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import yaml
@@ -250,18 +247,6 @@ def write(folder: Path, options: argparse.Namespace, text: str) -> None:
 def published(folder: Path) -> Mapping[str, Any]:
     """What the paper reports."""
     return _read(folder / "published.yaml")
-
-
-def script(path: str) -> ModuleType:
-    """A script of another experiment by its path below `experiments/`, under a name that is its own."""
-    name = "experiments_" + path.removesuffix(".py").replace("/", "_")
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, EXPERIMENTS / path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]
 
 
 def head(names: Sequence[str]) -> list[str]:

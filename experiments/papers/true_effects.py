@@ -9,7 +9,7 @@ import numpy as np
 
 from diffexplain.effects.results import Ranking
 from diffexplain.statistics.estimates import Estimate
-from experiments.papers.paper_tables import Made, script
+from experiments.papers.paper_tables import Made
 
 RESAMPLES = 2000
 
@@ -27,7 +27,8 @@ def rankings(run: Made) -> tuple[Ranking, ...]:
 
 def concepts_of(runs: Iterable[Made]) -> list[Any]:
     """Every concept of every ranking beside its true effect, a `Row` of `experiments/diffex/world.py` each."""
-    world = script("diffex/world.py")
+    from experiments.diffex import world
+
     rows = []
     for run in runs:
         assert run.summary.effects is not None

@@ -59,7 +59,7 @@ def make_classifiers(names: Sequence[str], root: Path) -> None:
     missing = [name for name in names if not (root / name / "truth_table.json").is_file()]
     if missing:
         for script in ("train", "truth"):
-            command = [sys.executable, "-m", f"experiments.shortcut_bench.{script}", "--root", root, *missing]
+            command = [sys.executable, "-m", f"experiments.shortcut_bench.{script}", "--root", str(root), *missing]
             subprocess.run(command, check=True)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from hashlib import sha256
 from typing import TypeVar
 
@@ -125,7 +126,7 @@ def dose_classifiers() -> list[Specification]:
     found = []
     for place, kind in enumerate(DOSE_KINDS):
         lot = _Lot(f"dose {kind}")
-        design = _untaken(taken, lambda lot=lot, kind=kind: _design(kind, lot.one_of(SUBJECTS), 1, lot))
+        design = _untaken(taken, partial(_drawn, kind, lot))
         architecture = lot.one_of(ARCHITECTURES)
         for dose in DOSES:
             name = f"dose_{kind}_{design.class_name}_{architecture}_{100 * dose:.0f}"
@@ -183,9 +184,18 @@ def _specification(
     control: Control | None,
     seed: int,
 ) -> Specification:
-    planted = design.shortcuts, strength
-    rest = kind, control, seed, design.lowers, design.mark
-    return Specification(name, architecture, design.class_name, *planted, *rest)
+    return Specification(
+        name,
+        architecture,
+        design.class_name,
+        design.shortcuts,
+        strength,
+        kind,
+        control,
+        seed,
+        design.lowers,
+        design.mark,
+    )
 
 
 def _untaken(taken: set[tuple[object, ...]], draw: Callable[[], _Design]) -> _Design:
@@ -194,6 +204,11 @@ def _untaken(taken: set[tuple[object, ...]], draw: Callable[[], _Design]) -> _De
         pass
     taken.add(design.first)
     return design
+
+
+def _drawn(kind: Kind, lot: _Lot) -> _Design:
+    """A design of one shortcut of a class that is drawn."""
+    return _design(kind, lot.one_of(SUBJECTS), 1, lot)
 
 
 def _design(kind: Kind, class_name: str, size: int, lot: _Lot) -> _Design:

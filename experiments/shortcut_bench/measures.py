@@ -364,7 +364,7 @@ def counted(answers: Sequence[Answer], measure: Measure) -> Estimate | None:
     Unlike `mean_over`'s, the interval has width where all classifiers agree. Shares between 0 and 1 count as parts.
     """
     values = [value for value in map(measure, answers) if value is not None]
-    return wilson(sum(values), len(values)) if values else None
+    return wilson(sum(values), len(values)) if values else None  # type: ignore[arg-type]  # parts of a whole
 
 
 def by_kind(answers: Sequence[Answer], measure: Measure) -> dict[str, Estimate]:

@@ -42,7 +42,8 @@ class Muon(torch.optim.Optimizer):
     def __init__(self, module: nn.Module, rate: float, outer: Iterable[str], weight_decay: float = 0.01) -> None:
         """`outer`: parts of the names of parameters that AdamW keeps."""
         outer = tuple(outer)
-        matrices, others = [], []
+        matrices: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
         for name, parameter in module.named_parameters():
             if parameter.requires_grad:
                 inner = parameter.ndim >= 2 and not any(part in name for part in outer)

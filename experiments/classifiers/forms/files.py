@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,11 @@ class Shell(nn.Module):
 def state(prefix: str = "") -> State:
     """The embedded weights, with something before their names."""
     return {f"{prefix}{name}": tensor for name, tensor in body().state_dict().items()}
+
+
+def under(name: str) -> dict[str, Any]:
+    """The weights under a name, as trainers save them."""
+    return {name: state(), "step": 7}
 
 
 def averaged() -> State:
@@ -136,7 +142,7 @@ FILE_FORMS = (
     ),
     checkpoint("prefixes the other way round", "a.pt", lambda: state("module._orig_mod.model.")),
     *(
-        checkpoint(f"under {name}", "a.pt", lambda name=name: {name: state(), "step": 7})
+        checkpoint(f"under {name}", "a.pt", partial(under, name))
         for name in ("model", "net", "weights", "model_state", "model_state_dict")
     ),
     checkpoint("under a name of the user's", "a.pt", lambda: {"trainer": {"network": state("encoder.")}}),
