@@ -17,7 +17,7 @@ from diffexplain.config.configuration import available, compose, defaults, expan
 from diffexplain.config.digests import CONTENTS
 from diffexplain.errors import UserError
 
-MORE = f"paths.configs=[{Path(__file__).parents[2] / 'conf'}]"
+MORE = f"paths.configs=[{Path(__file__).parents[1] / 'conf'}]"
 
 
 def test_the_default_run_is_the_flagpole_of_the_shortcut_cnn() -> None:

@@ -13,7 +13,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "diffusion": (),
     "classifier": (),
     "segmenter": (),
-    "concepts": ("explainer=diffex",),
+    "concepts": ("explainer=randomised_prompts",),
     "editor": ("explainer=diffex",),
 }
 """Those whose choices may need weights, each with the choice of the method that reads it."""
