@@ -60,9 +60,10 @@ def test_an_unknown_key_ends_with_its_nearest(tmp_path: Path) -> None:
     assert "nearest:  evaluation.images" in error
 
 
-def test_a_finished_run_is_found_without_torch(tmp_path: Path) -> None:
+def test_a_finished_run_is_found_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = ["paths.configs=[tests/conf]", "plugins=[tests]", "experiment=pretend", f"paths.outputs={tmp_path}"]
-    assert subprocess.run([sys.executable, "run.py", *settings], cwd=ROOT, check=False).returncode == 0
+    monkeypatch.chdir(ROOT)  # The paths in tests/conf are relative.
+    assert cli.run(settings) == 0
     done = without_torch(*settings)
     assert "Already finished" in done.stdout
     assert str(tmp_path) in done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -51,6 +52,35 @@ sys.exit(commands.guarded(load))
 """
 
 
+FAULTS = (
+    ("def build():\n    open('weights.pth')\n", 2, "FileNotFoundError: "),
+    ("raise OSError(28, 'No space left', 'x')\n", 1, "OSError: [Errno 28]"),
+    ("def build(:\n", 1, "SyntaxError: "),
+    ("import nothing_of_that_name\n", 1, "ModuleNotFoundError: "),
+    (
+        "from torch import nn\nclass build(nn.Module):\n    def forward(self, x):\n        return x @ 3\n",
+        4,
+        "TypeError: ",
+    ),
+)
+"""Files of a user's, with the line at fault and what is said last."""
+EACH = """
+import contextlib, io, json, sys
+from diffexplain.cli import commands
+from diffexplain.config import configuration
+from diffexplain.pipelines.parts import Parts
+def load(overrides):
+    config = configuration.compose(overrides)
+    Parts().classifier(config["classifier"], config["plugins"])
+    return 0
+answers = []
+for overrides in json.loads(sys.argv[1]):
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        answers.append([commands.guarded(lambda: load(overrides)), said.getvalue()])
+print(json.dumps(answers))
+"""
+
+
 @pytest.fixture
 def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a file of the user's, which imports another."""
@@ -60,12 +90,17 @@ def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def load(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    """Load the classifier as a run does, in a process of its own that is started in ``folder``."""
-    program = [sys.executable, "-P", "-c", LOAD, *ASKED, *overrides]
+def run_beside(folder: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a process of its own that is started in ``folder``."""
     paths = os.pathsep.join([str(ROOT / "src"), os.environ["PYTHONPATH"]])
+    command = [sys.executable, "-P", "-c", program, *arguments]
     environment = {**os.environ, "PYTHONPATH": paths}
-    return subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def load(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Load the classifier as a run does, in ``folder``."""
+    return run_beside(folder, LOAD, *ASKED)
 
 
 def test_a_file_beside_the_working_directory_is_found_with_what_it_imports(beside: Path) -> None:
@@ -82,32 +117,21 @@ def test_a_missing_package_is_named_with_the_places_looked_in_before_torch_is_im
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize(
-    ("body", "line", "last"),
-    [
-        ("def build():\n    open('weights.pth')\n", 2, "FileNotFoundError: "),
-        ("raise OSError(28, 'No space left', 'x')\n", 1, "OSError: [Errno 28]"),
-        ("def build(:\n", 1, "SyntaxError: "),
-        ("import nothing_of_that_name\n", 1, "ModuleNotFoundError: "),
-        (
-            "from torch import nn\nclass build(nn.Module):\n    def forward(self, x):\n        return x @ 3\n",
-            4,
-            "TypeError: ",
-        ),
-    ],
-)
-def test_an_error_in_the_users_code_is_theirs_with_file_and_line(
-    tmp_path: Path, body: str, line: int, last: str
-) -> None:
-    (tmp_path / "my_package.py").write_text(body)
-    done = load(tmp_path)
-    assert done.returncode == 1, done.stderr
-    said = done.stderr.splitlines()
-    assert said[0] == "An error in your code (my_package), not in diffexplain's:"
-    assert f'  File "{tmp_path}/my_package.py", line {line}' in done.stderr
-    assert said[-1].startswith(last)
-    assert "src/diffexplain/" not in done.stderr.split("my_package.py", 1)[0]
-    assert "paths.outputs" not in done.stderr
+def test_an_error_in_the_users_code_is_theirs_with_file_and_line(tmp_path: Path) -> None:
+    names = [f"my_package_{number}" for number in range(len(FAULTS))]
+    for name, (body, _, _) in zip(names, FAULTS, strict=True):
+        (tmp_path / f"{name}.py").write_text(body)
+    asked = json.dumps([[override.replace("my_package", name) for override in ASKED] for name in names])
+    done = run_beside(tmp_path, EACH, asked)  # One process for all: what it imports first takes longest.
+    assert done.returncode == 0, done.stderr
+    for name, (status, text), (_, line, last) in zip(names, json.loads(done.stdout), FAULTS, strict=True):
+        said = text.splitlines()
+        assert status == 1, text
+        assert said[0] == f"An error in your code ({name}), not in diffexplain's:"
+        assert f'  File "{tmp_path}/{name}.py", line {line}' in text
+        assert said[-1].startswith(last)
+        assert "src/diffexplain/" not in text.split(f"{name}.py", 1)[0]
+        assert "paths.outputs" not in text
 
 
 def test_the_source_of_a_package_and_of_what_it_imports_beside_it_makes_the_run(beside: Path) -> None:
