@@ -12,7 +12,6 @@ from typing import Any
 
 from diffexplain.effects.results import ConceptEffect, Verdict
 from diffexplain.weights.paths import resolve_folder
-from diffexplain.world.truth_table import TruthTable
 from experiments.papers.paper_tables import NOTHING, Cell, Made, Sweep, head, main, row, shown
 
 HERE = Path(__file__).parent
@@ -75,6 +74,7 @@ def _judged(cell: Cell, run: Made) -> dict[str, Any]:
 
 def _planted(cell: Cell) -> str:
     """What was planted with the class, and what the classifier answers to it by its truth table."""
+    from diffexplain.world.truth_table import TruthTable
     from experiments.world import shortcuts
 
     one = _shortcut_cell(cell)

@@ -201,7 +201,7 @@ def test_a_tree_nests_what_is_found_below_its_parent_and_leaves_out_the_rest() -
 
 def test_agreement_with_the_truth_goes_through_the_code_for_peoples_answers() -> None:
     figure5 = aggregator("diffexplainer_figure5")
-    row = shared().script("hidden_units/verdict_tables.py").Row
+    row = importlib.import_module("experiments.hidden_units.verdict_tables").Row
     rows = [
         row(class_name, "shortcut_cnn", "held_out", truth, {"map": [share, share]})
         for class_name in ("bee", "flagpole")
