@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+from torch import Tensor
 
 from diffexplain import app
+from diffexplain.classifiers.target_scores import TargetReader
 from diffexplain.config import configuration
 from diffexplain.pipelines.parts import Parts
 from diffexplain.report import load_run
@@ -79,3 +82,20 @@ def test_two_processes_share_each_run_of_a_sweep_and_only_the_first_writes(tmp_p
     for job in jobs:
         assert len(load_run(record.parent / job["directory"]).curve) == 2
     assert done.stdout.count("Report:") == 1
+
+
+def test_a_units_scale_is_set_by_the_same_pictures_wherever_a_page_speaks_of_it(
+    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Tensor] = []
+    calibrated = TargetReader.calibrated
+
+    def remembered(reader: TargetReader, images: Tensor) -> TargetReader:
+        seen.append(images)
+        return calibrated(reader, images)
+
+    monkeypatch.setattr(TargetReader, "calibrated", remembered)
+    asked = ["target=unit:stages:3@flagpole", "evaluation.neutral_text='a photo of a bee'"]
+    app.make(configuration.compose([*LITTLE, *LEAST, *asked, f"paths.outputs={tmp_path}"]), parts)
+    first, *others = seen
+    assert others and all(torch.equal(first, images) for images in others)

@@ -39,7 +39,7 @@ CONCEPTS = "concepts.yaml"
 PHOTOGRAPHS = "photographs.json"
 CONTROL = "control"
 NEUTRAL_TEXT, NEUTRAL_IMAGES = "a photo", 100
-"""Pictures that ask for nothing, by which a unit's scale is set."""
+"""Pictures that ask for nothing, by which a unit's scale is set where no evaluation makes its own."""
 DOMAIN_IMAGES = 16
 """Made for a proposer that looks at images."""
 WORDS = (
@@ -99,9 +99,7 @@ class Testing:
         with self.loop, halvings_recorded(self.run, prior, f"to edit: lower {keys}"):
             images = self._images(prior)
             hierarchy = self._concepts(prior, images)
-            neutral = None
-            if self.target.kind == "unit":
-                neutral = ImageSource(prior, self.run.draws).images([NEUTRAL_TEXT], Seeds.SCORE, NEUTRAL_IMAGES)
+            neutral = None if self.target.kind == "class" else self._neutral(prior)
             self.population: Population = self.engine.population(
                 studied,
                 editor,
@@ -140,6 +138,12 @@ class Testing:
             if same is not None:
                 notes.append(f"{name} gives all {same.pictures} pictures the same answer: its effects tell nothing.")
         return tuple(notes)
+
+    def _neutral(self, prior: Any) -> Tensor:
+        """The pictures that set a unit's scale: those of the evaluation, so that a page speaks of one scale."""
+        evaluation = self.run.config.get("evaluation", {})
+        text, count = evaluation.get("neutral_text", NEUTRAL_TEXT), evaluation.get("images", NEUTRAL_IMAGES)
+        return ImageSource(prior, self.run.draws).images([text], Seeds.SCORE, count)
 
     def _images(self, prior: Any) -> Tensor | None:
         """The photographs that are given, (N, 3, H, W) in [0, 1]; None where the editor makes its own images."""
