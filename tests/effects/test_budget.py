@@ -99,6 +99,14 @@ def test_the_priors_error_widens_intervals_and_tests() -> None:
     assert (allowed.score.high - allowed.score.low) / 2 == pytest.approx(np.hypot(half, spread))
 
 
+def test_no_interval_of_probabilities_is_wider_than_they_can_differ() -> None:
+    pairs = {("a",): Differences(np.asarray([1.0, 1.0, 0.5, 1.0, 0.2, 1.0]), None, None)}
+    (found,) = estimate_effects(pairs, 0.02, 0.05).values()
+    assert 0 < found.score.low < found.score.value < found.score.high == 1.0
+    (of_unit,) = estimate_effects(pairs, 0.02, 0.05, bounded=False).values()
+    assert of_unit.score.high > 1.0
+
+
 def test_differences_that_took() -> None:
     pair = Differences(np.array([1.0, 2.0, 3.0]), None, np.array([True, False, True]))
     passed = pair.those_that_took()

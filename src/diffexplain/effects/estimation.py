@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import NamedTuple
 
@@ -170,13 +170,14 @@ def estimate_effects(
     ]
     by_e = iter(zip(e_values, benjamini_hochberg_e(e_values, rate), strict=True))
 
+    ends = _of_probabilities if bounded else lambda interval: interval
     found = {}
     for (path, pair), p, adjusted_p in zip(pairs.items(), p_values, adjusted, strict=True):
         e, holds_by_e = next(by_e, (None, None))
         found[path] = Effect(
-            score=mean_interval(pair.score, error=own[path].measured),
+            score=ends(mean_interval(pair.score, error=own[path].measured)),
             log_odds=None if pair.log_odds is None else mean_interval(pair.log_odds),
-            adjusted=mean_interval(pair.score, confidence, own[path].measured),
+            adjusted=ends(mean_interval(pair.score, confidence, own[path].measured)),
             p=p,
             adjusted_p=adjusted_p,
             significant=adjusted_p <= rate,
@@ -184,6 +185,11 @@ def estimate_effects(
             holds_by_e=holds_by_e,
         )
     return found
+
+
+def _of_probabilities(interval: Estimate) -> Estimate:
+    """The interval of a difference of probabilities, which lies in [-1, 1]."""
+    return replace(interval, low=max(-1.0, interval.low), high=min(1.0, interval.high))
 
 
 def within(effect: Estimate, noise: Estimate | None) -> bool | None:
