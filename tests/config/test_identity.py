@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from diffexplain.config.identity import EXCLUDED, identity
+from diffexplain.config.instantiate import locate
 
 CONFIG: dict[str, Any] = {
     "target": "class:flagpole",
@@ -66,3 +67,11 @@ def test_nan_is_refused() -> None:
 
 
 GOLDEN = "91a826da300d8d53583def7e1ca47c403105faf3b1a6d951fa35ad097c0fd6ad"
+
+
+def test_a_part_that_moved_makes_no_other_run_and_is_found_by_its_former_name() -> None:
+    names = ("diffexplain.editing.Paired", "diffexplain.diffusion.editing.Paired")
+    one, other = (identity({"editor": {"_target_": name}, "list": [{"_target_": name}]}) for name in names)
+    assert one == other != identity({"editor": {"_target_": "diffexplain.editing.LeditsPP"}})
+    assert locate(names[1]) is locate(names[0])
+    assert locate("diffexplain.concepts.FileProposer").__module__ == "diffexplain.pipelines.proposers"
