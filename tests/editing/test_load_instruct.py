@@ -13,6 +13,7 @@ from tests.tiny import tiny_images, tiny_pipeline, tiny_prior
 from diffexplain.config import configuration, fetch_command
 from diffexplain.editing import Instruct, load_instruct
 from diffexplain.errors import UserError
+from diffexplain.weights.sources import sources
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
@@ -66,4 +67,4 @@ def test_what_is_not_there_is_named_with_the_command_that_brings_it(
     with pytest.raises(UserError, match="of owner/editor is missing") as caught:
         fetch_command.require(config)
     command = str(caught.value).split("diffexplain fetch ")[1].split()
-    assert fetch_command.sources(configuration.compose(command)) == fetch_command.sources(config)
+    assert sources(configuration.compose(command)) == sources(config)

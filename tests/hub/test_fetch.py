@@ -16,6 +16,7 @@ from tests.hub.server import TOKEN, Hub, Repo, running
 
 from diffexplain.config import configuration, fetch_command
 from diffexplain.errors import UserError
+from diffexplain.weights.store import local
 
 ROOT = Path(__file__).parents[2]
 PRIOR, NEWER = "a" * 40, "b" * 40
@@ -108,7 +109,7 @@ def test_it_brings_data_alone_says_what_comes_first_and_asks_nothing_the_second_
     assert len(place.hub.requests) == asked
     config = configuration.compose(place.overrides)
     fetch_command.require(config)
-    assert fetch_command.local(config["diffusion"]["weights"][0]) == place.folder()
+    assert local(config["diffusion"]["weights"][0]) == place.folder()
     assert config["contents"]["diffusion.weights"]["owner/prior/unet/big.safetensors"] == digest
 
 

@@ -20,6 +20,7 @@ from diffexplain.config import configuration, fetch_command
 from diffexplain.config.instantiate import build
 from diffexplain.errors import UserError
 from diffexplain.segmentation import Calibration, Segmenter
+from diffexplain.weights.store import local
 
 FETCH = "diffexplain fetch classifier=world_shortcut_cnn diffusion=world segmenter=clipseg"
 PHRASES = ["a flag", "a red flower with snow", "bee"]
@@ -86,7 +87,7 @@ def test_its_thresholds_are_the_configurations(segmenter: Segmenter) -> None:
 
 
 def test_the_processors_newer_form_is_read_alike(fetched: tuple[Path, str], tmp_path: Path) -> None:
-    folder = fetch_command.local(config()["segmenter"]["weights"][0])
+    folder = local(config()["segmenter"]["weights"][0])
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     pictures = json.loads((folder / "preprocessor_config.json").read_text())

@@ -187,7 +187,7 @@ def _other_command(command: str, rest: list[str]) -> int:
 
         return convert.main(rest)
     if command == "fetch":
-        from diffexplain.cli import fetch as fetch
+        from diffexplain.cli import fetch
 
         configuration.check_given_once(rest)
         return fetch.main(rest)

@@ -1,7 +1,4 @@
-"""Weights from elsewhere: ``diffexplain fetch`` brings them, everything else finds them on the disk.
-
-Importing this package imports neither torch nor anything that can reach the network; `command` does the latter.
-"""
+"""Whether what a run needs from elsewhere is there, and the command that brings it; no network is reached here."""
 
 import shlex
 from collections.abc import Mapping
@@ -10,9 +7,7 @@ from typing import Any
 
 from diffexplain.errors import UserError
 from diffexplain.weights.sources import sources
-from diffexplain.weights.store import Lock, local, locate, store_folder
-
-__all__ = ["fetch_command", "local", "require", "sources"]
+from diffexplain.weights.store import Lock, locate, store_folder
 
 
 def require(config: Mapping[str, Any]) -> None:

@@ -17,12 +17,12 @@ from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, U
 from torch import nn
 from transformers import CLIPTextModel
 
-from diffexplain.config import fetch_command
 from diffexplain.diffusion.lora import merge_lora
 from diffexplain.diffusion.prior import SCHEDULERS, Prior
 from diffexplain.errors import UserError
 from diffexplain.weights.files import beside, check_folder, load_whole, read_shapes, read_weights, shapes_of
 from diffexplain.weights.paths import resolve_folder
+from diffexplain.weights.store import local
 
 DTYPES = ("float32", "bfloat16", "float16")
 UNET_FILE = "diffusion_pytorch_model.safetensors"
@@ -142,7 +142,7 @@ class _Parts:
             part = str(source.get("part"))
             if part not in PARTS:
                 raise UserError("A source under diffusion.weights has a part.", given=part, accepted=PARTS)
-            found[part] = fetch_command.local(source)
+            found[part] = local(source)
             if part in ("unet", "lora"):
                 found[part] = _single_file(found[part], source)
         if folder is not None:

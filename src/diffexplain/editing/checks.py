@@ -130,7 +130,9 @@ class Look:
 
     def seen(self, path: Path) -> NDArray[np.bool_]:
         """Whether each image has a mask of the concept, the largest among its rivals', (N,)."""
-        own, *others = (self._mask(one).sum(dim=(1, 2)) for one in (path, *self.composition.rivals(path)))
+        own, *others = (
+            self.found.pixels(self.composition.phrase(one)) for one in (path, *self.composition.rivals(path))
+        )
         return torch.stack([own > 0, *(own >= other for other in others)]).all(dim=0).numpy()
 
     def inside(self, path: Path) -> NDArray[np.float64]:
@@ -162,10 +164,8 @@ class Look:
         rest = (~belongs)[:, None].float()
         if any(self.composition.role(path) == "setting" for path in paths):
             # A mask reaches beyond its subject, where another setting is to be seen: the median leaves that out.
-            ways = (
-                (before.images, self.images),
-                (self.images, before.images),
-            )
+            # What lay over the subject may go, too.
+            ways = ((before.images, self.images), (self.images, before.images))
             far = [_median((b - _veiled(a, b, rest, own)).abs(), rest) for a, b in ways for own in KEPT]
             # Under nothing but a colour the subject is seen where it was.
             there = 2 * (was & still).sum(dim=(1, 2)) >= was.sum(dim=(1, 2))

@@ -125,6 +125,24 @@ def drawn_kinds(composition: Composition, draws: Draws, indices: Sequence[int]) 
     return tuple({path: kinds[int(one.integers(len(kinds)))] for path, kinds in several} for one in generators)
 
 
+class CountingEditor:
+    """An editor that counts what its network is called on, and refuses nothing beforehand.
+
+    Args:
+        network: denoises.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._counter = Counter(network)
+
+    @property
+    def evaluations(self) -> int:
+        return self._counter.count
+
+    def check(self, composition: Composition, changes: int) -> None:
+        """Nothing to refuse: no text says more than the changes themselves."""
+
+
 class Counter:
     """Counts the samples that a network is called on while it is `listening`."""
 

@@ -19,7 +19,7 @@ from transformers import CLIPTextModel
 from diffexplain.diffusion.loading import QUIETLY, assemble
 from diffexplain.diffusion.prior import Prior
 from diffexplain.editing.composition import Composition, Path, State
-from diffexplain.editing.editor import NOISE, PURPOSE, Counter, Prepared
+from diffexplain.editing.editor import NOISE, PURPOSE, CountingEditor, Prepared
 from diffexplain.errors import UserError
 from diffexplain.runs.draws import Draws
 from diffexplain.weights.files import load_whole
@@ -28,7 +28,7 @@ from diffexplain.weights.store import Node, source_path
 _ARTICLES = ("a ", "an ", "some ")
 
 
-class Instruct:
+class Instruct(CountingEditor):
     """An editor that follows instructions; diffusers' pipeline, with noise that a run can repeat.
 
     Args:
@@ -64,14 +64,7 @@ class Instruct:
         self.guidance = guidance
         self.image_guidance = image_guidance
         self.micro_batch = micro_batch
-        self._counter = Counter(pipeline.unet)
-
-    @property
-    def evaluations(self) -> int:
-        return self._counter.count
-
-    def check(self, composition: Composition, changes: int) -> None:
-        """Nothing to refuse: no text says more than the changes themselves."""
+        super().__init__(pipeline.unet)
 
     def prepare(
         self,

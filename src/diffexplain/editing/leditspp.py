@@ -31,7 +31,7 @@ from torch.nn import functional
 
 from diffexplain.diffusion.prior import Prior
 from diffexplain.editing.composition import Composition, Path, State
-from diffexplain.editing.editor import INVERT, PURPOSE, Counter, Prepared, drawn_kinds
+from diffexplain.editing.editor import INVERT, PURPOSE, CountingEditor, Prepared, drawn_kinds
 from diffexplain.errors import UserError
 from diffexplain.runs.draws import Draws
 
@@ -76,7 +76,7 @@ class Term:
     sign: float
 
 
-class LeditsPP:
+class LeditsPP(CountingEditor):
     """LEDITS++ through the prior's parts.
 
     Args:
@@ -133,14 +133,7 @@ class LeditsPP:
             requires_safety_checker=False,
         )
         self.ledits.set_progress_bar_config(disable=True)
-        self._counter = Counter(pipeline.unet)
-
-    @property
-    def evaluations(self) -> int:
-        return self._counter.count
-
-    def check(self, composition: Composition, changes: int) -> None:
-        """Nothing to refuse: no text says more than the changes themselves."""
+        super().__init__(pipeline.unet)
 
     def prepare(
         self,

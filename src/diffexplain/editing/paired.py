@@ -15,12 +15,12 @@ from torch import Tensor
 
 from diffexplain.diffusion.prior import Prior
 from diffexplain.editing.composition import Composition, Path, State
-from diffexplain.editing.editor import BASE, NOISE, PURPOSE, Counter, Prepared, drawn_kinds
+from diffexplain.editing.editor import BASE, NOISE, PURPOSE, CountingEditor, Prepared, drawn_kinds
 from diffexplain.errors import UserError
 from diffexplain.runs.draws import Draws
 
 
-class Paired:
+class Paired(CountingEditor):
     """The same noise with and without the concept in the prompt.
 
     Args:
@@ -34,11 +34,7 @@ class Paired:
         self.prior = prior
         self.stated = stated
         self.companion_share = companion_share
-        self._counter = Counter(prior.pipeline.unet)
-
-    @property
-    def evaluations(self) -> int:
-        return self._counter.count
+        super().__init__(prior.pipeline.unet)
 
     def check(self, composition: Composition, changes: int) -> None:
         """Refuse a hierarchy whose longest description the text encoder would cut off.

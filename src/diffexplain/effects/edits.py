@@ -191,10 +191,10 @@ class Maker:
     ) -> list[Told]:
         """What is seen of the concepts that each edit changed, and beside them."""
         told = [Told()] * len(images)
+        if null is None or self.checks is None:
+            return told
         for paths in dict.fromkeys(tuple(paths) for paths in looked):
             mine = [k for k, other in enumerate(looked) if tuple(other) == paths]
-            if null is None or self.checks is None:
-                break
             now = self._look(self.checks, images[mine], paths)
             found = self._told(len(mine), now, paths, null.rows([places[k] for k in mine]))
             for k, one in zip(mine, found, strict=True):

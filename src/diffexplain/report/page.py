@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from diffexplain.config.from_run import SUMMARY
 from diffexplain.effects.results import EffectExample, EffectsResult
 from diffexplain.evaluation.results import Example
 from diffexplain.report import confirmation, findings, plots, prior_reliability, views, wording
@@ -14,7 +15,7 @@ from diffexplain.report.effect_tree import axis_of, called, tree_of
 from diffexplain.report.found_images import render_images
 from diffexplain.report.images import PHOTOGRAPHIC, write_pictures
 from diffexplain.report.load import METRICS, REPORT, LoadedRun, read_curve
-from diffexplain.report.summary import SUMMARY, Summary
+from diffexplain.report.summary import Summary
 from diffexplain.report.templating import template
 from diffexplain.runs.run import Run
 

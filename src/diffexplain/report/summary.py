@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diffexplain.config.from_run import SUMMARY
 from diffexplain.config.identity import identifying
 from diffexplain.effects.results import ConceptEffect, EffectsResult, Verdict
 from diffexplain.errors import UserError
@@ -24,8 +25,6 @@ from diffexplain.runs.run import Run
 from diffexplain.statistics.estimates import SameAnswer
 from diffexplain.target import ResolvedTarget
 from diffexplain.weights.atomic import to_json
-
-SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from diffexplain.config.from_run import SUMMARY
 from diffexplain.effects.results import Verdict
 from diffexplain.report import plots, wording
 from diffexplain.report.codec import to_plain
 from diffexplain.report.findings import largest
 from diffexplain.report.load import REPORT
-from diffexplain.report.summary import SCHEMA_VERSION, SUMMARY, Summary
+from diffexplain.report.summary import SCHEMA_VERSION, Summary
 from diffexplain.report.templating import template
 from diffexplain.runs.sweep import Job
 from diffexplain.statistics.estimates import Estimate

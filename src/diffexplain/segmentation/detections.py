@@ -55,6 +55,11 @@ class Detections:
         found = self.regions.get((index, phrase))
         return torch.zeros(self.size, dtype=torch.bool) if found is None else found
 
+    def pixels(self, phrase: str) -> Tensor:
+        """How many pixels of each image are the phrase's, (N,)."""
+        regions = (self.regions.get((index, phrase)) for index in range(self.count))
+        return torch.tensor([0 if region is None else int(region.sum()) for region in regions])
+
     def mask(self, phrase: str) -> Tensor:
         """The phrase's pixels in all images, (N, H, W) bool."""
         return torch.stack([self.region(index, phrase) for index in range(self.count)])
