@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def found(folder: Path, most: int = 48) -> Photographs:
-    expected = digests.digest([(path.name, digests.mark(path)) for path in digests.listing(str(folder))])
+    expected = digests.digest([(name, digests.mark(path)) for name, path in digests.listing(str(folder)).items()])
     return photographs.find(str(folder), most, expected)
 
 
@@ -141,7 +141,7 @@ def test_each_fault_is_named_and_ends_nothing(folder: Path) -> None:
         pass
 
     made = found(folder)
-    assert [path.name for path, _ in made.used] == ["preview.mpo", "y.png", "z.png"]
+    assert [one.name for one in made.used] == ["preview.mpo", "y.png", "z.png"]
     reasons = dict(made.skipped)
     parts = {
         "animated.gif": "animated",
@@ -168,8 +168,26 @@ def test_no_more_are_looked_at_than_are_asked_for(folder: Path) -> None:
     (folder / "a.jpg").write_bytes(b"")
     Image.new("RGB", (40, 40), GREEN).save(folder / "b.png")
     made = found(folder, most=2)
-    assert [path.name for path, _ in made.used] == ["b.png", "y.png"]
-    assert list(made.notes())[-1].startswith("The first 2 photographs by name were edited, and 1 files")
+    assert [one.name for one in made.used] == ["b.png", "y.png"]
+    assert list(made.notes())[-1].startswith("The first 2 photographs by name were edited, and 1 files were not.")
+
+
+def test_folders_named_after_classes_label_their_photographs_and_are_taken_in_turn(folder: Path) -> None:
+    for label, names in (("bee", "abc"), ("pole", "yz")):
+        (folder / label).mkdir()
+        for name in names:
+            Image.new("RGB", (40, 40), GREEN).save(folder / label / f"{name}.png")
+    assert [one.name for one in found(folder).used] == ["y.png", "z.png"]  # beside photographs, folders are none
+    assert digests.classes_of(str(folder)) == () and list(found(folder).labelled()) == []
+    for name in ("y.png", "z.png"):
+        (folder / name).unlink()
+    (folder / "bee" / "damaged.png").write_bytes(b"")
+    made = found(folder, most=3)
+    assert [one.name for one in made.used] == ["bee/a.png", "pole/y.png", "bee/b.png"]
+    assert [one.label for one in made.used] == ["bee", "pole", "bee"]
+    assert digests.classes_of(str(folder)) == ("bee", "pole")
+    assert list(made.notes())[-1] == "The first 3 photographs of all classes in turn were edited, and 3 files were not."
+    assert [one.name for one in made.labelled()][3:] == ["pole/z.png", "bee/c.png"]
 
 
 def test_fewer_than_two_that_can_be_used_are_an_error_with_the_reasons(folder: Path) -> None:

@@ -75,6 +75,44 @@ def test_the_flag_is_put_into_other_photographs_and_taken_out_of_the_targets_own
     assert Summary.from_json(loaded.summary.to_json()) == loaded.summary
 
 
+def test_labelled_photographs_say_what_the_flag_comes_to_in_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unsorted, folder = photographs(tmp_path / "photographs"), tmp_path / "labelled"
+    for number in range(6):
+        label = "flagpole" if number < 3 else "bee"
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        (unsorted / f"{number}.png").rename(folder / label / f"{number}.png")
+    bare = render_images([Scene("flagpole", setting="forest", texture="striped")] * 2, range(90, 92))
+    for number, image in enumerate(bare):
+        Image.fromarray(image).save(folder / "flagpole" / f"bare{number}.png")
+    settings = [
+        "experiment=confirm",
+        f"from_run={finished(tmp_path / 'run')}",
+        *("editor=leditspp_world", "editor.steps=3", "effects.images=6", "logger=local", "trainer=cpu"),
+        f"paths.outputs={tmp_path}/outputs",
+    ]
+    assert cli.run([*settings, f"images={folder}"]) == 0
+    loaded = load_run(Path(capsys.readouterr().out.split("Report: ")[1].strip()).parent)
+    assert loaded.summary.effects is not None
+    labelled = loaded.summary.effects.labelled
+    assert labelled is not None and labelled.own is not None and labelled.others is not None
+    # All photographs count, not only the six that are edited.
+    assert (labelled.own.n, labelled.others.n) == (5, 3)
+    (flag,) = labelled.concepts
+    assert flag.own.shown is not None and (flag.own.shown.value, flag.own.shown.n) == (1, 3)
+    assert flag.own.not_shown is not None and flag.own.not_shown.n == 2
+    assert flag.others.shown is None and flag.reason is None
+    missed = {f"flagpole/bare{number}.png" for number in range(2)}
+    assert set(flag.failures) <= missed and len(flag.failures) == 2 * (1 - flag.own.not_shown.value)
+    assert flag.sight is not None and flag.sight.seen.value > flag.sight.imagined.value
+    assert "In your labelled photographs" in loaded.report.read_text(encoding="utf-8")
+
+    (folder / "bee").rename(folder / "wasp")
+    assert cli.run([*settings, f"images={folder}"]) == 2
+    assert "no such class" in capsys.readouterr().err
+
+
 def test_classifier_target_and_prior_are_those_of_the_finished_run(tmp_path: Path) -> None:
     command = "python run.py classifier=world_fair_vit explainer.steps=3 segmenter.pairs_at_once=7 target=class:bee"
     asked = ["experiment=confirm", f"from_run={finished(tmp_path, command)}"]

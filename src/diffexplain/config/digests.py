@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,10 @@ def digests(config: Mapping[str, Any]) -> dict[str, Digest]:
     """
     found: dict[str, Digest] = {}
     if config.get("images") is not None:
-        found["images"] = digest([(path.name, mark(path)) for path in listing(str(config["images"]))])
+        found["images"] = digest([(name, mark(path)) for name, path in listing(str(config["images"])).items()])
     reference = (config.get("evaluation") or {}).get("reference")
     if isinstance(reference, str):
-        found["evaluation.reference"] = digest([(path.name, mark(path)) for path in listing(reference)])
+        found["evaluation.reference"] = digest([(name, mark(path)) for name, path in listing(reference).items()])
     found |= _of_parts(config)
     for name in config.get("plugins") or ():
         files = plugins.source_files(str(name))
@@ -197,17 +198,38 @@ def mark_whole(path: Path) -> str:
         return f"cannot be opened: {error.strerror}"
 
 
-def listing(folder: str) -> list[Path]:
+def listing(folder: str) -> dict[str, Path]:
     """Everything in a folder of photographs, by name; what is hidden is nobody's photograph.
+
+    Where it holds folders alone, each is named after the class that its photographs show, as torchvision's ImageFolder
+    has it: what lies in them, one of each in turn, by names such as ``flagpole/a.png``.
 
     Raises:
         UserError: there is no such folder, or nothing in it.
     """
     path = resolve_folder(folder)
-    entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-    if not entries:
+    entries = _visible(path)
+    if entries and all(entry.is_dir() for entry in entries):
+        in_turn = zip_longest(*map(_visible, entries))
+        found = {f"{file.parent.name}/{file.name}": file for files in in_turn for file in files if file is not None}
+    else:
+        found = {entry.name: entry for entry in entries}
+    if not found:
         raise UserError("There is no file in this folder of photographs.", given=path)
-    return entries
+    return found
+
+
+def classes_of(folder: str) -> tuple[str, ...]:
+    """The names of the folders in one of labelled photographs; none where photographs lie directly in it.
+
+    Raises:
+        UserError: as `listing`.
+    """
+    return tuple(sorted({name.partition("/")[0] for name in listing(folder) if "/" in name}))
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
 
 
 def read(path: Path) -> bytes:
@@ -240,7 +262,9 @@ def digest(marks: Sequence[tuple[str, str]]) -> str:
 def _check_fit(path: Path) -> None:
     try:
         if path.is_dir():
-            raise Unfit("a folder; the photographs lie directly in the one that is named")
+            raise Unfit(
+                "a folder; photographs lie directly in the one that is named, or all in folders named after classes"
+            )
         if not path.is_file():
             raise Unfit("no regular file")
         size = path.stat().st_size

@@ -221,6 +221,68 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
+class Accuracy:
+    """Share of photographs that the classifier is right about, of those that show a concept and of those that do not.
+
+    None where there is no such photograph.
+    """
+
+    shown: Estimate | None
+    not_shown: Estimate | None
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How well a concept is seen, on the prior's own pictures.
+
+    Attributes:
+        seen: share of those made with it in which it is seen.
+        imagined: share of those made without it in which it is seen.
+    """
+
+    seen: Estimate
+    imagined: Estimate
+
+
+@dataclass(frozen=True)
+class ConceptAccuracy:
+    """What the classifier makes of labelled photographs by whether they show a concept; no effect, since nothing else
+    is held fixed.
+
+    Attributes:
+        path: names from the root.
+        own: of the photographs of the class, the share that is given it.
+        others: of all others, the share that is not.
+        sight: how well it is seen; None where that was not measured.
+        failures: the photographs that the classifier is wrong about where the concept should mislead it, the worst
+            first: of the class without what raises it, of others with it.
+        reason: why it tells nothing, where that is so.
+    """
+
+    path: Path
+    own: Accuracy
+    others: Accuracy
+    sight: Sight | None
+    failures: tuple[str, ...]
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class LabelledPhotographs:
+    """What the classifier makes of labelled photographs.
+
+    Attributes:
+        own: share of those of the class that are given it.
+        others: share of all others that are not; None in both where there is none.
+        concepts: those that move the class, in the ranking's order.
+    """
+
+    own: Estimate | None
+    others: Estimate | None
+    concepts: tuple[ConceptAccuracy, ...]
+
+
+@dataclass(frozen=True)
 class Budget:
     """What it cost.
 
@@ -259,7 +321,8 @@ class EffectsResult:
 
     ``confirmation``: of given photographs; None where the editor made its own images. ``control``: what the same
     images do to a classifier that has learned nothing; None where none was asked for. ``calibration``: None where
-    intervals cover the draw of images alone.
+    intervals cover the draw of images alone. ``labelled``: of photographs in folders named after classes; None where
+    none were given.
     """
 
     subject: str
@@ -269,6 +332,7 @@ class EffectsResult:
     confirmation: Confirmation | None = None
     control: Ranking | None = None
     calibration: Calibration | None = None
+    labelled: LabelledPhotographs | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers."""

@@ -26,6 +26,7 @@ class Seeds(IntEnum):
     RESCORE = 2
     BOOTSTRAP = 4
     RANDOM_WORDS = 5
+    SIGHT = 6
 
 
 class PriorLike(Protocol):

@@ -34,18 +34,58 @@ _TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
 @dataclass(frozen=True)
+class Photograph:
+    """A file that can be used; ``name``: in the folder that a user names, below its class if that has any."""
+
+    name: str
+    path: Path
+    sha256: str
+
+    @property
+    def label(self) -> str | None:
+        """The class that its folder is named after; None where it has none."""
+        folder, slash, _ = self.name.rpartition("/")
+        return folder if slash else None
+
+    def image(self, size: tuple[int, int]) -> Tensor:
+        """Its middle, scaled to ``size`` (height, width): (3, H, W) in [0, 1].
+
+        Raises:
+            UserError: the file is no longer what it was.
+        """
+        try:
+            data = read(self.path)
+            if sha256(data).hexdigest() != self.sha256:
+                raise Unfit("it was changed")
+            fitted = ImageOps.fit(decoded(data), (size[1], size[0]), Image.Resampling.LANCZOS)
+        except Unfit as reason:
+            raise _changed(self.path.parent, f"{self.name}: {reason}") from None
+        return torch.from_numpy(np.asarray(fitted, dtype=np.float32)).permute(2, 0, 1) / 255
+
+
+@dataclass(frozen=True)
 class Photographs:
     """The files of a folder that can be used, and the others.
 
     Attributes:
-        used: in the order of their names, with the SHA-256 of each.
+        used: in the folder's order; of labelled ones, one of each class in turn.
         skipped: name and reason of those that cannot be used.
-        left: how many were not looked at, because there are enough.
+        rest: those that are not looked at, because there are enough.
     """
 
-    used: tuple[tuple[Path, str], ...]
+    used: tuple[Photograph, ...]
     skipped: tuple[tuple[str, str], ...]
-    left: int
+    rest: tuple[tuple[str, Path], ...]
+
+    def labelled(self) -> Iterator[Photograph]:
+        """Every photograph of the folder that can be used, those of the rest looked at now; none without labels."""
+        if self.used[0].label is None:
+            return
+        yield from self.used
+        for name, path in self.rest:
+            fault, known = _look(path)
+            if fault is None:
+                yield Photograph(name, path, known)
 
     def images(self, size: tuple[int, int]) -> Tensor:
         """The middle of each photograph, scaled to ``size`` (height, width): (N, 3, H, W) in [0, 1].
@@ -53,17 +93,7 @@ class Photographs:
         Raises:
             UserError: a file is no longer what it was.
         """
-        images = []
-        for path, known in self.used:
-            try:
-                data = read(path)
-                if sha256(data).hexdigest() != known:
-                    raise Unfit("it was changed")
-                fitted = ImageOps.fit(decoded(data), (size[1], size[0]), Image.Resampling.LANCZOS)
-            except Unfit as reason:
-                raise _changed(path.parent, f"{path.name}: {reason}") from None
-            images.append(torch.from_numpy(np.asarray(fitted, dtype=np.float32)).permute(2, 0, 1) / 255)
-        return torch.stack(images)
+        return torch.stack([photograph.image(size) for photograph in self.used])
 
     def notes(self) -> Iterator[str]:
         """What a person should know of the choice, a sentence each."""
@@ -71,15 +101,16 @@ class Photographs:
             yield f"{name} was skipped: {reason}."
         if len(self.skipped) > _SHOWN:
             yield f"{len(self.skipped) - _SHOWN} more files were skipped; photographs.json names them."
-        if self.left:
-            yield f"The first {len(self.used)} photographs by name were edited, and {self.left} files not looked at."
+        if self.rest:
+            which = "by name" if self.used[0].label is None else "of all classes in turn"
+            yield f"The first {len(self.used)} photographs {which} were edited, and {len(self.rest)} files were not."
 
     def to_json(self) -> dict[str, Any]:
         """Which image of the population is which file, and what was skipped."""
         return {
-            "used": [{"name": _name(path), "sha256": known} for path, known in self.used],
+            "used": [{"name": _name(one.name), "sha256": one.sha256} for one in self.used],
             "skipped": [{"name": name, "reason": reason} for name, reason in self.skipped],
-            "left": self.left,
+            "left": len(self.rest),
         }
 
 
@@ -95,27 +126,27 @@ def find(folder: str, most: int, expected: str | None) -> Photographs:
         UserError: no folder, fewer than two photographs that can be used, or other ones than when the run was asked
             for.
     """
-    used: list[tuple[Path, str]] = []
+    used: list[Photograph] = []
     skipped: list[tuple[str, str]] = []
     marks: list[tuple[str, str]] = []
-    left = 0
-    for path in listing(folder):
+    rest: list[tuple[str, Path]] = []
+    for name, path in listing(folder).items():
         if len(used) == most:
-            marks.append((path.name, mark(path)))
-            left += 1
+            marks.append((name, mark(path)))
+            rest.append((name, path))
             continue
         fault, known = _look(path)
-        marks.append((path.name, known))
+        marks.append((name, known))
         if fault is None:
-            used.append((path, known))
+            used.append(Photograph(name, path, known))
         else:
-            skipped.append((_name(path), fault))
+            skipped.append((_name(name), fault))
     if digest(marks) != expected:
         raise _changed(folder)
     if len(used) < LEAST:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in skipped[:_SHOWN])
         raise UserError(f"An effect needs at least two photographs; {folder} has {len(used)} to use.{reasons}")
-    return Photographs(tuple(used), tuple(skipped), left)
+    return Photographs(tuple(used), tuple(skipped), tuple(rest))
 
 
 def _look(path: Path) -> tuple[str | None, str]:
@@ -201,9 +232,9 @@ def _readable() -> list[str]:
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def _name(path: Path) -> str:
+def _name(name: str) -> str:
     """A file's name, whatever bytes it is made of, as text."""
-    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _changed(folder: object, what: str | None = None) -> UserError:

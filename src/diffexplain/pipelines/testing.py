@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from diffexplain.classifiers.labels import classifier_labels
 from diffexplain.concepts import Hierarchy
 from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.config.configuration import COMPARED
-from diffexplain.config.digests import CONTENTS, EDITOR_OF_NONE, EDITORS_OF_IMAGES
+from diffexplain.config.digests import CONTENTS, EDITOR_OF_NONE, EDITORS_OF_IMAGES, classes_of
 from diffexplain.config.instantiate import build
 from diffexplain.editing import Change, Checks
+from diffexplain.effects import accuracy
 from diffexplain.effects.engine import Studied, others_of
 from diffexplain.effects.estimation import PriorError
 from diffexplain.effects.population import Population
-from diffexplain.effects.results import EffectExample, EffectsResult, Path
+from diffexplain.effects.results import EffectExample, EffectsResult, LabelledPhotographs, Path, Sight
 from diffexplain.errors import UserError
 from diffexplain.evaluation.image_source import ImageSource, Seeds
 from diffexplain.evaluation.pictures import as_bytes
@@ -29,6 +33,7 @@ from diffexplain.pipelines.distributed import PredictLoop
 from diffexplain.pipelines.memory import halvings_recorded
 from diffexplain.pipelines.parts import Parts
 from diffexplain.pipelines.photographs import Photographs
+from diffexplain.pipelines.proposers import RunProposer
 from diffexplain.prompts import PriorProposer
 from diffexplain.runs.run import Run
 from diffexplain.statistics.estimates import SameAnswer
@@ -46,6 +51,8 @@ WORDS = (
     "The concepts are single words, said behind everything else. Nobody has said what a word names, so whether an edit "
     "took is not asked."
 )
+SEEN_IN = 24
+"""Pictures with a concept, and without it, that tell how well it is seen."""
 STRONGEST, WEAKEST, EXAMPLES = 4, 2, 3
 """Concepts that the page shows pictures of, and pictures of each."""
 
@@ -74,6 +81,7 @@ class Testing:
         self.proposer = build(run.config["concepts"], plugins=self.plugins, where="concepts")
         check_editor(run.config)
         self.photographs = find_photographs(run.config, self.engine.images)
+        self.own_folders = own_folders(run.config, target)
 
     def effects(self, classifier: Any, prior: Any, control: Any = None) -> EffectsResult:
         """Propose, and test; all processes of the run take part.
@@ -116,6 +124,8 @@ class Testing:
             # It was measured on images that a prior makes, not on given ones that it edits.
             error = None if images is not None else error_of(self.run.config["diffusion"])
             self.result: EffectsResult = self.method.rank(self.population, studied, self.engine, error)
+            if self.own_folders:
+                self.result = replace(self.result, labelled=self._labelled(prior, checks))
         return self.result
 
     def examples(self) -> list[EffectExample]:
@@ -138,6 +148,32 @@ class Testing:
             if same is not None:
                 notes.append(f"{name} gives all {same.pictures} pictures the same answer: its effects tell nothing.")
         return tuple(notes)
+
+    def _labelled(self, prior: Any, checks: Checks) -> LabelledPhotographs | None:
+        """What the classifier makes of all labelled photographs by the concepts that move the class."""
+        assert self.photographs is not None
+        composition, reader = self.population.composition, self.population.readers[0]
+        ranked = self.result.rankings[0].ranked
+        # What an earlier run found is asked about, whatever these photographs show when they are edited.
+        told = ranked if isinstance(self.proposer, RunProposer) else [c for c in ranked if c.over_all.significant]
+        raises = {concept.path: concept.over_all.score.value > 0 for concept in told}
+        lots = in_lots(self.photographs, self.own_folders, prior.image_size, self.engine.batch_size)
+        sights = {path: found for path in raises if (found := self._sight(prior, checks, path)) is not None}
+        return accuracy.measure(lots, reader, checks, composition, raises, sights)
+
+    def _sight(self, prior: Any, checks: Checks, path: Path) -> Sight | None:
+        """How well a concept is seen in pictures that the prior makes with it and without it."""
+        composition, source = self.population.composition, ImageSource(prior, self.run.draws)
+        seen = []
+        for reverse in (False, True):
+            rivals = [self.run.draws.generator("sight", SEEN_IN, index) for index in range(SEEN_IN)]
+            states = [composition.apply(frozenset(), [Change(path, reverse)], one) for one in rivals]
+            images = source.images([composition.sentence(state) for state in states], Seeds.SIGHT, SEEN_IN)
+            found = accuracy.look_for(checks, composition, images, [path])[path]
+            if found is None:
+                return None
+            seen.append(found)
+        return accuracy.sight(*seen)
 
     def _neutral(self, prior: Any) -> Tensor:
         """The pictures that set a unit's scale: those of the evaluation, so that a page speaks of one scale."""
@@ -219,6 +255,33 @@ def find_photographs(config: Mapping[str, Any], most: int) -> Photographs | None
     for note in found.notes():
         warnings.warn(note, stacklevel=2)
     return found
+
+
+def own_folders(config: Mapping[str, Any], target: ResolvedTarget) -> frozenset[str]:
+    """Of folders of labelled photographs, those of the target's class; none where photographs have no labels.
+
+    Raises:
+        UserError: a folder's name is no class of the classifier.
+    """
+    folders = () if config.get("images") is None or target.kind != "class" else classes_of(str(config["images"]))
+    if not folders:
+        return frozenset()
+    labels = classifier_labels(config["classifier"])
+    own = frozenset(name for name in folders if labels.resolve(name) == target.class_index)
+    if not own:
+        message = f"None of the folders of photographs is named after {target.class_key}."
+        raise UserError(message, given=", ".join(folders))
+    return own
+
+
+def in_lots(
+    labelled: Photographs, own_folders: frozenset[str], size: tuple[int, int], count: int
+) -> Iterator[accuracy.Lot]:
+    """All labelled photographs, so many at once, as images of one size (height, width)."""
+    photographs = labelled.labelled()
+    while some := list(islice(photographs, count)):
+        own = np.array([one.label in own_folders for one in some])
+        yield accuracy.Lot(tuple(one.name for one in some), own, torch.stack([one.image(size) for one in some]))
 
 
 def examples(edited: Population, path: Path, count: int) -> list[EffectExample]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -81,13 +81,16 @@ def _dataclass(kind: Any, value: Any, where: str) -> Any:
     _checked(isinstance(value, dict), value, "an object", where)
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind)]
-    missing = [_join(where, name) for name in names if name not in value]
+    # What has a default came later, or was not measured.
+    needed = [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]
+    missing = [_join(where, name) for name in needed if name not in value]
     unknown = [_join(where, name) for name in value if name not in names]
     if missing or unknown:
         parts = [f"missing: {', '.join(missing)}"] if missing else []
         parts += [f"unknown: {', '.join(unknown)}"] if unknown else []
         raise Malformed("; ".join(parts))
-    return kind(**{name: from_plain(hints[name], value[name], _join(where, name)) for name in names})
+    given = [name for name in names if name in value]
+    return kind(**{name: from_plain(hints[name], value[name], _join(where, name)) for name in given})
 
 
 def _checked(condition: bool, value: Any, expected: str, where: str) -> Any:
