@@ -14,6 +14,9 @@ STAMP := $(VENV)/installed-$(shell cat $(LOCK) pyproject.toml | cksum | tr ' ' '
 
 # The torch wheels are large: a slow line needs longer than uv's half a minute.
 export UV_HTTP_TIMEOUT ?= 600
+# Libraries are compiled by whoever imports them first, and kept: importing all that a run needs takes half the time then.
+# Empty is unset, where an environment forbids it.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help install demo test lint format world-check bench bench-full tables doctor lock clean
 

@@ -4,15 +4,16 @@
 
 Every concept of the hierarchy is put into the same pictures for the four embedded classifiers, whose true effects are
 known. What a 95 % interval must allow for, on top of sampling, is of each kind of concept the smallest standard
-deviation at which the intervals hold 95 of 100 true effects below 0.2. Of the few larger ones, which are too few for
-that, it is what their squared errors leave besides, relative to their size. Runs that are there are not made again.
+deviation at which the intervals hold 95 of 100 true effects below 0.2, sub-types of things with a larger effect apart.
+Of these and of the few larger effects, which are too few for that, it is what their squared errors leave besides,
+relative to the thing's effect and to their own. Runs that are there are not made again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import hypot
 from pathlib import Path
@@ -41,7 +42,10 @@ NORMAL = 1.959964
 
 @dataclass(frozen=True)
 class Case:
-    """An effect: as measured, its true value, the half-width of its interval by sampling alone, and its concept."""
+    """An effect: as measured, its true value, the half-width of its interval by sampling alone, and its concept.
+
+    ``of_object``: the measured effect of the object that a sub-type is of; 0 of any other concept.
+    """
 
     class_name: str
     classifier: str
@@ -50,6 +54,7 @@ class Case:
     measured: float
     true: float
     half: float
+    of_object: float
 
     def held(self, error: float) -> bool:
         """Whether the interval holds the true effect with so much error besides."""
@@ -80,6 +85,7 @@ def cases_of(class_name: str, outputs: Path, parts: Parts) -> list[Case]:
     found = []
     for name, ranking in zip(CLASSIFIERS, summary.effects.rankings, strict=True):
         table = TruthTable.load(resolve_folder(f"embedded:classifiers/{name}"))
+        effect_of = {concept.path: concept.over_all.score.value for concept in ranking.concepts}
         for concept in ranking.concepts:
             score = concept.over_all.score
             found.append(
@@ -91,6 +97,7 @@ def cases_of(class_name: str, outputs: Path, parts: Parts) -> list[Case]:
                     score.value,
                     table.effect(class_name, *truth_name(concept.path)),
                     (score.high - score.low) / 2,
+                    effect_of.get(composition.object_of(concept.path) or (), 0.0),
                 )
             )
     return found
@@ -106,14 +113,22 @@ def smallest(cases: Sequence[Case]) -> float:
 
 
 def calibrated(cases: Sequence[Case], steps: int) -> PriorError:
-    """The error of each role from small effects, then the relative one from large effects."""
+    """The error of each role from small effects, then the relative ones from large effects."""
     roles = sorted({case.role for case in cases})
-    small = [case for case in cases if abs(case.true) < THERE]
+    known = [case for case in cases if abs(case.true) < THERE]
+    kinds = [case for case in known if abs(case.of_object) >= THERE]
+    small = [case for case in known if abs(case.of_object) < THERE]
     absolute = {role: smallest([case for case in small if case.role == role]) for role in roles}
     large = [case for case in cases if abs(case.true) >= THERE]
-    left = sum((c.measured - c.true) ** 2 - (c.half / NORMAL) ** 2 - absolute[c.role] ** 2 for c in large)
-    relative = (max(0.0, left) / sum(case.measured**2 for case in large)) ** 0.5 if large else 0.0
-    return PriorError(absolute, round(relative, 4), len(CLASSIFIERS), len(cases), steps)
+    relative = share(large, [case.measured for case in large], absolute)
+    of_object = share(kinds, [case.of_object for case in kinds], absolute)
+    return PriorError(absolute, relative, of_object, len(CLASSIFIERS), len(cases), steps)
+
+
+def share(cases: Sequence[Case], sizes: Sequence[float], absolute: Mapping[str, float]) -> float:
+    """What squared errors leave besides sampling and the absolute error, as a share of these sizes."""
+    left = sum((c.measured - c.true) ** 2 - (c.half / NORMAL) ** 2 - absolute[c.role] ** 2 for c in cases)
+    return round((max(0.0, left) / sum(size**2 for size in sizes)) ** 0.5, 4) if cases else 0.0
 
 
 def main() -> None:
@@ -134,7 +149,7 @@ def main() -> None:
         left = [case for case in cases if case.class_name == name]
         rest = [case for case in cases if case.class_name != name]
         other = calibrated(rest, steps) if rest else error
-        held = [case.held(other.of(case.role, case.measured).measured) for case in left]
+        held = [case.held(other.of(case.role, case.measured, case.of_object).measured) for case in left]
         large = [hold for case, hold in zip(left, held, strict=True) if abs(case.true) >= THERE]
         print(
             f"{name}: {np.mean(held):.3f} of {len(held)} intervals hold, calibrated on the other classes; "

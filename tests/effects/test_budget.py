@@ -87,7 +87,7 @@ def test_what_chose_a_concept_does_not_call_it() -> None:
 
 def test_the_priors_error_widens_intervals_and_tests() -> None:
     pairs = {("one",): Differences(noisy(0.1, 0.02), None, None)}
-    error = PriorError(absolute={"object": 0.05}, relative=0.5, classifiers=1, effects=1, steps=4)
+    error = PriorError(absolute={"object": 0.05}, relative=0.5, of_object=0.0, classifiers=1, effects=1, steps=4)
     errors = {("one",): error.of("object", 0.1)}
     (without,), (allowed,) = (estimate_effects(pairs, 0.02, 0.05, errors=e).values() for e in (None, errors))
     assert without.significant and not allowed.significant

@@ -48,7 +48,7 @@ class Composition:
     def role(self, path: Path) -> Role:
         """What the concept is in an image: a sub-type is an attribute below an object, not of the subject."""
         concept = self.concepts[path]
-        if concept.kind == "attribute" and self._parent_object(path) is not None:
+        if concept.kind == "attribute" and self.object_of(path) is not None:
             return "sub-type"
         return concept.kind
 
@@ -65,6 +65,11 @@ class Composition:
     def subtypes(self, path: Path) -> tuple[Path, ...]:
         """The sub-types of an object, in order."""
         return tuple(other for other in self.concepts if other[:-1] == path and self.role(other) == "sub-type")
+
+    def object_of(self, path: Path) -> Path | None:
+        """The nearest object that the concept stands below; None where there is none."""
+        above = [path[:depth] for depth in range(len(path) - 1, 0, -1)]
+        return next((p for p in above if p in self.concepts and self.concepts[p].kind == "object"), None)
 
     def tops(self) -> tuple[Path, ...]:
         """The concepts above which there are categories alone, in order: the roots of the search."""
@@ -122,7 +127,7 @@ class Composition:
         without = frozenset(other for other in state if other[: len(path)] != path)
         if rivals:
             return self.put(without, rivals[int(generator.integers(len(rivals)))])
-        parent = self._parent_object(path)
+        parent = self.object_of(path)
         return without if parent is None or self.role(path) != "sub-type" else self.put(without, parent)
 
     def apply(self, state: State, changes: Sequence[Change], generator: np.random.Generator) -> State:
@@ -148,7 +153,7 @@ class Composition:
             role, text = self.role(path), self.concepts[path].text
             said[role].append(text)
             if role in ("object", "sub-type"):
-                things.append((not self.shows(before, self._parent_object(path) or path), text))
+                things.append((not self.shows(before, self.object_of(path) or path), text))
         parts = [self.opening, described(self.subject, said["attribute"])]
         if things:
             parts.append("with " + " and ".join(text for _, text in sorted(things, key=lambda thing: thing[0])))
@@ -164,8 +169,3 @@ class Composition:
         """The subject with an attribute or in a setting, and nothing else: "a red flagpole", "a flagpole at night"."""
         text = self.concepts[path].text
         return described(self.subject, [text]) if self.role(path) == "attribute" else f"{self.subject} {text}"
-
-    def _parent_object(self, path: Path) -> Path | None:
-        """The nearest object that the concept stands below."""
-        above = [path[:depth] for depth in range(len(path) - 1, 0, -1)]
-        return next((p for p in above if p in self.concepts and self.concepts[p].kind == "object"), None)

@@ -367,10 +367,13 @@ class Engine:
         tested = _tested(shares)
         weights = half_for(first, list(pairs))
 
+        def error_of(error: PriorError, path: Path, pair: Differences) -> Error:
+            above = pairs.get(composition.object_of(path) or path)
+            of_object = 1.0 if above is None else float(above.score.mean())  # not tested: it may be anything
+            return error.of(composition.role(path), float(pair.score.mean()), of_object)
+
         def estimated(those: Mapping[Path, Differences]) -> dict[Path, Effect]:
-            errors = {}
-            if error is not None:
-                errors = {p: error.of(composition.role(p), float(pair.score.mean())) for p, pair in those.items()}
+            errors = {} if error is None else {p: error_of(error, p, pair) for p, pair in those.items()}
             return estimate_effects(
                 those, margin, self.significance, tested=tested, errors=errors, weights=weights, bounded=of_class
             )

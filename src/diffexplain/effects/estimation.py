@@ -93,6 +93,8 @@ class PriorError:
     Attributes:
         absolute: of any effect, by the role of its concept (object, sub-type, attribute, setting).
         relative: and of a large one, as a share of it.
+        of_object: and of a sub-type's, as a share of its object's effect: where a class answers to a thing, kinds that
+            the prior draws unequally well seem to differ.
         classifiers: that it was calibrated on.
         effects: and effects of theirs.
         steps: of the sampler that made the pictures.
@@ -100,13 +102,22 @@ class PriorError:
 
     absolute: Mapping[str, float]
     relative: float
+    of_object: float
     classifiers: int
     effects: int
     steps: int
 
-    def of(self, role: str, effect: float) -> Error:
-        """The error of an effect of this size; a role that was not calibrated has that of the worst."""
+    def of(self, role: str, effect: float, of_object: float = 0.0) -> Error:
+        """The error of an effect of this size; a role that was not calibrated has that of the worst.
+
+        Args:
+            role: of the concept.
+            effect: of it.
+            of_object: the effect of the object that a sub-type is of.
+        """
         absolute = self.absolute.get(role, max(self.absolute.values()))
+        if role == "sub-type":
+            absolute = math.hypot(absolute, self.of_object * of_object)
         return Error(math.hypot(absolute, self.relative * effect), absolute)
 
     @staticmethod
