@@ -8,7 +8,6 @@ spurious features it is compared with). Where 10 is the index of one class and t
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 import warnings
@@ -16,7 +15,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Literal
 
 from diffexplain.errors import UserError
@@ -164,23 +162,6 @@ class Labels:
     name: str
     classes: tuple[Label, ...]
     listed_by: str = ""
-
-    @staticmethod
-    def load(path: str | Path) -> Labels:
-        """Read ``labels.json``, or the one in a classifier's folder.
-
-        Raises:
-            UserError: missing, not JSON, or indices that do not count up from 0.
-        """
-        path = Path(path)
-        path = path / "labels.json" if path.is_dir() else path
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            return Labels.from_mapping(content)
-        except FileNotFoundError:
-            raise UserError(f"The classifier's class names are missing: {path}") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"The class names in {path} cannot be read: {error}") from error
 
     @staticmethod
     def from_mapping(content: Mapping[str, Any]) -> Labels:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote, urlsplit
@@ -31,6 +31,15 @@ class Repo:
 
 
 @dataclass
+class Answer:
+    """What a server says in place of the truth: the blocks of ``body`` are sent until whoever asked has enough."""
+
+    body: Iterable[bytes] = ()
+    headers: dict[str, str] = field(default_factory=dict)
+    status: int = 200
+
+
+@dataclass
 class Hub:
     """The server's content, its faults, and what was asked of it.
 
@@ -40,7 +49,9 @@ class Hub:
         break_after: for a file's name, bytes after which the connection breaks; each break happens once.
         corrupt: names of files of which one byte is sent wrongly.
         described: for a file's path, what is said of it in place of the truth.
+        answers: for the end of a path, what is said in place of the truth.
         requests: (path, range, authorisation) of every request.
+        given: bytes of bodies in ``answers`` that were sent.
     """
 
     repos: dict[str, Repo] = field(default_factory=dict)
@@ -48,7 +59,9 @@ class Hub:
     break_after: dict[str, list[int]] = field(default_factory=dict)
     corrupt: set[str] = field(default_factory=set)
     described: dict[str, dict[str, object]] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
     requests: list[tuple[str, str | None, str | None]] = field(default_factory=list)
+    given: int = 0
     port: int = 0
 
     @property
@@ -83,6 +96,9 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         authorisation = self.headers.get("Authorization")
         self.content.requests.append((path, self.headers.get("Range"), authorisation))
+        answer = next((answer for end, answer in self.content.answers.items() if path.endswith(end)), None)
+        if answer is not None:
+            return self._say(answer)
         if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):
             self._describe(*found.groups())
         elif found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
@@ -93,6 +109,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(name, self.content.plain[name])
         else:
             self._refuse(404, "EntryNotFound")
+        return None
+
+    def _say(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for key, value in answer.headers.items():
+            self.send_header(key, value)
+        self.end_headers()
+        self.close_connection = True
+        with suppress(ConnectionError):
+            for block in answer.body:
+                self.wfile.write(block)
+                self.content.given += len(block)
 
     def _describe(self, name: str, revision: str | None) -> None:
         repo = self.content.repos.get(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from diffexplain.classifiers.architectures import build_backbone
+from diffexplain.classifiers.labels import read_labels
 from diffexplain.classifiers.output import Inspection, Scoring, columns, scores, usual
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.state import load_state
 from diffexplain.classifiers.units import channel_means
 from diffexplain.errors import UserError
 from diffexplain.target import Labels
+from diffexplain.weights.documents import read_json
 from diffexplain.weights.paths import resolve_folder
 
 CONFIG_FILE = "config.json"
@@ -125,11 +126,13 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG_FILE
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config: dict[str, Any] = read_json(path)
     except FileNotFoundError as error:
         raise UserError(f"no classifier in {folder}: {CONFIG_FILE} is missing") from error
-    except json.JSONDecodeError as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path} holds no JSON object.")
     missing = [key for key in ("architecture", "arguments", "input_size", "mean", "std") if key not in config]
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}")
@@ -148,7 +151,7 @@ def load_classifier(folder: str, *, meta: bool = False) -> Classifier:
     """
     path = resolve_folder(folder)
     config = read_config(path)
-    labels = Labels.load(path / LABELS_FILE)
+    labels = read_labels(path / LABELS_FILE)
     side = config["input_size"]
     with torch.device("meta" if meta else "cpu"):
         backbone = build_backbone(config["architecture"], len(labels.classes), config["arguments"])

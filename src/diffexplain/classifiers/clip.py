@@ -22,7 +22,7 @@ from diffexplain.classifiers.state import load_state
 from diffexplain.classifiers.transformers_preprocessing import read_preprocessing
 from diffexplain.errors import UserError
 from diffexplain.target import Labels
-from diffexplain.weights.files import load_whole
+from diffexplain.weights.files import library_reads, load_whole
 from diffexplain.weights.store import Node, source_path
 
 TEMPLATES = ("a photo of a {}.",)
@@ -98,7 +98,8 @@ def load_clip(
             features = torch.empty(len(classes), config.projection_dim)
         return Classifier(ZeroShot(ImageTower(clip), features, 1.0), classes, model, preprocessing.to("meta"))
     clip = load_whole(CLIPModel, folder, config=config, dtype=torch.float32).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with library_reads(f"{folder} holds no tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
     def encode(batch: Sequence[str]) -> Tensor:
         tokens = tokenizer(list(batch), padding=True, truncation=True, return_tensors="pt")

@@ -13,7 +13,7 @@ from diffexplain.classifiers.labels import find_labels
 from diffexplain.classifiers.output import AUTO, KEY, Scoring
 from diffexplain.classifiers.transformers_preprocessing import read_preprocessing
 from diffexplain.errors import UserError
-from diffexplain.weights.files import load_whole
+from diffexplain.weights.files import library_reads, load_whole
 from diffexplain.weights.store import Node, source_path
 
 
@@ -87,8 +87,5 @@ def read_config(folder: Path) -> Any:
     """
     from transformers import AutoConfig
 
-    try:
+    with library_reads(f"{folder / 'config.json'} describes no model of transformers"):
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        message = f"{folder / 'config.json'} describes no model of transformers: {' '.join(str(error).split())}"
-        raise UserError(message) from error

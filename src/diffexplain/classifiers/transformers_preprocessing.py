@@ -11,6 +11,7 @@ from torch import Tensor
 
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.errors import UserError
+from diffexplain.weights.files import library_reads
 
 FILE = "preprocessor_config.json"
 TOLERANCE = 3 / 255
@@ -31,10 +32,8 @@ def read_preprocessing(folder: Path) -> Preprocessing:
     """
     from transformers import AutoImageProcessor
 
-    try:
+    with library_reads(f"{folder / FILE} describes no image processor"):
         processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder / FILE} describes no image processor: {' '.join(str(error).split())}") from error
     with torch.device("cpu"):
         preprocessing = _preprocessing(processor)
         if _difference(preprocessing, processor) > TOLERANCE:

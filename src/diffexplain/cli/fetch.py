@@ -13,12 +13,13 @@ from huggingface_hub import hf_hub_url
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from diffexplain.config import configuration
-from diffexplain.errors import RetryableError, UserError
+from diffexplain.errors import Interrupted, RetryableError, UserError
 from diffexplain.weights import hub, transfer
 from diffexplain.weights.sources import Address, Repository, Source, sources
 from diffexplain.weights.store import (
     VARIABLE,
     Lock,
+    Recorded,
     address_file,
     agreed_file,
     agreed_revision,
@@ -74,7 +75,7 @@ def fetch(config: Mapping[str, Any]) -> None:
 class _Item:
     """One file to bring."""
 
-    url: str
+    urls: tuple[str, ...]
     path: Path
     name: str
     expected: Expected
@@ -120,10 +121,10 @@ def _plan(source: Source, lock: Lock) -> _Plan:
     """Ask for what is to be brought; nothing is brought yet."""
     if isinstance(source, Address):
         recorded = agreed_file(source, lock)
-        expected = Expected(source.algorithm, source.checksum)
+        expected = Expected(source.algorithm, source.checksum, announced=source.megabytes * 1e6)
         if source.checksum is None and recorded is not None:
             expected = Expected("sha256", recorded.sha256, recorded.bytes)
-        item = _Item(source.url, address_file(lock.folder, source), source.name, expected)
+        item = _Item((source.url, *source.further), address_file(lock.folder, source), source.name, expected)
         return _Plan(source, "", (item,))
     listed = hub.listing(source, agreed_revision(source, lock))
     folder = repository_folder(lock.folder, source.name, listed.revision)
@@ -137,7 +138,7 @@ def _plan(source: Source, lock: Lock) -> _Plan:
         source,
         listed.revision,
         tuple(
-            _Item(hf_hub_url(source.name, path, revision=listed.revision), inside(folder, path), path, expected)
+            _Item((hf_hub_url(source.name, path, revision=listed.revision),), inside(folder, path), path, expected)
             for path, expected in sorted(listed.files.items())
         ),
     )
@@ -159,10 +160,12 @@ def _announce(plans: Sequence[_Plan], folder: Path) -> None:
 
 def _carry_out(plan: _Plan, lock: Lock) -> None:
     source = plan.source
-    headers = build_hf_headers() if isinstance(source, Repository) else {}
     for item in plan.items:
-        with hub.explained(str(source)):
-            recorded = transfer.bring(item.url, item.path, item.expected, headers, item.name)
+        if isinstance(source, Address):
+            recorded = _brought(source, item)
+        else:
+            with hub.explained(str(source)):
+                recorded = transfer.bring(item.urls[0], item.path, item.expected, build_hf_headers(), item.name)
         if isinstance(source, Repository):
             lock.record(source.name, plan.revision, item.name, recorded)
         else:
@@ -170,6 +173,31 @@ def _carry_out(plan: _Plan, lock: Lock) -> None:
         print(f"  {item.name}: {_size(recorded.bytes)}, sha256 {recorded.sha256[:12]}", flush=True)
     if isinstance(source, Repository):
         lock.record_complete(source)
+
+
+def _brought(source: Address, item: _Item) -> Recorded:
+    """The file from the first of its addresses that has it.
+
+    Raises:
+        UserError, RetryableError: none has; what each said, and what can be done by hand.
+    """
+    failed: list[UserError | RetryableError] = []
+    for url in item.urls:
+        try:
+            with hub.explained(url):
+                return transfer.bring(url, item.path, item.expected, {}, item.name)
+        except Interrupted:
+            raise
+        except (UserError, RetryableError) as error:
+            failed.append(error)
+            if url != item.urls[-1]:
+                print(f"{error}\n  {item.name}: the next address is tried", flush=True)
+    checksum = f", with {item.expected.algorithm} {item.expected.digest}," if item.expected.digest else ""
+    remedy = f"Or put the file{checksum} at {item.path} by hand, and give the same command again."
+    if source.instead:
+        remedy += f" The same weights from elsewhere: diffexplain fetch {source.instead}"
+    kind = UserError if all(isinstance(error, UserError) for error in failed) else RetryableError
+    raise kind("\n".join([*dict.fromkeys(map(str, failed)), remedy])) from failed[-1]
 
 
 def _size(count: float) -> str:

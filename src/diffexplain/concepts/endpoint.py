@@ -24,6 +24,7 @@ from diffexplain.concepts.asking import Turn
 from diffexplain.concepts.pictures import data_url
 from diffexplain.errors import RetryableError, UserError
 from diffexplain.weights import atomic
+from diffexplain.weights.documents import from_json, read_json
 from diffexplain.weights.paths import resolve_path
 from diffexplain.weights.store import store_folder
 
@@ -33,6 +34,8 @@ _LONGEST_PAUSE = 60.0
 """Seconds; a pause is twice the one before, or what the server asks for."""
 
 _SHOWN = 300
+_LONGEST = 1 << 24
+"""Bytes of an answer, at most."""
 _PRICES = ("input", "output")
 
 
@@ -123,7 +126,7 @@ class Endpoint:
         body = self._body(turns, answer)
         file = self._file(body)
         try:
-            text = str(json.loads(file.read_text(encoding="utf-8"))["reply"])
+            text = str(read_json(file)["reply"])
         except (OSError, ValueError, KeyError, TypeError):
             pass  # never asked, or damaged
         else:
@@ -168,17 +171,18 @@ class Endpoint:
             asked_for = None
             self.usage.requests += 1
             try:
-                response = httpx2.post(url, json=dict(body), headers=headers, **connection)
+                with httpx2.stream("POST", url, json=dict(body), headers=headers, **connection) as response:
+                    answered = self._read(response)
             except httpx2.TimeoutException:
                 reason = f"no answer within {self.timeout:g} s"
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 reason = self._without_key(str(error)) or type(error).__name__
             except (httpx2.InvalidURL, UnicodeError) as error:
                 raise UserError(f"base_url is no address: {error}", given=self.base_url) from None
             else:
                 if response.status_code not in _OVERLOADED:
-                    return self._accepted(response)
-                reason, asked_for = self._said(response), _retry_after(response)
+                    return self._accepted(response, answered)
+                reason, asked_for = self._said(response, answered), _retry_after(response)
             if attempt + 1 < self.attempts:
                 wait = pause if asked_for is None else asked_for
                 if wait > _LONGEST_PAUSE:
@@ -190,16 +194,25 @@ class Endpoint:
         message = f"{self.base_url} did not answer in {self.attempts} attempts; give the same command again later."
         raise RetryableError(f"{message} The last time: {reason}")
 
-    def _accepted(self, response: httpx2.Response) -> Any:
+    def _read(self, response: httpx2.Response) -> str:
+        """The text of an answer."""
+        data = bytearray()
+        for chunk in response.iter_bytes():
+            data += chunk
+            if len(data) > _LONGEST:
+                raise UserError(f"{self.base_url} answers with more than {_LONGEST >> 20} MiB.")
+        return self._without_key(data.decode(errors="replace"))
+
+    def _accepted(self, response: httpx2.Response, text: str) -> Any:
         if response.status_code in (401, 403):
             variable = f"the key in {self.key_variable}" if self.key_variable else "a request without a key"
-            raise UserError(f"{self.base_url} refuses {variable}: {self._said(response)}")
+            raise UserError(f"{self.base_url} refuses {variable}: {self._said(response, text)}")
         if not response.is_success:
-            raise UserError(f"{self.base_url} refuses the request: {self._said(response)}", given=self.name)
+            raise UserError(f"{self.base_url} refuses the request: {self._said(response, text)}", given=self.name)
         try:
-            return json.loads(self._without_key(response.text))
+            return from_json(text)
         except ValueError:
-            raise UserError(f"{self.base_url} does not answer in JSON: {self._said(response)}") from None
+            raise UserError(f"{self.base_url} does not answer in JSON: {self._said(response, text)}") from None
 
     def _headers(self) -> dict[str, str]:
         if self.key_variable is None:
@@ -211,13 +224,13 @@ class Endpoint:
             raise UserError(f"{self.key_variable} holds signs that no key has.")
         return {"Authorization": f"Bearer {key}"}
 
-    def _said(self, response: httpx2.Response) -> str:
+    def _said(self, response: httpx2.Response, text: str) -> str:
         """What a server says in a refusal, with its status; in one short line."""
         try:
-            content = response.json()
+            content = from_json(text)
             text = str(content["error"]["message"] if "error" in content else content)
         except (ValueError, KeyError, TypeError):
-            text = response.text
+            pass  # It is said as it is.
         return f"{response.status_code} {self._without_key(' '.join(text.split()))[:_SHOWN]}".strip()
 
     def _without_key(self, text: str) -> str:
@@ -275,7 +288,7 @@ def _retry_after(response: httpx2.Response) -> float | None:
         pass
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -10,7 +10,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from diffexplain.classifiers.huggingface import read_config
 from diffexplain.errors import UserError
-from diffexplain.weights.files import load_whole
+from diffexplain.weights.files import library_reads, load_whole
 
 
 def load_image_text(
@@ -28,10 +28,8 @@ def load_image_text(
         UserError: something is missing or damaged, or the model cannot be asked.
     """
     config = read_config(folder)
-    try:
+    with library_reads(f"{folder} holds no processor"):
         processor = AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder} holds no processor: {' '.join(str(error).split())}") from error
     if chat and not getattr(processor, "chat_template", None):
         raise UserError(f"The processor in {folder} has no chat template: it cannot be asked.")
     model = load_whole(AutoModelForImageTextToText, folder, config=config, dtype=dtype, trust_remote_code=False)

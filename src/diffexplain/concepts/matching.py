@@ -16,7 +16,7 @@ from diffexplain.classifiers.huggingface import read_config
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.transformers_preprocessing import read_preprocessing
 from diffexplain.errors import UserError
-from diffexplain.weights.files import load_whole
+from diffexplain.weights.files import library_reads, load_whole
 
 _AT_ONCE = 64
 
@@ -48,7 +48,8 @@ class Clip:
         if config.model_type != "clip":
             raise UserError(f"{folder} holds another model than a CLIP of transformers'.", given=config.model_type)
         model = load_whole(CLIPModel, folder, config=config, dtype=torch.float32).eval().requires_grad_(False)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with library_reads(f"{folder} holds no tokenizer"):
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         return Clip(model, tokenizer, read_preprocessing(folder))
 
     @torch.no_grad()

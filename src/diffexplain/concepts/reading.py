@@ -13,6 +13,7 @@ import yaml
 
 from diffexplain.concepts.concept import Concept, Fault, Kind, find_fault, kind_below, name_of
 from diffexplain.errors import UserError
+from diffexplain.weights.documents import MOST_OF_YAML, read_text, yaml_nodes
 
 _TOP = ("domain", "concepts")
 _KEYS = ("name", "text", "kind", "children")
@@ -26,8 +27,8 @@ def read_concepts(file: Path) -> tuple[str, tuple[Concept, ...]]:
         UserError: not YAML, or not a hierarchy; the message names file and line.
     """
     try:
-        content = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        content = yaml_nodes(read_text(file, MOST_OF_YAML))
+    except ValueError as error:
         raise UserError(f"The hierarchy {file} is not valid YAML: {error}") from error
     except OSError as error:
         raise UserError(f"The hierarchy {file} cannot be read: {error.strerror}.") from error

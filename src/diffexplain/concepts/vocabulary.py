@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import yaml
-
 from diffexplain.concepts.content_words import content_words
 from diffexplain.errors import UserError
+from diffexplain.weights.documents import MOST_OF_YAML, from_yaml, read_text
 from diffexplain.weights.paths import resolve_file
 
 Kind = Literal["object", "setting", "sub-type", "attribute"]
@@ -165,8 +164,8 @@ def says_where(description: str) -> bool:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content: Any = from_yaml(read_text(file, MOST_OF_YAML))
+    except ValueError as error:
         raise UserError(f"The vocabulary {file} is not valid YAML: {error}") from error
     if isinstance(content, list):
         content = {"elements": content}

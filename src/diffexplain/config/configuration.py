@@ -33,6 +33,7 @@ from diffexplain.config.digests import EDITOR_OF_NONE, EDITORS_OF_IMAGES, known
 from diffexplain.config.from_run import taken_over
 from diffexplain.config.plugins import check as check_plugins
 from diffexplain.errors import UserError
+from diffexplain.weights.documents import MOST_OF_YAML, check_yaml, from_yaml, read_text
 from diffexplain.weights.torchvision import torchvision_weights
 
 FOLDER = Path(__file__).parents[3] / "conf"
@@ -48,6 +49,12 @@ PUBLISHED = "published"
 
 PLUGINS = "plugins"
 """Key of the packages whose code a run may call: said on the command line, in a Python call, or in ``conf/``."""
+
+OUTPUTS = "paths.outputs"
+"""Key of the folder of all runs."""
+
+_KEY = "key_variable"
+"""Key beside a ``base_url``: the environment variable whose content is sent there."""
 
 OR_LIST: Mapping[str, type] = {
     "classifier.labels": str,
@@ -88,8 +95,8 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
         UserError: something in ``overrides`` is not understood, a file in ``conf/`` is wrong, or there is no folder of
             photographs where one is named.
     """
-    parsed = parse(overrides)
-    parsed = [*parse(taken_over(parsed)), *parsed]
+    typed = parse(overrides)
+    parsed = [*parse(taken_over(typed)), *typed]
     for override in parsed:
         if override.is_sweep_override():
             raise _several(override)
@@ -99,19 +106,24 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
     for override in chosen:
         _check_choice(override, groups)
     choices = tuple(str(override.input_line) for override in chosen)
-    composed = _compose(choices, tuple(folders), _state([FOLDER, *folders]))
-    with _no_environment() if folders else nullcontext():
+    taken = len(parsed) > len(typed)
+    for folder in folders:
+        _check_bounded(folder)
+    # What a file from elsewhere says, or the command of a run from elsewhere, is resolved without the environment.
+    with _no_environment() if folders or taken else nullcontext():
+        composed = _compose(choices, tuple(folders), _state([FOLDER, *folders]))
         reference = _plain(composed)
     assigned = [override for override in parsed if override not in chosen]
     if _needs_another_editor(reference, parsed):
         return compose([*overrides, f"editor={EDITORS_OF_IMAGES[0]}"])
     for override in assigned:
         _check_key(override, reference, groups)
-    config = _plain(_assign(composed, assigned)) if assigned else reference
+    with _no_environment() if taken else nullcontext():
+        config = _plain(_assign(composed, assigned)) if assigned else reference
     for override in assigned:
         _check_value(override, reference, config)
-    if folders and all(override.key_or_group != PLUGINS for override in assigned):
-        _check_nothing_is_named(config[PLUGINS], chosen)
+    if folders:
+        _check_nothing_is_decided(config, {str(override.key_or_group) for override in typed}, chosen)
     check_plugins(config[PLUGINS])
     compared = _compared(config, groups)
     config |= {COMPARED: compared} if compared else {}
@@ -274,8 +286,8 @@ def _with_bases(folders: Sequence[Path], group: str, choice: str) -> Iterator[Pa
     if file is None:
         return
     yield file
-    with suppress(yaml.YAMLError):
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    with suppress(ValueError):
+        content = from_yaml(read_text(file, MOST_OF_YAML))
         for entry in (content.get("defaults") or ()) if isinstance(content, dict) else ():
             if isinstance(entry, str) and not entry.startswith(("/", "_self_")):
                 yield from _with_bases(folders, group, entry.partition("@")[0])
@@ -428,7 +440,7 @@ def _no_environment() -> Iterator[None]:
     """Refuse the environment's variables to configurations from elsewhere: they hold keys, and runs are shown."""
 
     def refuse(name: str, *_default: Any) -> None:
-        message = f"A file in a folder of {OWN_FOLDERS} cannot read the environment; set the key on the command line."
+        message = f"What a folder of {OWN_FOLDERS} or another run says cannot read the environment; set the key here."
         raise UserError(message, given=f"${{oc.env:{name}}}")
 
     OmegaConf.register_new_resolver("oc.env", refuse, replace=True)
@@ -438,11 +450,18 @@ def _no_environment() -> Iterator[None]:
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
 
 
-def _check_nothing_is_named(plugins: Any, chosen: Sequence[Override]) -> None:
-    """Refuse ``plugins`` that only a file in a folder of the user's can have named: code is not a file's to choose.
+def _check_nothing_is_decided(config: Mapping[str, Any], typed: set[str], chosen: Sequence[Override]) -> None:
+    """Refuse what only a file in a folder of the user's can have said and only the command line may.
+
+    That is which code is called, where runs go, and which key is sent to an address.
+
+    Args:
+        config: as composed.
+        typed: keys on the command line.
+        chosen: the groups' choices.
 
     Raises:
-        UserError: they are not those of ``conf/``, or of an experiment in it.
+        UserError: it is not as in ``conf/``, or in an experiment in it.
     """
     experiments = [
         str(override.input_line)
@@ -450,12 +469,66 @@ def _check_nothing_is_named(plugins: Any, chosen: Sequence[Override]) -> None:
         if override.key_or_group == "experiment"
         and (FOLDER / "experiment" / f"{override.get_value_string()}.yaml").is_file()
     ]
-    if plugins != _plain(_compose(tuple(experiments), (), _state([FOLDER])))[PLUGINS]:
+    published = _plain(_compose(tuple(experiments), (), _state([FOLDER])))
+    if PLUGINS not in typed and config[PLUGINS] != published[PLUGINS]:
         raise UserError(
             f"A file in a folder of {OWN_FOLDERS} names packages whose code it would have called; only the command "
             f"line can: {PLUGINS}=[<package>].",
-            given=plugins,
+            given=config[PLUGINS],
         )
+    if OUTPUTS not in typed and _find(config, OUTPUTS) != _find(published, OUTPUTS):
+        message = (
+            f"A file in a folder of {OWN_FOLDERS} says where runs go; only the command line can: {OUTPUTS}=<folder>."
+        )
+        raise UserError(message, given=config["paths"]["outputs"])
+    for key, variable in leaves(config):
+        part, _, last = key.rpartition(".")
+        address = _find(config, f"{part}.base_url")
+        if last != _KEY or variable is None or address is None or key in typed:
+            continue
+        if (address[0], variable) not in _published_keys():
+            raise UserError(
+                f"A file in a folder of {OWN_FOLDERS} would have sent a key of yours to {address[0]}; only the command "
+                f"line can say which: {key}=<variable>, or null for none.",
+                given=variable,
+            )
+
+
+@lru_cache(maxsize=1)
+def _published_keys() -> frozenset[tuple[str, str]]:
+    """The addresses in ``conf/`` with the variables whose keys they are sent."""
+    found = set()
+    for file in FOLDER.glob("*/*.yaml"):
+        for node in _mappings(from_yaml(read_text(file))):
+            if "base_url" in node and isinstance(node.get(_KEY), str):
+                found.add((node["base_url"], node[_KEY]))
+    return frozenset(found)
+
+
+def _mappings(node: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from _mappings(value)
+
+
+def _check_bounded(folder: Path) -> None:
+    """Refuse files that would unfold without end when Hydra reads them.
+
+    Raises:
+        UserError: there is one, whether it is chosen or not.
+    """
+    for file in sorted(folder.rglob("*.yaml")):
+        try:
+            status = file.stat()
+            _check_file(file, status.st_mtime_ns, status.st_size)
+        except (OSError, ValueError) as error:
+            raise UserError(f"The configuration {file} cannot be read: {error}") from error
+
+
+@lru_cache(maxsize=4096)
+def _check_file(file: Path, _changed: int, _size: int) -> None:
+    check_yaml(read_text(file, MOST_OF_YAML))
 
 
 def _state(folders: Sequence[Path]) -> tuple[Any, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from hydra.core.override_parser.types import Override
 
 from diffexplain.errors import UserError
+from diffexplain.weights.documents import read_json
 from diffexplain.weights.paths import resolve_folder
 
 FROM_RUN = "from_run"
@@ -52,7 +52,7 @@ def _command(directory: Path) -> str:
     """
     path = directory / SUMMARY
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["command"])
+        return str(read_json(path)["command"])
     except FileNotFoundError:
         raise UserError(f"There is no summary here; the run may not be finished: {path}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from diffexplain.config.former_names import former
+from diffexplain.weights.sources import FURTHER
 
 EXCLUDED = (
     "force",
@@ -55,7 +56,11 @@ def _without(config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _as_before(value: Any) -> Any:
-    """With the names that parts had when they were first given: a part that moves makes no other run."""
+    """With the names that parts had when they were first given: a part that moves makes no other run.
+
+    Nor does another address of the same file.
+    """
     if isinstance(value, Mapping):
-        return {key: former(one) if key == "_target_" else _as_before(one) for key, one in value.items()}
+        kept = {key: one for key, one in value.items() if "url" not in value or key not in FURTHER}
+        return {key: former(one) if key == "_target_" else _as_before(one) for key, one in kept.items()}
     return [_as_before(one) for one in value] if isinstance(value, list) else value

@@ -6,7 +6,6 @@ Nothing is fetched here and no pickle is read. All files are known to be there a
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,16 @@ from transformers import CLIPTextModel
 from diffexplain.diffusion.lora import merge_lora
 from diffexplain.diffusion.prior import SCHEDULERS, Prior
 from diffexplain.errors import UserError
-from diffexplain.weights.files import beside, check_folder, load_whole, read_shapes, read_weights, shapes_of
+from diffexplain.weights.documents import read_json
+from diffexplain.weights.files import (
+    beside,
+    check_folder,
+    library_reads,
+    load_whole,
+    read_shapes,
+    read_weights,
+    shapes_of,
+)
 from diffexplain.weights.paths import resolve_folder
 from diffexplain.weights.store import local
 
@@ -105,7 +113,7 @@ def assemble(kind: Any, folder: Path, networks: Mapping[str, Any]) -> Any:
     Raises:
         UserError: another part is missing.
     """
-    try:
+    with library_reads(f"{folder} lacks a part"):
         return kind.from_pretrained(
             folder,
             **networks,
@@ -115,8 +123,6 @@ def assemble(kind: Any, folder: Path, networks: Mapping[str, Any]) -> Any:
             feature_extractor=None,
             requires_safety_checker=False,
         )
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder} lacks a part: {' '.join(str(error).split())}") from error
 
 
 @dataclass(frozen=True)
@@ -130,9 +136,9 @@ class _Parts:
 
     def full_autoencoder(self, folder: str | None) -> type[nn.Module]:
         """The class of the autoencoder that makes final images; a folder may have a tiny one as its only one."""
-        index = json.loads((self.pipeline / "model_index.json").read_text(encoding="utf-8"))
-        tiny = folder is None and index.get("vae", [None, None])[1] == "AutoencoderTiny"
-        return AutoencoderTiny if tiny else AutoencoderKL
+        with library_reads(f"{self.pipeline} is no pipeline"):
+            tiny = read_json(self.pipeline / "model_index.json").get("vae", [None, None])[1] == "AutoencoderTiny"
+        return AutoencoderTiny if tiny and folder is None else AutoencoderKL
 
     @staticmethod
     def find(folder: str | None, weights: Sequence[Mapping[str, Any]], tiny_decoder_folder: str | None) -> _Parts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path as FilePath
 
@@ -22,6 +21,7 @@ from diffexplain.editing.composition import Composition, Path, State
 from diffexplain.editing.editor import NOISE, PURPOSE, CountingEditor, Prepared
 from diffexplain.errors import UserError
 from diffexplain.runs.draws import Draws
+from diffexplain.weights.documents import read_json
 from diffexplain.weights.files import load_whole
 from diffexplain.weights.store import Node, source_path
 
@@ -150,7 +150,7 @@ def load_instruct(
 def _kind(folder: FilePath) -> str | None:
     """The class of the pipeline in a folder; None if there is none."""
     try:
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        index = read_json(folder / "model_index.json")
     except (OSError, ValueError):
         return None
     return index.get("_class_name") if isinstance(index, dict) else None

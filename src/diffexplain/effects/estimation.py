@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from diffexplain.statistics.tests import (
     mean_interval,
     p_mean_beyond,
 )
+from diffexplain.weights.documents import read_json
 
 Mean = Callable[[Values], Estimate]
 """The mean of some values with its interval."""
@@ -131,7 +131,7 @@ class PriorError:
         if not path.is_file():
             return None
         try:
-            found = PriorError(**json.loads(path.read_text(encoding="utf-8")))
+            found = PriorError(**read_json(path))
             found.of("object", 0.0)
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise UserError(f"The calibration of effects in {path} cannot be read: {error}") from error

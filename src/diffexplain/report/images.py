@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from PIL import Image
 from diffexplain.effects.results import EffectExample
 from diffexplain.evaluation.results import Example
 from diffexplain.runs.run import Run
+from diffexplain.weights.documents import read_json
 
 INDEX = "images/index.json"
 PHOTOGRAPHIC = 256
@@ -115,7 +115,7 @@ def _write_effect(run: Run, example: EffectExample, effects: Sequence[EffectExam
 def read_pictures(directory: Path) -> Gallery:
     """The gallery of a run's directory; empty when the run kept no pictures."""
     try:
-        index = json.loads((directory / INDEX).read_text(encoding="utf-8"))
+        index = read_json(directory / INDEX)
     except FileNotFoundError:
         return Gallery()
     examples = tuple(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from diffexplain.evaluation.results import Example
 from diffexplain.report.images import read_pictures
 from diffexplain.report.summary import Summary
 from diffexplain.runs.run import run_directory
+from diffexplain.weights.documents import from_json
 
 METRICS = "metrics.jsonl"
 REPORT = "report.html"
@@ -82,7 +82,7 @@ def read_curve(directory: Path) -> tuple[Mapping[str, Any], ...]:
     steps: dict[int, dict[str, Any]] = {}
     for line in lines:
         try:
-            record = json.loads(line)
+            record = from_json(line)
         except ValueError:
             continue
         if isinstance(record, dict) and isinstance(record.get("step"), int):

@@ -6,7 +6,6 @@ finished run can be read back at once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from diffexplain.runs.run import Run
 from diffexplain.statistics.estimates import SameAnswer
 from diffexplain.target import ResolvedTarget
 from diffexplain.weights.atomic import to_json
+from diffexplain.weights.documents import from_json
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Summary:
             UserError: not a summary, or one of another schema version.
         """
         try:
-            plain = json.loads(text)
+            plain = from_json(text)
         except ValueError as error:
             raise UserError(f"This is not a summary: {error}") from error
         version = plain.get("schema_version") if isinstance(plain, dict) else None

@@ -6,7 +6,6 @@ Without a key, or when W&B cannot be reached, the copy is an offline one inside 
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from diffexplain.report.load import LoadedRun, load_run
 from diffexplain.report.summary import Summary
 from diffexplain.report.wandb_key import has_key
 from diffexplain.runs.run import IDENTITY_DIGITS, MANIFEST
+from diffexplain.weights.documents import read_json
 
 PROJECT = "diffexplain"
 _SECONDS_TO_CONNECT = 30
@@ -113,7 +113,7 @@ def _start(run: LoadedRun, chosen: str) -> Any:
 def _logger(directory: Path) -> Mapping[str, Any]:
     """The logger's part of the run's configuration; empty where the manifest is not kept."""
     try:
-        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(directory / MANIFEST)
     except OSError:
         return {}
     logger: Mapping[str, Any] = manifest["config_as_given"].get("logger", {})

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diffexplain.errors import UserError
-from diffexplain.weights.files import load_whole
+from diffexplain.weights.documents import read_json
+from diffexplain.weights.files import library_reads, load_whole
 from diffexplain.weights.paths import resolve_folder
 from diffexplain.weights.store import Node, source_path
 
@@ -49,12 +50,12 @@ class Calibration:
             return Calibration()
         known = [field.name for field in fields(Calibration)]
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             unknown = [key for key in content if key not in known]
             if unknown:
                 raise UserError(f"{path} has an unknown key.", given=unknown[0], accepted=known)
             return Calibration(**{key: float(value) for key, value in content.items()})
-        except (ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise UserError(f"{path} is not a JSON object of numbers: {error}") from error
 
     def save(self, folder: Path) -> None:
@@ -133,10 +134,8 @@ class Segmenter(nn.Module):
         from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
 
         model = load_whole(CLIPSegForImageSegmentation, path, dtype=torch.float32)
-        try:
+        with library_reads(f"No CLIPSeg can be loaded from {path}"):
             processor = CLIPSegProcessor.from_pretrained(path, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise UserError(f"No CLIPSeg can be loaded from {path}: {error}") from error
         return cls(model, processor, calibration, pairs_at_once)
 
     def train(self, mode: bool = True) -> Segmenter:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from diffexplain.errors import RetryableError
 from diffexplain.weights import atomic
+from diffexplain.weights.documents import read_json
 
 FILE = "digests.json"
 SETTLED = 2_000_000_000
@@ -93,7 +94,7 @@ def _known(memory: Path) -> Kept:
 
 def _read(memory: Path) -> Kept:
     try:
-        content = json.loads(memory.read_text(encoding="utf-8"))
+        content = read_json(memory)
         return {str(key): (str(digest), str(path)) for key, (digest, path) in content.items()}
     except (OSError, ValueError, TypeError, AttributeError):  # Not there, or damaged: files are read again.
         return {}

@@ -7,15 +7,16 @@ every tensor. So all that can be wrong with a file is found without reading its 
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffexplain.errors import UserError
+from diffexplain.errors import RetryableError, UserError
+from diffexplain.weights.documents import from_json
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,7 +26,9 @@ Shapes = Mapping[str, Sequence[int]]
 
 _LENGTH_BYTES = 8
 _HEADER_LIMIT = 100_000_000  # the format's own
-_NAMED_AT_MOST = 3
+_NAMED_AT_MOST = 5
+_SAID_AT_MOST = 600
+"""Characters of a library's message; some name every tensor."""
 _REMEDY = "save the tensors alone where it was made: torch.save(network.state_dict(), 'weights.pth')"
 _FOREIGN = {
     b"PK\x03\x04": "a zip archive or pickle, as torch.save writes it (`diffexplain convert` makes safetensors of it)",
@@ -56,7 +59,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     if len(header) < length:
         raise refusal(path, f"a header of {length} bytes", f"{len(header)} bytes: the file is cut off")
     try:
-        entries: dict[str, Any] = json.loads(header)
+        entries: dict[str, Any] = from_json(header)
         entries.pop("__metadata__", None)
         shapes = {name: tuple(int(side) for side in entry["shape"]) for name, entry in entries.items()}
         end = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
@@ -152,14 +155,34 @@ def load_whole(kind: Any, folder: Path, **options: Any) -> Any:
     """
     check_folder(folder)
     options |= {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
-    try:
+    with library_reads(f"The model in {folder} cannot be loaded"):
         model, found = kind.from_pretrained(folder, **options)
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: tensors of another shape
-        raise UserError(f"The model in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
     lacking = sorted(map(str, [*found["missing_keys"], *found["mismatched_keys"]]))
     if lacking:
         raise refusal(folder, f"{type(model).__name__} with {some(lacking)}", "weights without them")
     return model
+
+
+@contextmanager
+def library_reads(failure: str) -> Iterator[None]:
+    """Turn what a library says of files that are not as it writes them into one short line.
+
+    Args:
+        failure: begins the line.
+
+    Raises:
+        UserError: in place of the library's errors; want of memory is not one.
+    """
+    try:
+        yield
+    except (UserError, RetryableError, MemoryError):
+        raise
+    except Exception as error:  # Libraries raise anything: KeyError, RecursionError, Exception itself.
+        if type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error):
+            raise
+        said = " ".join(str(error).split()) or type(error).__name__
+        more = f"... ({len(said) - _SAID_AT_MOST} more characters)" if len(said) > _SAID_AT_MOST else ""
+        raise UserError(f"{failure}: {said[:_SAID_AT_MOST]}{more}") from error
 
 
 def shapes_of(module: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
-from huggingface_hub import HfApi, constants
+from huggingface_hub import constants
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -16,11 +17,18 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from diffexplain.errors import RetryableError, UserError
+from diffexplain.weights import transfer
+from diffexplain.weights.documents import from_json
+from diffexplain.weights.files import describe_start
 from diffexplain.weights.sources import LENGTHS, REVISION, Repository, is_hexadecimal, is_revision
 from diffexplain.weights.store import inside
 from diffexplain.weights.transfer import GIT, Expected
+
+_LISTING = 1 << 26
+"""Bytes of what a hub says about a repository, at most."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +50,48 @@ def listing(source: Repository, revision: str | None) -> Listing:
     """
     with explained(source.name):
         try:
-            info = HfApi().model_info(source.name, revision=revision, files_metadata=True, timeout=30)
+            described = _described(source, revision)
         except RevisionNotFoundError as error:
-            now = HfApi().model_info(source.name, timeout=30).sha
-            raise _moved(source, str(revision), _revision(source, now)) from error
-    found = _revision(source, info.sha)
+            raise _moved(source, str(revision), _revision(source, _described(source, None).get("sha"))) from error
+    found = _revision(source, described.get("sha"))
     if revision is not None and found != revision:
         raise _moved(source, revision, found)
     known: dict[str, Expected] = {}
-    for sibling in info.siblings or ():
-        if sibling.lfs is not None:
-            expected = Expected("sha256", sibling.lfs.sha256, sibling.lfs.size)
+    siblings = described.get("siblings")
+    for sibling in siblings if isinstance(siblings, list) else [None]:
+        if not isinstance(sibling, dict) or not isinstance(sibling.get("rfilename"), str):
+            raise _strange(source, "a list of files, each with its name", siblings)
+        large = sibling.get("lfs")
+        if isinstance(large, dict):
+            digest, size = ("sha256", large.get("sha256")), large.get("size")
         else:
-            expected = Expected(GIT, sibling.blob_id, sibling.size)
-        known[str(sibling.rfilename)] = expected
+            digest, size = (GIT, sibling.get("blobId")), sibling.get("size")
+        known[sibling["rfilename"]] = Expected(*digest, size, announced=source.megabytes * 1e6)
     return Listing(found, _asked_for(source, known, found))
+
+
+def _described(source: Repository, revision: str | None) -> dict[str, Any]:
+    """What the hub says about a repository.
+
+    Raises:
+        RetryableError: it is not a hub that answers.
+        httpx2.HTTPError: it refused, or was not reached.
+    """
+    url = f"{constants.ENDPOINT}/api/models/{source.name}{f'/revision/{revision}' if revision else ''}"
+    with transfer.answer(url, build_hf_headers(), blobs="true") as response:
+        data = transfer.content(response, _LISTING)
+    if data is None:
+        raise _strange(source, f"a listing of at most {_LISTING >> 20} MiB", "more")
+    try:
+        found: Any = from_json(data)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise RetryableError(
+            f"{constants.ENDPOINT} does not answer as a hub does about {source.name}, but with "
+            f"{describe_start(data.lstrip()[:64])}: does this network ask to sign in first?"
+        )
+    return found
 
 
 @contextmanager
@@ -99,7 +134,7 @@ def _asked_for(source: Repository, known: dict[str, Expected], revision: str) ->
     for pattern in source.patterns:
         if not any(Repository.wants(_only(source, pattern), path) for path in known):
             message = f"{source.name} at revision {revision[:12]} has no such file."
-            raise UserError(message, given=pattern, accepted=sorted(known))
+            raise UserError(message, given=pattern, accepted=sorted(filter(str.isprintable, known)))
     wanted = {path: expected for path, expected in known.items() if source.wants(path)}
     for path, expected in wanted.items():
         inside(Path(source.name), path)

@@ -22,7 +22,9 @@ LENGTHS = {"sha256": 64, "sha1": 40}
 REVISION = 40
 """Hexadecimal digits of a commit."""
 _REPOSITORY = ("repository", "revision", "files")
-_ADDRESS = ("url", "name", *LENGTHS)
+FURTHER = ("urls", "instead")
+"""Keys of a source that say where else its file is, and nothing of what it is."""
+_ADDRESS = ("url", *FURTHER, "name", *LENGTHS)
 _THIS_MACHINE = ("localhost", "127.0.0.1")
 _BOTH = ("licence", "megabytes", "part")
 
@@ -58,7 +60,7 @@ class Repository:
 
 @dataclass(frozen=True)
 class Address:
-    """One file at an address.
+    """One file at an address, or at several.
 
     Attributes:
         url: https; http on this machine, or with a checksum.
@@ -67,6 +69,8 @@ class Address:
         checksum: hexadecimal; ``None`` for the one recorded at the first fetch.
         licence: as the source names it.
         megabytes: about how much it is.
+        further: where the same file is, tried in turn where ``url`` does not have it.
+        instead: the choice with the same weights from elsewhere, ``classifier=caffenet_onnx``; empty: there is none.
     """
 
     url: str
@@ -75,6 +79,8 @@ class Address:
     checksum: str | None
     licence: str
     megabytes: float
+    further: tuple[str, ...] = ()
+    instead: str = ""
 
     def __str__(self) -> str:
         return self.url
@@ -134,18 +140,29 @@ def is_revision(value: object) -> bool:
 
 
 def _address(node: Mapping[str, Any], licence: str, megabytes: float) -> Address:
-    url = str(node["url"])
-    place = urlsplit(url)
+    url, further = str(node["url"]), tuple(map(str, node.get("urls") or ()))
     known = any(node.get(algorithm) for algorithm in LENGTHS)  # then it does not matter who stands in between
-    if place.scheme != "https" and not (place.scheme == "http" and (known or place.hostname in _THIS_MACHINE)):
-        raise UserError("A url under weights begins with https://, or has a checksum.", given=url)
+    if further and not known:
+        raise UserError("A file with several urls under weights has a checksum, by which it is one file.", given=url)
+    for address in (url, *further):
+        _check_address(address, known)
     name = str(node.get("name") or name_in(url))
     if not re.fullmatch(r"\w[\w.-]*", name) or not name.endswith((*DATA, *PICKLES)):
         message = f"A file under weights has one of the endings {', '.join((*DATA, *PICKLES))}."
         raise UserError(message, given=name)
     algorithm = "sha1" if node.get("sha1") and not node.get("sha256") else "sha256"
     _check_hexadecimal(algorithm, node.get(algorithm), LENGTHS[algorithm])
-    return Address(url, name, algorithm, node.get(algorithm), licence, megabytes)
+    instead = str(node.get("instead") or "")
+    return Address(url, name, algorithm, node.get(algorithm), licence, megabytes, further, instead)
+
+
+def _check_address(url: str, known: bool) -> None:
+    try:
+        place = urlsplit(url)
+    except ValueError:
+        raise UserError("A url under weights is no address.", given=url) from None
+    if place.scheme != "https" and not (place.scheme == "http" and (known or place.hostname in _THIS_MACHINE)):
+        raise UserError("A url under weights begins with https://, or has a checksum.", given=url)
 
 
 def _check_hexadecimal(key: str, value: object, digits: int) -> None:

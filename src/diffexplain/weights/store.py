@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 
 from diffexplain.errors import UserError
 from diffexplain.weights import atomic
+from diffexplain.weights.documents import read_json
 from diffexplain.weights.files import refusal
 from diffexplain.weights.paths import is_folder, resolve_folder
 from diffexplain.weights.sources import (
@@ -70,7 +70,7 @@ class Lock:
         self.path = folder / LOCK_FILE
         self._content: dict[str, Any] = {"schema_version": 1, "repositories": {}, "files": {}}
         try:
-            self._content |= _checked(json.loads(self.path.read_text(encoding="utf-8")))
+            self._content |= _checked(read_json(self.path))
         except FileNotFoundError:
             pass
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

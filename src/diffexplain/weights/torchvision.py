@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from typing import Any
 
 from diffexplain.errors import UserError
+from diffexplain.weights.documents import read_json
 from diffexplain.weights.paths import resolve_file
 
 TABLE = "embedded:torchvision_weights.json"
@@ -34,5 +34,5 @@ def torchvision_weights(model: str, version: str = "DEFAULT") -> list[dict[str, 
 
 @lru_cache(maxsize=1)
 def _table() -> dict[str, dict[str, dict[str, Any]]]:
-    content: dict[str, dict[str, dict[str, Any]]] = json.loads(resolve_file(TABLE).read_text(encoding="utf-8"))
+    content: dict[str, dict[str, dict[str, Any]]] = read_json(resolve_file(TABLE))
     return content

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from diffexplain.errors import UserError
+from diffexplain.weights.documents import read_json
 from diffexplain.world.truth import Logits, effects
 
 TRUTH_TABLE_FILE = "truth_table.json"
@@ -57,7 +58,7 @@ class TruthTable:
                 f"The classifier in {folder} has no truth table: {TRUTH_TABLE_FILE} is missing.",
                 hint="python -m experiments.world.truth_tables",
             )
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         known = (BEFORE_LOG_ODDS, SCHEMA_VERSION)
         if content["schema_version"] not in known:
             raise UserError(f"{path} was written by another version; this one reads schemas {' and '.join(known)}.")
