@@ -1,9 +1,7 @@
 """The target's grammar, and looking classes up among a classifier's labels."""
 
 import contextlib
-import json
 import string
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -196,24 +194,6 @@ def test_a_unit_has_module_and_channel_and_perhaps_a_class() -> None:
 def test_what_is_no_target_is_answered_with_the_grammar(text: str) -> None:
     with pytest.raises(UserError, match="unit:<module>:<channel>"):
         Target.parse(text)
-
-
-def test_labels_are_read_from_a_file_or_its_folder(tmp_path: Path) -> None:
-    content = {"name": "one", "classes": [{"index": 0, "name": "bee", "wnid": None, "synonyms": []}]}
-    (tmp_path / "labels.json").write_text(json.dumps(content))
-    assert Labels.load(tmp_path) == Labels.load(tmp_path / "labels.json")
-    assert Labels.load(tmp_path).names == ("bee",)
-
-
-@pytest.mark.parametrize(
-    "content", ["{", "[]", '{"name": "a"}', '{"name": "a", "classes": [{"index": 1, "name": "b"}]}']
-)
-def test_unreadable_labels_name_their_file(tmp_path: Path, content: str) -> None:
-    (tmp_path / "labels.json").write_text(content)
-    with pytest.raises(UserError, match=r"labels\.json"):
-        Labels.load(tmp_path)
-    with pytest.raises(UserError, match="absent"):
-        Labels.load(tmp_path / "absent")
 
 
 @settings(max_examples=50)

@@ -5,9 +5,12 @@ A traceback means a bug (exit status 1); everything else that can go wrong has a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+_UNPRINTABLE = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
+"""Control characters but for tab and line break, and those that turn the direction of writing."""
 _LIST_ALL_BELOW = 13
 """So many accepted values are listed in full; of more, only the nearest are."""
 
@@ -19,6 +22,11 @@ def nearest(word: str, choices: Sequence[str], n: int = 3) -> list[str]:
         by_folded.setdefault(choice.casefold(), choice)
     found = get_close_matches(word.casefold(), list(by_folded), n=n, cutoff=0.4)
     return [by_folded[name] for name in found]
+
+
+def printable(text: object) -> str:
+    """``text`` with what would rewrite the terminal written out: servers and files of others are quoted in messages."""
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], str(text))
 
 
 class UserError(Exception):

@@ -10,9 +10,9 @@ from torch import nn
 
 from diffexplain.classifiers import Classifier, Preprocessing, load_classifier, unit_modules
 from diffexplain.classifiers.architectures import build_backbone
+from diffexplain.classifiers.labels import read_labels
 from diffexplain.classifiers.units import channel_means
 from diffexplain.errors import UserError
-from diffexplain.target import Labels
 
 ARGUMENTS = {
     "small_cnn": {"widths": [4, 6], "blocks": [1, 2]},
@@ -60,7 +60,7 @@ class RedAndGreen(nn.Module):
 
 @pytest.fixture
 def by_hand(folder: Path) -> Classifier:
-    labels = Labels.load(folder / "labels.json")
+    labels = read_labels(folder / "labels.json")
     preprocessing = Preprocessing((4, 4), mean=[0.5, 0.0, 0.0], std=[0.25, 1.0, 1.0], bytes_between=False)
     return Classifier(RedAndGreen(), labels, "by hand", preprocessing)
 
@@ -134,7 +134,7 @@ class InPlace(nn.Module):
 
 
 def test_a_unit_is_read_before_the_next_module_overwrites_it(folder: Path) -> None:
-    labels = Labels.load(folder / "labels.json")
+    labels = read_labels(folder / "labels.json")
     classifier = Classifier(InPlace(), labels, "in place", Preprocessing((4, 4)))
     images = torch.rand(2, 3, 4, 4)
     assert classifier.activation(images, "convolution", 0).tolist() == [-1, -1]

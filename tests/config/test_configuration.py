@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import json
 import shlex
 import subprocess
 from pathlib import Path
@@ -485,6 +486,78 @@ def test_a_file_from_elsewhere_reads_no_environment(tmp_path: Path, text: str, m
     with pytest.raises(UserError, match="environment"):
         compose([f"paths.configs=[{tmp_path}]", "experiment=planted"])
     assert compose(["prompt.prefix=${oc.env:SECRET}"])["prompt"]["prefix"] == "sentinel"
+
+
+def planted(folder: Path, text: str, group: str = "experiment") -> list[str]:
+    """The overrides that choose a file from elsewhere with this text."""
+    (folder / group).mkdir(exist_ok=True)
+    (folder / group / "planted.yaml").write_text(f"# @package _global_\n{text}" if group == "experiment" else text)
+    return [f"paths.configs=[{folder}]", f"{group}=planted"]
+
+
+@pytest.mark.parametrize("place", ["override /diffusion: ${oc.env:SECRET}", "/wording/${oc.env:SECRET}"])
+def test_nor_does_a_list_of_defaults_read_it(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "sentinel")
+    with pytest.raises(UserError, match="environment") as caught:
+        compose(planted(tmp_path, f"defaults:\n  - {place}\n  - _self_\n"))
+    assert "sentinel" not in str(caught.value)
+
+
+def test_nor_does_the_command_of_a_run_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "sentinel")
+    command = "python run.py classifier=checkpoint 'classifier.checkpoint=${oc.env:SECRET}'"
+    (tmp_path / "summary.json").write_text(json.dumps({"command": command}))
+    with pytest.raises(UserError, match="environment") as caught:
+        compose(["explainer=diffex", f"from_run={tmp_path}"])
+    assert "sentinel" not in str(caught.value)
+
+
+ENDPOINT = "_target_: diffexplain.concepts.Endpoint\nname: planted\nmodel: m\noptions: {}\ntimeout: 1.0\nattempts: 1\n"
+
+
+def test_a_file_from_elsewhere_does_not_say_where_files_go(tmp_path: Path) -> None:
+    asked = planted(tmp_path, "paths: {outputs: /somewhere/else}\n")
+    with pytest.raises(UserError, match=r"only the command line can: paths\.outputs=<folder>"):
+        compose(asked)
+    assert compose([*asked, "paths.outputs=mine"])["paths"]["outputs"] == "mine"
+    asked = planted(tmp_path, f"{ENDPOINT}base_url: http://there\nkey_variable: null\nmemory: /else\n", "wording")
+    with pytest.raises(UserError, match=r"only the command line can: wording\.memory=<folder>"):
+        compose(asked)
+    assert compose([*asked, "wording.memory=mine"])["wording"]["memory"] == "mine"
+
+
+def test_a_file_from_elsewhere_does_not_say_which_key_is_sent_to_whom(tmp_path: Path) -> None:
+    for variable in ("HF_TOKEN", "OPENAI_API_KEY"):
+        text = f"{ENDPOINT}base_url: http://there\nkey_variable: {variable}\nmemory: null\n"
+        asked = planted(tmp_path, text, "wording")
+        with pytest.raises(UserError, match="a key of yours to http://there") as caught:
+            compose(asked)
+        assert caught.value.given == variable
+    for said in ("HF_TOKEN", "null"):
+        assert compose([*asked, f"wording.key_variable={said}"])["wording"]["base_url"] == "http://there"
+    published = (configuration.FOLDER / "wording" / "openai.yaml").read_text(encoding="utf-8")
+    assert compose(planted(tmp_path, published, "wording"))["wording"]["key_variable"] == "OPENAI_API_KEY"
+
+
+LAUGHS = "a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha, ha]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LAUGHS, "unfold to more than"),
+        (f"target: {'[' * 5000}{']' * 5000}", "levels deep"),
+        ("target: &a [*a]", "holds itself"),
+        (f"target: {'a' * (1 << 23)}", "more than 8 MiB"),
+    ],
+    ids=["laughs", "deep", "itself", "large"],
+)
+def test_a_file_that_would_unfold_without_end_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        compose(planted(tmp_path, text))
+    assert "planted.yaml" in str(caught.value)
 
 
 def test_config_yaml_is_the_only_place_of_top_level_keys() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -177,13 +178,30 @@ def test_the_same_seed_gives_the_same_evaluation_and_another_does_not() -> None:
     assert [example.index for example in other.examples] != [example.index for example in one.examples]
 
 
-def test_images_of_a_broken_prior_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(math.nan, "nan to nan"), (math.inf, "to inf"), (-1.0, "from -1 to"), (255.0, "to 255")],
+)
+def test_images_of_a_broken_prior_are_refused_with_their_range(value: float, said: str) -> None:
     class Broken(toy.Prior):
-        def generate(self, prompts: object, latents: Tensor) -> Tensor:
-            return torch.full((len(latents), 3, toy.SIZE, toy.SIZE), torch.nan)
+        def generate(self, prompts: Sequence[str] | Tensor, latents: Tensor) -> Tensor:
+            images = super().generate(prompts, latents)
+            images[0, 1, 2, 3] = value
+            return images
 
-    with pytest.raises(ValueError, match="finite"):
+    with pytest.raises(UserError, match=f"1 of .*finite and in \\[0, 1\\](.|\n)*{said}.*for a picture of the prior's"):
         run(answers_to_flag, EVERYTHING, prior=Broken())
+
+
+def test_a_prior_that_draws_one_grey_for_everything_leaves_nothing_to_be_told() -> None:
+    class Grey(toy.Prior):
+        def generate(self, prompts: Sequence[str] | Tensor, latents: Tensor) -> Tensor:
+            return torch.full((len(latents), 3, toy.SIZE, toy.SIZE), 0.5)
+
+    found = run(answers_to_flag, EVERYTHING, prior=Grey())
+    assert found.object_absence.share is None and found.object_absence.reason
+    assert found.words.best is None or found.words.reason
+    assert found.same_answer is not None
 
 
 def test_without_candidates_the_search_says_so() -> None:

@@ -19,6 +19,8 @@ from diffexplain.target import Kind, ResolvedTarget
 UNIT_QUANTILE = 0.99
 SAME_LOG_ODDS = 1e-3
 """Answers whose log-odds lie within so many nats of each other are the same: probabilities 0.00025 apart at most."""
+_ROUNDING = 1e-4
+"""By how much a picture's values may leave [0, 1]."""
 SAME_ACTIVATION = 1e-6
 """And a unit's, if they lie within this share of the largest."""
 
@@ -101,8 +103,10 @@ class TargetReader:
             shown: what they are, all of them or each, for the message.
 
         Raises:
-            UserError: an answer is NaN or infinite; the message says to how many images, and what the first is.
+            UserError: the images are none, or an answer is NaN or infinite; the message says to how many images, and
+                what the first is.
         """
+        check_images(images, shown)
         parts = [self._read(part.to(self.device)) for part in images.split(self.batch_size)]
         score, activates, probability, odds = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
         named = self.target.class_index is not None
@@ -141,6 +145,27 @@ class TargetReader:
         score = (activation.double() - self.mean) / self.deviation
         threshold = torch.inf if self.threshold is None else self.threshold
         return score, score > threshold, probability, odds
+
+
+def check_images(images: Tensor, shown: str | Sequence[str]) -> None:
+    """Refuse what is no picture in RGB: whoever made it says what no classifier was asked.
+
+    Args:
+        images: (N, 3, H, W).
+        shown: as those of `TargetReader.read`.
+
+    Raises:
+        UserError: values are NaN, infinite or outside [0, 1]; the message says of how many, and their range.
+    """
+    low, high = images.detach().flatten(1).float().aminmax(dim=1)
+    bad = (~((low >= -_ROUNDING) & (high <= 1 + _ROUNDING))).nonzero().flatten().tolist()  # NaN is neither
+    if bad:
+        first = shown if isinstance(shown, str) else shown[bad[0]]
+        raise UserError(
+            f"{len(bad)} of {len(images)} pictures are none: a picture's values are finite and in [0, 1]. Where a prior "
+            "or editor makes them in half precision, diffusion.dtype=float32 may help.",
+            given=f"values from {low[bad[0]]:.3g} to {high[bad[0]]:.3g}, for {first}",
+        )
 
 
 def same_answer(readings: Sequence[TargetScores], kind: Kind) -> SameAnswer | None:

@@ -18,7 +18,7 @@ from diffexplain.app import Outcome
 from diffexplain.cli import listing
 from diffexplain.config import configuration, plugins
 from diffexplain.config.digests import CONTENTS
-from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError
+from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError, printable
 from diffexplain.pipelines.parts import Parts
 from diffexplain.report.load import REPORT
 from diffexplain.report.sweep import rows_of, sweep_table
@@ -94,7 +94,7 @@ def guarded(action: Callable[[], int]) -> int:
     except (UserError, RetryableError) as error:
         # A file that their code did not find is not the run's folder that cannot be written to.
         theirs = plugins.shown(error.__cause__) if isinstance(error.__cause__, OSError) else None
-        print(f"diffexplain: {error}" if theirs is None else theirs, file=sys.stderr)
+        print(f"diffexplain: {printable(error)}" if theirs is None else theirs, file=sys.stderr)
         return error.exit_status if theirs is None else 1
     except KeyboardInterrupt:
         stop = Interrupted("SIGINT")
@@ -158,13 +158,13 @@ def _sweep(overrides: list[str]) -> int:
         if leads and job.status == "not started":
             print(f"[{number + 1}/{len(jobs)}] {job.name}", flush=True)
         elif leads and job.error is not None:
-            print(f"[{number + 1}/{len(jobs)}] {job.status}: {job.error}", file=sys.stderr, flush=True)
+            print(f"[{number + 1}/{len(jobs)}] {job.status}: {printable(job.error)}", file=sys.stderr, flush=True)
 
     ended = sweep.run_jobs(jobs, lambda config: app.make(config, parts), announce)
     if not leads:
         return 0
     directory = app.finish_sweep(ended)
-    print(sweep_table(rows_of(directory, ended)))
+    print(printable(sweep_table(rows_of(directory, ended))))
     print(f"\nReport: {directory / REPORT}")
     stopped = next((job.stopped_by for job in ended if job.stopped_by is not None), None)
     if stopped is not None:

@@ -13,7 +13,7 @@ from huggingface_hub import hf_hub_url
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from diffexplain.config import configuration
-from diffexplain.errors import Interrupted, RetryableError, UserError
+from diffexplain.errors import Interrupted, RetryableError, UserError, printable
 from diffexplain.weights import hub, transfer
 from diffexplain.weights.sources import Address, Repository, Source, sources
 from diffexplain.weights.store import (
@@ -191,7 +191,7 @@ def _brought(source: Address, item: _Item) -> Recorded:
         except (UserError, RetryableError) as error:
             failed.append(error)
             if url != item.urls[-1]:
-                print(f"{error}\n  {item.name}: the next address is tried", flush=True)
+                print(f"{printable(error)}\n  {item.name}: the next address is tried", flush=True)
     checksum = f", with {item.expected.algorithm} {item.expected.digest}," if item.expected.digest else ""
     remedy = f"Or put the file{checksum} at {item.path} by hand, and give the same command again."
     if source.instead:

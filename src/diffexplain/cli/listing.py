@@ -14,7 +14,7 @@ from diffexplain.classifiers.labels import classifier_labels
 from diffexplain.cli.weights_page import weights_page
 from diffexplain.concepts.file import load_hierarchy, shipped
 from diffexplain.config import configuration
-from diffexplain.errors import UserError
+from diffexplain.errors import UserError, printable
 
 SUBJECTS = ("classes", "units", "choices", "hierarchies", "weights")
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     else:
         raise UserError("There is no such list.", given=subject, accepted=SUBJECTS, hint="diffexplain --help")
     try:
-        print("\n".join(lines), flush=True)
+        print(printable("\n".join(lines)), flush=True)
     except BrokenPipeError:  # Whoever reads has seen enough, as `head` has.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

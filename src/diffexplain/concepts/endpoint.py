@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from diffexplain.concepts.asking import Turn
 from diffexplain.concepts.pictures import data_url
-from diffexplain.errors import RetryableError, UserError
+from diffexplain.errors import RetryableError, UserError, printable
 from diffexplain.weights import atomic
 from diffexplain.weights.documents import from_json, read_json
 from diffexplain.weights.paths import resolve_path
@@ -188,7 +188,7 @@ class Endpoint:
                 if wait > _LONGEST_PAUSE:
                     message = f"{self.base_url} asks to wait {wait:.0f} s; the same command continues then."
                     raise RetryableError(f"{message} It says: {reason}")
-                print(f"concepts: {reason}; asking again in {wait:g} s", file=sys.stderr, flush=True)
+                print(f"concepts: {printable(reason)}; asking again in {wait:g} s", file=sys.stderr, flush=True)
                 sleep(wait)
                 pause = min(2 * pause, _LONGEST_PAUSE)
         message = f"{self.base_url} did not answer in {self.attempts} attempts; give the same command again later."

@@ -55,6 +55,8 @@ OUTPUTS = "paths.outputs"
 
 _KEY = "key_variable"
 """Key beside a ``base_url``: the environment variable whose content is sent there."""
+_REPLIES = "memory"
+"""Key beside a ``base_url``: the folder of what it replies."""
 
 OR_LIST: Mapping[str, type] = {
     "classifier.labels": str,
@@ -477,21 +479,25 @@ def _check_nothing_is_decided(config: Mapping[str, Any], typed: set[str], chosen
             given=config[PLUGINS],
         )
     if OUTPUTS not in typed and _find(config, OUTPUTS) != _find(published, OUTPUTS):
-        message = (
-            f"A file in a folder of {OWN_FOLDERS} says where runs go; only the command line can: {OUTPUTS}=<folder>."
-        )
-        raise UserError(message, given=config["paths"]["outputs"])
-    for key, variable in leaves(config):
+        raise _says_where(OUTPUTS, config["paths"]["outputs"])
+    for key, said in leaves(config):
         part, _, last = key.rpartition(".")
         address = _find(config, f"{part}.base_url")
-        if last != _KEY or variable is None or address is None or key in typed:
+        if said is None or address is None or key in typed:
             continue
-        if (address[0], variable) not in _published_keys():
+        if last == _REPLIES:
+            raise _says_where(key, said)
+        if last == _KEY and (address[0], said) not in _published_keys():
             raise UserError(
                 f"A file in a folder of {OWN_FOLDERS} would have sent a key of yours to {address[0]}; only the command "
                 f"line can say which: {key}=<variable>, or null for none.",
-                given=variable,
+                given=said,
             )
+
+
+def _says_where(key: str, given: str) -> UserError:
+    message = f"A file in a folder of {OWN_FOLDERS} says where files go; only the command line can: {key}=<folder>."
+    return UserError(message, given=given)
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from diffexplain.classifiers.target_scores import check_images
 from diffexplain.runs.draws import Draws
 
 PURPOSE = "evaluate"
@@ -53,15 +54,13 @@ class ImageSource:
         """``count`` images (count, 3, H, W) in [0, 1] on the CPU; prompts: one for each image or one for all.
 
         Raises:
-            ValueError: the prior's images are not finite or leave [0, 1].
+            UserError: the prior's images are not finite or leave [0, 1].
         """
         latents = self.draws.normals(PURPOSE, seeds, count, self.prior.latent_shape)
         return self._checked(self.prior.generate(prompts, latents.to(self.prior.device)))
 
     def _checked(self, images: Tensor) -> Tensor:
         images = images.detach().float().cpu()
-        low, high = images.aminmax()
-        if not (low >= -1e-4 and high <= 1 + 1e-4):  # also true of NaN
-            raise ValueError(f"images must be finite and in [0, 1]; the prior's are in [{low:.3g}, {high:.3g}]")
+        check_images(images, "a picture of the prior's")
         self.made += len(images)
         return images.clamp(0, 1)

@@ -20,6 +20,7 @@ from diffexplain.effects.results import EffectExample
 from diffexplain.evaluation.results import Example
 from diffexplain.runs.run import Run
 from diffexplain.weights.documents import read_json
+from diffexplain.weights.store import inside
 
 INDEX = "images/index.json"
 PHOTOGRAPHIC = 256
@@ -121,7 +122,7 @@ def read_pictures(directory: Path) -> Gallery:
     examples = tuple(
         Example(
             index=entry["index"],
-            image=_read(directory / entry["image"]),
+            image=_read(directory, entry["image"]),
             score=entry["score"],
             activates=entry["activates"],
             masks=_read_masks(directory, entry),
@@ -132,8 +133,8 @@ def read_pictures(directory: Path) -> Gallery:
         EffectExample(
             path=tuple(entry["path"]),
             index=entry["index"],
-            without=_read(directory / entry["files"]["without"]),
-            present=_read(directory / entry["files"]["present"]),
+            without=_read(directory, entry["files"]["without"]),
+            present=_read(directory, entry["files"]["present"]),
             score_without=entry["scores"]["without"],
             score_present=entry["scores"]["present"],
         )
@@ -145,17 +146,25 @@ def read_pictures(directory: Path) -> Gallery:
 def _read_masks(directory: Path, entry: dict[str, Any]) -> dict[str, NDArray[np.bool_]]:
     if not entry["phrases"]:
         return {}
-    stacked = _read_mask(directory / entry["masks"])
+    stacked = _read_mask(directory, entry["masks"])
     return dict(zip(entry["phrases"], np.split(stacked, len(entry["phrases"])), strict=True))
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path) as picture:
+def _open(directory: Path, name: str) -> Image.Image:
+    """A picture of a run, which may come from elsewhere: Pillow calls programs for some other formats."""
+    try:
+        return Image.open(inside(directory, name), formats=("PNG",))
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error
+
+
+def _read(directory: Path, name: str) -> NDArray[np.uint8]:
+    with _open(directory, name) as picture:
         return np.asarray(picture.convert("RGB"), dtype=np.uint8)
 
 
-def _read_mask(path: Path) -> NDArray[np.bool_]:
-    with Image.open(path) as picture:
+def _read_mask(directory: Path, name: str) -> NDArray[np.bool_]:
+    with _open(directory, name) as picture:
         return np.asarray(picture.convert("1"), dtype=np.bool_)
 
 

@@ -22,6 +22,7 @@ from diffexplain.report.summary import Summary
 from diffexplain.report.wandb_key import has_key
 from diffexplain.runs.run import IDENTITY_DIGITS, MANIFEST
 from diffexplain.weights.documents import read_json
+from diffexplain.weights.store import inside
 
 PROJECT = "diffexplain"
 _SECONDS_TO_CONNECT = 30
@@ -127,8 +128,10 @@ def _log_curve(copy: Any, run: LoadedRun) -> None:
         values: dict[str, Any] = {
             key: value for key, value in row.items() if isinstance(value, int | float) and key != "step"
         }
-        if isinstance(row.get("image"), str) and (run.directory / row["image"]).is_file():
-            values["generated"] = wandb.Image(str(run.directory / row["image"]))
+        # A run may come from elsewhere: nothing but what lies in its folder is sent away.
+        picture = inside(run.directory, row["image"]) if isinstance(row.get("image"), str) else None
+        if picture is not None and picture.is_file():
+            values["generated"] = wandb.Image(str(picture))
         copy.log(values, step=row["step"])
 
 

@@ -189,12 +189,12 @@ def address_file(store: Path, source: Address) -> Path:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The file or folder in ``folder`` that a hub, a lock file or a configuration calls ``name``.
+    """The file or folder in ``folder`` that a hub, a lock file, a configuration or a finished run calls ``name``.
 
-    Every path of the store to which something from elsewhere contributes is made here.
+    Every path to which something from elsewhere contributes is made here.
 
     Args:
-        folder: of the store.
+        folder: of the store, or a run's.
         name: parts with ``/`` between them.
 
     Raises:
