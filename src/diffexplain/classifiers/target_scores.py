@@ -103,10 +103,8 @@ class TargetReader:
             shown: what they are, all of them or each, for the message.
 
         Raises:
-            UserError: the images are none, or an answer is NaN or infinite; the message says to how many images, and
-                what the first is.
+            UserError: an answer is NaN or infinite; the message says to how many images, and what the first is.
         """
-        check_images(images, shown)
         parts = [self._read(part.to(self.device)) for part in images.split(self.batch_size)]
         score, activates, probability, odds = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
         named = self.target.class_index is not None
@@ -162,8 +160,8 @@ def check_images(images: Tensor, shown: str | Sequence[str]) -> None:
     if bad:
         first = shown if isinstance(shown, str) else shown[bad[0]]
         raise UserError(
-            f"{len(bad)} of {len(images)} pictures are none: a picture's values are finite and in [0, 1]. Where a prior "
-            "or editor makes them in half precision, diffusion.dtype=float32 may help.",
+            f"{len(bad)} of {len(images)} pictures are none: a picture's values are finite and in [0, 1]. Where a "
+            "prior or editor makes them in half precision, diffusion.dtype=float32 may help.",
             given=f"values from {low[bad[0]]:.3g} to {high[bad[0]]:.3g}, for {first}",
         )
 

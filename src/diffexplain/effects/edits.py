@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffexplain.classifiers.target_scores import TargetReader
+from diffexplain.classifiers.target_scores import TargetReader, check_images
 from diffexplain.editing import Composition, Editor, ExchangingEditor, Prepared, State
 from diffexplain.editing.checks import by_mask, by_similarity
 from diffexplain.effects.records import SEPARATOR, Record
@@ -227,7 +227,9 @@ class Maker:
 
     def _records(self, images: Tensor, shown: Sequence[str], told: Sequence[Told] | None = None) -> list[Record]:
         """What the classifiers answer to images, beside what is seen in them."""
-        readings = [reader.read(images, [repr(text) for text in shown]) for reader in self.readers]
+        named = [repr(text) for text in shown]
+        check_images(images, named)
+        readings = [reader.read(images, named) for reader in self.readers]
         return [
             Record(
                 scores=tuple(float(reading.score[place]) for reading in readings),
