@@ -197,6 +197,9 @@ def test_a_server_that_hangs_or_is_not_there_is_given_up(tmp_path: Path) -> None
         (Reply(status=302, headers={"Location": "http://127.0.0.1:9/v1"}), "302"),
         (Reply(body="<html>"), "JSON"),
         (Reply(body={"id": 3}), "chat-completions"),
+        (Reply(body="[" * 100_000), "JSON"),
+        (Reply(body='{"choices": [], "usage": {"prompt_tokens": 1e999}}'), "JSON"),
+        (Reply(body="x" * ((1 << 24) + 1)), "more than 16 MiB"),
         (Reply(body={"choices": [{"message": {"content": None, "refusal": "I must not"}}]}), "I must not"),
     ],
 )
@@ -205,6 +208,12 @@ def test_a_refusal_is_not_asked_again(chat: Chat, tmp_path: Path, reply: Reply, 
     with pytest.raises(UserError, match=complaint):
         proposed(chat, tmp_path)
     assert len(chat.requests) == 1
+
+
+def test_an_answer_in_an_encoding_that_it_is_not_in_is_given_up(chat: Chat, tmp_path: Path, waits: list[float]) -> None:
+    chat.script = [Reply(body="{}", headers={"Content-Encoding": "gzip"})] * 2
+    with pytest.raises(RetryableError, match="in 2 attempts"):
+        proposed(chat, tmp_path, {"attempts": 2})
 
 
 def test_a_rerun_asks_nothing_and_gives_the_same_bytes(

@@ -67,6 +67,12 @@ def test_a_concept_is_called_by_its_effect_and_by_where_it_lies(tmp_path: Path) 
     assert found(ranking)[DOG].inside is not None
 
 
+@pytest.mark.parametrize("spill", [2.0, -0.5, math.nan, math.inf])
+def test_an_edit_that_is_no_picture_is_refused_with_its_range(tmp_path: Path, spill: float) -> None:
+    with pytest.raises(UserError, match=r"finite and in \[0, 1\](.|\n)*values from "):
+        effects_of(tmp_path, ALL, method=ALONE, editor=Editor(BASES, spill=spill))
+
+
 def test_a_thing_that_is_never_seen_is_relevant_and_nothing_more(tmp_path: Path) -> None:
     (ranking,) = effects_of(tmp_path, ALL, method=ALONE, editor=Editor(BASES)).rankings
     flag = found(ranking)[FLAG]

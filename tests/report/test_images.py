@@ -1,5 +1,6 @@
 """Pictures come back as they were written, and outlines enclose exactly their masks."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from tests.report import samples
 
+from diffexplain.errors import UserError
 from diffexplain.report.images import Gallery, data_uri, outline, png, read_pictures, write_pictures
 
 
@@ -74,6 +76,19 @@ def test_file_names_do_not_come_from_phrases(tmp_path: Path) -> None:
         "effect-00-000-present.png",
         "index.json",
     }
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/secret.png", "images/../../secret.png", "images/found.eps", 5])
+def test_a_run_from_elsewhere_shows_png_files_of_its_own_alone(tmp_path: Path, name: object) -> None:
+    run = tmp_path / "run"
+    write_pictures(samples.run_in(run), samples.evaluation().examples, [])
+    (tmp_path / "secret.png").write_bytes(png(samples.picture(1)))
+    (run / "images" / "found.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\nshowpage\n")
+    index = json.loads((run / "images" / "index.json").read_text())
+    index["examples"][0]["image"] = name
+    (run / "images" / "index.json").write_text(json.dumps(index))
+    with pytest.raises((UserError, OSError)):
+        read_pictures(run)
 
 
 def test_a_run_without_pictures_has_an_empty_gallery(tmp_path: Path) -> None:

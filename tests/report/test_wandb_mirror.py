@@ -1,5 +1,6 @@
 """The copy on W&B is made from the run's files, always closed, and its faults stay its own."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,6 +48,20 @@ def begins(monkeypatch: pytest.MonkeyPatch, copy: Copy) -> dict[str, Any]:
     given: dict[str, Any] = {}
     monkeypatch.setattr(wandb, "init", lambda **options: given.update(options) or copy)
     return given
+
+
+def test_a_run_from_elsewhere_sends_no_file_from_outside_itself(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    secret = tmp_path_factory.mktemp("elsewhere") / "secret.png"
+    secret.write_bytes(b"a secret")
+    for name in (str(secret), f"../{secret.parent.name}/secret.png"):
+        (directory / "metrics.jsonl").write_text(json.dumps({"step": 0, "image": name}) + "\n")
+        copy = Copy()
+        begins(monkeypatch, copy)
+        with pytest.raises(UserError, match="leaves"):
+            wandb_mirror.sync(directory)
+        assert copy.logged == []
 
 
 def test_history_table_pictures_and_numbers_come_from_the_files(

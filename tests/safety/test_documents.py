@@ -95,6 +95,8 @@ READERS: dict[str, Callable[[Path, str], object]] = {
 HARMLESS = {
     *(("a run's curve", what) for what in HOSTILE),
     ("a segmenter's calibration", "an object"),
+    ("phrases", "a list"),
+    ("the lock file", "a thousand million classes"),
     ("the lock file", "an object"),
     ("a header of weights", "an object"),
 }

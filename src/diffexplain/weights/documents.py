@@ -84,7 +84,7 @@ def from_yaml(text: str) -> Any:
     loader = yaml.SafeLoader("")
     try:
         return loader.construct_document(node)
-    except (yaml.YAMLError, TypeError, OverflowError) as error:  # a mapping as a key, a date that is none
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:  # a mapping as a key, a date that is none
         raise Unreadable(str(error)) from error
     finally:
         loader.dispose()
@@ -147,11 +147,10 @@ def _unfolded(node: yaml.Node, known: dict[int, int | None], depth: int) -> int:
 def _check_depth(content: Any) -> None:
     level = [content]
     for _ in range(DEEPEST + 1):
-        inner = (value for one in level for value in (one.values() if isinstance(one, dict) else one))
-        level = [value for value in inner if isinstance(value, dict | list)]
-        if not level:
-            return
-    raise _too_deep()
+        level = [one for one in level if isinstance(one, dict | list)]
+        level = [value for one in level for value in (one.values() if isinstance(one, dict) else one)]
+    if any(isinstance(one, dict | list) for one in level):
+        raise _too_deep()
 
 
 def _finite(text: str) -> float:

@@ -155,11 +155,16 @@ def load_whole(kind: Any, folder: Path, **options: Any) -> Any:
     """
     check_folder(folder)
     options |= {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
+    options |= {"ignore_mismatched_sizes": True}  # They are named below.
     with library_reads(f"The model in {folder} cannot be loaded"):
         model, found = kind.from_pretrained(folder, **options)
-    lacking = sorted(map(str, [*found["missing_keys"], *found["mismatched_keys"]]))
-    if lacking:
-        raise refusal(folder, f"{type(model).__name__} with {some(lacking)}", "weights without them")
+    missing = sorted(map(str, found["missing_keys"]))
+    reshaped = sorted(str(key[0] if isinstance(key, tuple) else key) for key in found["mismatched_keys"])
+    if missing or reshaped:
+        unknown = sorted(map(str, found["unexpected_keys"]))
+        said = (("no", missing), ("another shape of", reshaped), ("also", unknown))
+        names = "; ".join(f"{what} {some(keys)}" for what, keys in said if keys)
+        raise refusal(folder, f"the {len(model.state_dict())} tensors of {type(model).__name__}", names)
     return model
 
 
