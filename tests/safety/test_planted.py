@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tests.classifiers.test_sources import NAMES, huggingface_folder, open_clip_folder, timm_folder
 from tests.hub import repositories
 
@@ -129,6 +130,21 @@ def test_a_bomb_a_cut_off_and_a_foreign_file_are_refused(
     (tmp_path / "bomb.pt").write_bytes(legacy)
     torch.load(tmp_path / "bomb.pt", weights_only=False)
     assert crater.exists(), "the bomb was a dud, so nothing was tested"
+
+
+@pytest.mark.parametrize("place", ["huggingface", "clip", "segmenter", "prior"])
+def test_of_another_networks_weights_the_first_five_are_named_and_the_rest_counted(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name, load = PLACES[place](tmp_path, monkeypatch)
+    tensors = load_file(tmp_path / name)
+    grown = {key: torch.cat([tensor] * 3) for key, tensor in tensors.items() if tensor.ndim and "bias" not in key}
+    save_file(grown | {"stranger": torch.ones(3)}, tmp_path / name, {"format": "pt"})
+    capfd.readouterr()
+    with pytest.raises(UserError, match=r"another shape of .* and \d+ more") as caught:
+        load()
+    assert len(str(caught.value)) < 2000
+    assert len("".join(capfd.readouterr())) < 1000  # The libraries list every tensor.
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ every tensor. So all that can be wrong with a file is found without reading its 
 from __future__ import annotations
 
 import argparse
+import logging
 import pathlib
 import re
 import zipfile
@@ -156,7 +157,7 @@ def load_whole(kind: Any, folder: Path, **options: Any) -> Any:
     check_folder(folder)
     options |= {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
     options |= {"ignore_mismatched_sizes": True}  # They are named below.
-    with library_reads(f"The model in {folder} cannot be loaded"):
+    with library_reads(f"The model in {folder} cannot be loaded"), _quiet("transformers", "diffusers"):
         model, found = kind.from_pretrained(folder, **options)
     missing = sorted(map(str, found["missing_keys"]))
     reshaped = sorted(str(key[0] if isinstance(key, tuple) else key) for key in found["mismatched_keys"])
@@ -188,6 +189,19 @@ def library_reads(failure: str) -> Iterator[None]:
         said = " ".join(str(error).split()) or type(error).__name__
         more = f"... ({len(said) - _SAID_AT_MOST} more characters)" if len(said) > _SAID_AT_MOST else ""
         raise UserError(f"{failure}: {said[:_SAID_AT_MOST]}{more}") from error
+
+
+@contextmanager
+def _quiet(*libraries: str) -> Iterator[None]:
+    """Without the warnings of libraries, which list every tensor that does not fit."""
+    levels = {logger: logger.level for logger in map(logging.getLogger, libraries)}
+    try:
+        for logger in levels:
+            logger.setLevel(logging.ERROR)
+        yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def shapes_of(module: nn.Module) -> dict[str, tuple[int, ...]]:
