@@ -75,3 +75,10 @@ def test_a_part_that_moved_makes_no_other_run_and_is_found_by_its_former_name() 
     assert one == other != identity({"editor": {"_target_": "diffexplain.editing.LeditsPP"}})
     assert locate(names[1]) is locate(names[0])
     assert locate("diffexplain.concepts.FileProposer").__module__ == "diffexplain.pipelines.proposers"
+
+
+def test_another_address_of_the_same_file_makes_no_other_run() -> None:
+    source = {"url": "https://a.org/net.pt", "sha1": "0" * 40}
+    further = source | {"urls": ["https://b.org/net.pt"], "instead": "classifier=other"}
+    runs = [identity({"classifier": {"weights": [one]}}) for one in (source, further, source | {"sha1": "1" * 40})]
+    assert runs[0] == runs[1] != runs[2]
