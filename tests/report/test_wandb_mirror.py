@@ -59,7 +59,7 @@ def test_a_run_from_elsewhere_sends_no_file_from_outside_itself(
         (directory / "metrics.jsonl").write_text(json.dumps({"step": 0, "image": name}) + "\n")
         copy = Copy()
         begins(monkeypatch, copy)
-        with pytest.raises(UserError, match="leaves"):
+        with pytest.raises(RetryableError, match="leaves"):
             wandb_mirror.sync(directory)
         assert copy.logged == []
 

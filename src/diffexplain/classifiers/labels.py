@@ -241,7 +241,7 @@ def _records(name: str, records: Sequence[Any]) -> Labels:
         return _listed(name, records)
     try:
         return _clean(Labels.from_mapping({"name": name, "classes": records}))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise _Unreadable(f"{'a class lacks its ' if isinstance(error, KeyError) else ''}{error}") from error
 
 

@@ -76,7 +76,7 @@ def load_run(run: str | Path | Summary, outputs: str | Path = "outputs") -> Load
 def read_curve(directory: Path) -> tuple[Mapping[str, Any], ...]:
     """The records of ``metrics.jsonl`` that have a step, one for each step; a line cut short is left out."""
     try:
-        lines = (directory / METRICS).read_text(encoding="utf-8").splitlines()
+        lines = (directory / METRICS).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return ()
     steps: dict[int, dict[str, Any]] = {}
