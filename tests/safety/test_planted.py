@@ -141,7 +141,7 @@ def test_of_another_networks_weights_the_first_five_are_named_and_the_rest_count
     grown = {key: torch.cat([tensor] * 3) for key, tensor in tensors.items() if tensor.ndim and "bias" not in key}
     save_file(grown | {"stranger": torch.ones(3)}, tmp_path / name, {"format": "pt"})
     capfd.readouterr()
-    with pytest.raises(UserError, match=r"another shape of .* and \d+ more") as caught:
+    with pytest.raises(UserError, match=r"(another shape of|conv_in\.weight) .* and \d+ more") as caught:
         load()
     assert len(str(caught.value)) < 2000
     assert len("".join(capfd.readouterr())) < 1000  # The libraries list every tensor.

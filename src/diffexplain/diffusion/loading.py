@@ -174,7 +174,8 @@ def _single_file(folder: Path, source: Mapping[str, Any]) -> Path:
 def _denoiser(parts: _Parts, dtype: torch.dtype) -> UNet2DConditionModel:
     """The denoiser, put together in single precision, so that an adapter is merged before anything is rounded."""
     folder = parts.pipeline / "unet"
-    with torch.device("meta"):  # No time is lost on random weights.
+    # On the meta device no time is lost on random weights.
+    with library_reads(f"{folder} holds no denoiser"), torch.device("meta"):
         unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder, local_files_only=True))
     weights = read_weights(parts.unet or folder / UNET_FILE, shapes_of(unet))
     unet.load_state_dict({name: value.float() for name, value in weights.items()}, assign=True)
