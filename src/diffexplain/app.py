@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,6 +100,8 @@ def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
         parts, watch = parts or Parts(), Stopwatch()
         # All that can be refused is, before anything is written.
         pipeline = prepare(run, target, parts, watch)
+        if run.is_writer:
+            announce(config, target)
         with run.taken():
             if run.is_finished:  # By another process, in the meantime.
                 return Outcome(run.directory, Summary.load(run.directory), made=False)
@@ -147,6 +150,16 @@ def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) ->
         for name, node in config.get(COMPARED, {}).items():
             parts.classifier(node, packages, f"compared {name}")
     return pipeline
+
+
+def announce(config: Mapping[str, Any], target: ResolvedTarget) -> None:
+    """Say what a long run will cost, where that is known beforehand."""
+    from diffexplain.pipelines.cost import LONG, cost
+
+    with suppress(UserError):
+        expected = cost(config, target)
+        if expected.seconds > LONG:
+            print("This run:", *expected.lines(), sep="\n  ", file=sys.stderr, flush=True)
 
 
 def _make(run: Run, pipeline: Pipeline, parts: Parts, watch: Stopwatch) -> Summary | None:
