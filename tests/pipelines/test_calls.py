@@ -28,7 +28,7 @@ from diffexplain.pipelines.parts import Parts
 from diffexplain.runs.machine import Stopwatch
 from diffexplain.runs.run import planned
 
-SMALL = ["logger=local", "trainer=cpu", "seed=3", "target=class:bee", "concepts.hierarchy=tests/conf/hierarchy.yaml"]
+SMALL = ["logger=local", "trainer=cpu", "seed=3", "target=class:bee", "classifier.hierarchy=tests/conf/hierarchy.yaml"]
 EFFECTS = ["effects.images=5", "effects.chunk=3", "effects.smallest=2", "effects.resamples=10"]
 SCREEN = ["discovery.pictures=6", "discovery.tested=2", "discovery.pairs=1", "discovery.others=2", *EFFECTS]
 PROMPT = ["evaluation=quick", "evaluation.images=5", "explainer.steps=2", "explainer.batch=2", *SCREEN]

@@ -442,9 +442,9 @@ class Engine:
         return ObjectItself(subject, effect, helps, recognised, None)
 
 
-def interventions(composition: Composition, path: Path, those: Images) -> list[tuple[list[Change], Sequence[int]]]:
+def interventions(composition: Composition, path: Path, those: Images) -> list[tuple[list[Change], range]]:
     """What is asked of a concept's images, and of which: it is put in, taken out, and each rival put in its place."""
-    asked: list[tuple[list[Change], Sequence[int]]] = [
+    asked = [
         ([Change(path)], those.indices),
         ([Change(path, reverse=True)], those.indices),
     ]

@@ -17,6 +17,7 @@ from diffexplain.concepts import Concept, Hierarchy
 from diffexplain.concepts.content_words import content_words
 from diffexplain.concepts.vocabulary import Vocabulary, class_phrase
 from diffexplain.config.configuration import COMPARED
+from diffexplain.config.digests import CONTENTS
 from diffexplain.config.instantiate import TARGET, build, locate
 from diffexplain.diffusion.gradients import SPSA, AttentionOnly, Checkpointed, Exact, LastK, Leap
 from diffexplain.editing import Composition, LeditsPP, Paired, State, changed_states
@@ -33,7 +34,8 @@ from diffexplain.explainers.activation_maximisation import ActivationMaximisatio
 from diffexplain.explainers.beam_search import most_combinations
 from diffexplain.explainers.natural_pictures import NATURAL
 from diffexplain.explainers.screening import ROUNDS
-from diffexplain.pipelines.testing import EXAMPLES, NEUTRAL_IMAGES, STRONGEST, WEAKEST, find_photographs
+from diffexplain.pipelines import photographs
+from diffexplain.pipelines.testing import EXAMPLES, NEUTRAL_IMAGES, STRONGEST, WEAKEST
 from diffexplain.prompts import WordProposer
 from diffexplain.runs.draws import Draws
 from diffexplain.target import ResolvedTarget
@@ -80,7 +82,7 @@ def forecast(config: Mapping[str, Any], target: ResolvedTarget) -> Forecast:
     if kind in (DiffEx, RandomisedPrompts):
         # A method that is its discovery alone has its settings there.
         return counting.of_effects(counting.built("discovery" if "discovery" in config else "explainer"))
-    if issubclass(kind, ActivationMaximisation) if isinstance(kind, type) else False:
+    if isinstance(kind, type) and issubclass(kind, ActivationMaximisation):
         return counting.of_pictures()
     raise _unknown("explainer", config["explainer"]["name"])
 
@@ -98,7 +100,9 @@ class Counting:
         self.optimised_by = TINY_DECODER if tiny else DECODER
         evaluation = config.get("evaluation") or {}
         self.own = 1 + len(config.get(COMPARED) or ())
-        self.readers = self.own + (evaluation.get("control") is not None)
+        # Of a unit, the scores of all classes are read beside its activation.
+        self.reading = 1 if target.kind == "class" else 2
+        self.readers = self.reading * (self.own + (evaluation.get("control") is not None))
 
     def built(self, group: str, *arguments: Any) -> Any:
         """A part that needs no weights."""
@@ -115,6 +119,13 @@ class Counting:
             }
         )
 
+    def _photographs(self, most: int) -> int | None:
+        """How many of a user's are used; None where none are given."""
+        if self.config.get("images") is None:
+            return None
+        expected = self.config.get(CONTENTS, {}).get("images")
+        return len(photographs.find(str(self.config["images"]), most, expected).used)
+
     # Effects
 
     def of_effects(self, method: DiffEx | RandomisedPrompts) -> Forecast:
@@ -122,22 +133,22 @@ class Counting:
         engine: Engine = self.built("effects")
         composition = self._composition(engine)
         draws = Draws(int(self.config["seed"]), self.target.text)
-        photographs = find_photographs(self.config, engine.images)
-        count = engine.images if photographs is None else len(photographs.used)
-        editing = self._editing(composition, draws, count, photographs is not None)
+        given = self._photographs(engine.images)
+        count = engine.images if given is None else given
+        editing = self._editing(composition, draws, count, given is not None)
         calls = editing.prepared()
         if self.target.kind != "class":
             neutral = int((self.config.get("evaluation") or {}).get("images", NEUTRAL_IMAGES))
             calls += self.generated(neutral, 1) + Calls({CLASSIFIER: neutral * self.readers})
-        if photographs is None and self.target.class_name is not None:  # The object itself is exchanged.
+        if given is None and self.target.class_name is not None:  # The object itself is exchanged.
             calls += self.generated(count) + Calls({CLASSIFIER: count * self.readers})
         concepts = list(composition.concepts)
-        exact = photographs is None and not self._stands_in(composition)
+        exact = given is None and not self._stands_in(composition)
         if isinstance(method, RandomisedPrompts):
             calls += self.generated(method.pictures) + Calls({CLASSIFIER: method.pictures * self.readers})
             few = min(method.others, count)
             base = editing.edits(concepts, Images(range(few), tested=True, rivals=few)) if few else set()
-            every = Images(range(count), tested=True, rivals=few)
+            every = Images(range(count), tested=True, rivals=0)  # those of the rivals are there already
             chosen = min(len(concepts), (method.tested + 2 * method.pairs) * self.own)
             more = [editing.calls(editing.edits([path], every) - base) for path in concepts]
             calls += editing.calls(base) + _largest(more, chosen)
@@ -154,8 +165,9 @@ class Counting:
                 calls += editing.most(combinations * method.search_images * self.own, method.largest)
                 exact = exact and not combinations
         shown = 2 * min(len(concepts), STRONGEST + WEAKEST) * min(EXAMPLES, count, engine.chunk)
-        calls += editing.made(shown, 1) + Calls({CLASSIFIER: shown})
-        return Forecast(calls, exact, len(phrases_of(composition, editing.masked(all_but_words(composition)))))
+        calls += editing.made(shown, 1) + Calls({CLASSIFIER: shown * self.reading})
+        phrases = phrases_of(composition, [path for path in concepts if by_mask(composition, path)])
+        return Forecast(calls, exact, max(len(phrases), len(concepts)))
 
     def _composition(self, engine: Engine) -> Composition:
         proposer = self.built("concepts")
@@ -243,14 +255,14 @@ class Counting:
         if settings.captions:
             scored += settings.images
             calls += self.generated(settings.images) + Calls({SIMILARITY: looked})
-        readers = 1 + (settings.control is not None)
+        readers = self.reading * (1 + (settings.control is not None))
         read = scored + (settings.images if self.target.kind != "class" else 0)
         calls[CLASSIFIER] += read * readers
         singles = settings.candidates
         tried = singles + min(settings.pairs_of_phrases, max(0, singles - 1))
         if tried:
             chosen = tried * settings.choosing_images + settings.rescoring_images
-            calls += self.generated(chosen, tried + 1) + Calls({CLASSIFIER: chosen})
+            calls += self.generated(chosen, tried + 1) + Calls({CLASSIFIER: chosen * self.reading})
         if named:
             calls += Calls({SIMILARITY: looked + 2 * settings.images})
             calls += Calls({SEGMENTER: looked, MASKS: looked * effects.phrases})
@@ -263,19 +275,19 @@ class Counting:
     def of_pictures(self) -> Forecast:
         """Of pictures that are optimised themselves, and their activation."""
         method: ActivationMaximisation = self.built("explainer")
-        photographs = find_photographs(self.config, NATURAL)
+        given = self._photographs(NATURAL)
         read = method.images * method.steps * self._views()
         calls = Calls({IMAGES: method.images, CLASSIFIER: read, CLASSIFIER + BACKWARD: read})
-        if isinstance(method, Maco | Nguyen) and photographs is None:
+        if isinstance(method, Maco | Nguyen) and given is None:
             calls += self.generated(NATURAL, 1)
         if isinstance(method, Nguyen):
-            calls[ENCODER] = NATURAL if photographs is None else len(photographs.used)
+            calls[ENCODER] = NATURAL if given is None else given
             calls[self.optimised_by] += method.images * method.steps
             calls[self.optimised_by + BACKWARD] = method.images * method.steps
             calls[DECODER] += method.images
         rows = 1 + (self.target.class_name is not None)
         calls += self.generated(rows * method.images, rows)
-        calls[CLASSIFIER] += (1 + rows + (self.target.kind != "class")) * method.images
+        calls[CLASSIFIER] += (1 + rows + (self.target.kind != "class")) * method.images * self.reading
         return Forecast(calls, True)
 
 
@@ -315,11 +327,15 @@ class Editing:
     def edits(self, paths: Iterable[Path], those: Images) -> set[Edit]:
         """What is made for concepts on these images, each edit once."""
         found: set[Edit] = set()
-        for path in paths:
-            for changes, indices in interventions(self.composition, path, those):
-                before = [self.states[index] for index in indices]
-                after = changed_states(self.composition, before, indices, changes, self.draws)
-                found |= {(i, now) for i, now, was in zip(indices, after, before, strict=True) if now != was}
+        asked = {
+            (tuple(changes), indices)
+            for path in paths
+            for changes, indices in interventions(self.composition, path, those)
+        }
+        for changes, indices in asked:
+            before = [self.states[index] for index in indices]
+            after = changed_states(self.composition, before, indices, changes, self.draws)
+            found |= {(i, now) for i, now, was in zip(indices, after, before, strict=True) if now != was}
         return found
 
     def calls(self, edits: Iterable[Edit]) -> Calls:
@@ -340,10 +356,6 @@ class Editing:
     def made(self, count: int, terms: int) -> Calls:
         """For so many pictures of that many terms, that nobody looks at."""
         return times(self.editing + times(self.term, terms), count)
-
-    def masked(self, paths: Iterable[Path]) -> list[Path]:
-        """Those that are looked for by mask."""
-        return [path for path in paths if by_mask(self.composition, path)]
 
     def _deepest(self) -> int:
         return max((len(path) for path in self.composition.concepts), default=0)

@@ -26,7 +26,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTextConfig, CLIPTextModel
 
-from diffexplain.config.instantiate import TARGET, build
+from diffexplain.config.instantiate import TARGET, build, locate
+from diffexplain.diffusion import load_prior
 from diffexplain.diffusion.architectures import PUBLISHED, TAESD, Architecture
 from diffexplain.diffusion.memory import PeakMemory
 from diffexplain.errors import RetryableError, UserError
@@ -200,11 +201,16 @@ def networks(config: Mapping[str, Any]) -> dict[str, Network]:
     Raises:
         UserError: the prior is of another kind, or its configuration is not here.
     """
+    plugins = tuple(config["plugins"])
+    if locate(str(config["diffusion"][TARGET]), plugins, "diffusion") is not load_prior:
+        raise UserError(
+            "Of such a prior it is not known before the run.", given=f"diffusion={config['diffusion']['name']}"
+        )
     architecture = architecture_of(config["diffusion"])
     found = _of_prior(architecture, config["diffusion"])
     if "segmenter" in config:
         found |= _of_segmenter(config["segmenter"])
-    plugins, size = tuple(config["plugins"]), picture_size(architecture)
+    size = picture_size(architecture)
     with suppress(UserError):  # It cannot be made without its weights.
         node = loading(config["classifier"], plugins, meta=True)
         batch = int((config.get("effects") or config["explainer"]).get("batch_size", 25))
@@ -223,10 +229,8 @@ def architecture_of(diffusion: Mapping[str, Any]) -> Architecture:
     """The prior's, as published, or as its folder has it.
 
     Raises:
-        UserError: it is of another kind than Stable Diffusion's, or was not fetched.
+        UserError: it was not fetched.
     """
-    if not str(diffusion[TARGET]).endswith(".load_prior"):
-        raise UserError("Of such a prior it is not known before the run.", given=f"diffusion={diffusion['name']}")
     parts = {str(source.get("part")): source for source in diffusion.get("weights") or ()}
     if diffusion.get("folder") is None and parts.get("pipeline", {}).get("repository") in PUBLISHED:
         return PUBLISHED[str(parts["pipeline"]["repository"])]
