@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from diffexplain import app
@@ -114,12 +115,18 @@ def test_where_nothing_is_decided_on_the_way_the_run_calls_what_was_said(
         [*PROMPT[:4], "gradient=spsa", "gradient.probes=2", "target=unit:stages.2.1:5", "explainer.screening_images=1"],
         ["explainer=randomised_prompts", *SCREEN, "compare=[world_fair_cnn]"],
         [*DIFFEX, "effects.images=16", "effects.policy=halving", "explainer.search_images=4"],
+        [*DIFFEX, "effects.policy=uniform", "editor=leditspp_world", "editor.steps=2", "images=photographs"],
     ],
 )
 def test_where_answers_decide_no_more_is_called_than_was_said(
     parts: Parts, tmp_path: Path, overrides: list[str]
 ) -> None:
-    told, calls, exact = both(parts, tmp_path, *overrides)
+    for number, name in enumerate(["bee", "bee", "flagpole"]):
+        (tmp_path / "photographs" / name).mkdir(parents=True, exist_ok=True)
+        colour = (90 * number, 200, 255 - 90 * number)
+        Image.new("RGB", (64, 64), colour).save(tmp_path / "photographs" / name / f"{number}.png")
+    mine = [text.replace("=photographs", f"={tmp_path}/photographs") for text in overrides]
+    told, calls, exact = both(parts, tmp_path / "outputs", *mine)
     assert not exact
     assert all(count <= told[name] for name, count in calls.items()), (told, calls)
     assert calls[DENOISER] > 0.1 * told[DENOISER]

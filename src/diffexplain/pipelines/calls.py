@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from diffexplain.concepts import Concept, Hierarchy
@@ -35,7 +35,8 @@ from diffexplain.explainers.beam_search import most_combinations
 from diffexplain.explainers.natural_pictures import NATURAL
 from diffexplain.explainers.screening import ROUNDS
 from diffexplain.pipelines import photographs
-from diffexplain.pipelines.testing import EXAMPLES, NEUTRAL_IMAGES, STRONGEST, WEAKEST
+from diffexplain.pipelines.photographs import Photographs
+from diffexplain.pipelines.testing import EXAMPLES, NEUTRAL_IMAGES, SEEN_IN, STRONGEST, WEAKEST
 from diffexplain.prompts import WordProposer
 from diffexplain.runs.draws import Draws
 from diffexplain.target import ResolvedTarget
@@ -119,12 +120,10 @@ class Counting:
             }
         )
 
-    def _photographs(self, most: int) -> int | None:
-        """How many of a user's are used; None where none are given."""
+    def _photographs(self, most: int) -> Photographs | None:
         if self.config.get("images") is None:
             return None
-        expected = self.config.get(CONTENTS, {}).get("images")
-        return len(photographs.find(str(self.config["images"]), most, expected).used)
+        return photographs.find(str(self.config["images"]), most, self.config.get(CONTENTS, {}).get("images"))
 
     # Effects
 
@@ -134,7 +133,7 @@ class Counting:
         composition = self._composition(engine)
         draws = Draws(int(self.config["seed"]), self.target.text)
         given = self._photographs(engine.images)
-        count = engine.images if given is None else given
+        count = engine.images if given is None else len(given.used)
         editing = self._editing(composition, draws, count, given is not None)
         calls = editing.prepared()
         if self.target.kind != "class":
@@ -164,6 +163,12 @@ class Counting:
                 )
                 calls += editing.most(combinations * method.search_images * self.own, method.largest)
                 exact = exact and not combinations
+        if (
+            given is not None and given.used[0].label is not None
+        ):  # All are read, and how well concepts are seen is tried.
+            every, tried = len(given.used) + len(given.rest), 2 * SEEN_IN * len(concepts)
+            calls += self.generated(tried) + Calls({CLASSIFIER: every * self.reading})
+            calls += times(_looks(composition, tuple(concepts)), every + tried)
         shown = 2 * min(len(concepts), STRONGEST + WEAKEST) * min(EXAMPLES, count, engine.chunk)
         calls += editing.made(shown, 1) + Calls({CLASSIFIER: shown * self.reading})
         phrases = phrases_of(composition, [path for path in concepts if by_mask(composition, path)])
@@ -281,7 +286,7 @@ class Counting:
         if isinstance(method, Maco | Nguyen) and given is None:
             calls += self.generated(NATURAL, 1)
         if isinstance(method, Nguyen):
-            calls[ENCODER] = NATURAL if given is None else given
+            calls[ENCODER] = NATURAL if given is None else len(given.used)
             calls[self.optimised_by] += method.images * method.steps
             calls[self.optimised_by + BACKWARD] = method.images * method.steps
             calls[DECODER] += method.images
@@ -317,10 +322,10 @@ class Editing:
 
     def prepared(self) -> Calls:
         """For all images."""
-        looks = Calls(self._looks(tuple(all_but_words(self.composition))))
+        looks = _looks(self.composition, tuple(all_but_words(self.composition)))
         if self.given:
             shown = [path for path in self.composition.concepts if by_mask(self.composition, path)]
-            looks += Calls(self._looks(tuple(shown)))
+            looks = looks + _looks(self.composition, tuple(shown))
         read = Calls({CLASSIFIER: self.readers * (1 + self.given)})
         return times(self.preparing + looks + read, len(self.states))
 
@@ -341,15 +346,19 @@ class Editing:
     def calls(self, edits: Iterable[Edit]) -> Calls:
         """For these."""
         changed = Counter(self.states[index] ^ state for index, state in edits)
-        total = self.made(changed.total(), self._deepest() if self.given else 0)
+        if self.given:
+            return self.most(changed.total(), 1)
+        total = self.made(changed.total(), 0)
         total[CLASSIFIER] += changed.total() * self.readers
         for difference, count in changed.items():
-            total += times(Calls(self._looks(tuple(looked_for(self.composition, frozenset(), difference)))), count)
+            total += times(
+                _looks(self.composition, tuple(looked_for(self.composition, frozenset(), difference))), count
+            )
         return total
 
     def most(self, count: int, together: int) -> Calls:
         """For so many edits, whichever they are, of so many concepts at once."""
-        looks = Calls(self._looks(tuple(self.composition.concepts)))
+        looks = _looks(self.composition, tuple(self.composition.concepts))
         read = Calls({CLASSIFIER: self.readers})
         return self.made(count, max(together, self._deepest()) if self.given else 0) + times(looks + read, count)
 
@@ -360,16 +369,13 @@ class Editing:
     def _deepest(self) -> int:
         return max((len(path) for path in self.composition.concepts), default=0)
 
-    def _looks(self, paths: tuple[Path, ...]) -> dict[str, int]:
-        return _looks(self.composition, paths)
 
-
-@cache
-def _looks(composition: Composition, paths: tuple[Path, ...]) -> dict[str, int]:
+@lru_cache(maxsize=4096)
+def _looks(composition: Composition, paths: tuple[Path, ...]) -> Calls:
     """For one image in which these concepts are looked for."""
     things = [path for path in paths if by_mask(composition, path)]
     similar = any(by_similarity(composition, path) for path in paths)
-    return {SEGMENTER: 1, MASKS: len(phrases_of(composition, things)), SIMILARITY: int(similar)}
+    return Calls({SEGMENTER: 1, MASKS: len(phrases_of(composition, things)), SIMILARITY: int(similar)})
 
 
 def passes(gradient: Any, steps: int) -> tuple[int, int]:
