@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from diffexplain.config.configuration import COMPARED
 from diffexplain.config.digests import CONTENTS, known
 from diffexplain.config.identity import identifying
 from diffexplain.config.instantiate import TARGET, build, locate
-from diffexplain.errors import FailedElsewhere, RetryableError, UserError
+from diffexplain.errors import FailedElsewhere, Interrupted, RetryableError, UserError
 from diffexplain.pipelines import provenance
 from diffexplain.pipelines.comparison import compared_targets
 from diffexplain.pipelines.parts import Parts, loading
@@ -156,10 +156,14 @@ def announce(config: Mapping[str, Any], target: ResolvedTarget) -> None:
     """Say what a long run will cost, where that is known beforehand."""
     from diffexplain.pipelines.cost import LONG, cost
 
-    with suppress(UserError):
+    try:
         expected = cost(config, target)
-        if expected.seconds > LONG:
-            print("This run:", *expected.lines(), sep="\n  ", file=sys.stderr, flush=True)
+    except Interrupted:
+        raise
+    except Exception:  # Whatever is wrong with the run, it will say itself.
+        return
+    if expected.seconds > LONG:
+        print("This run:", *expected.lines(), sep="\n  ", file=sys.stderr, flush=True)
 
 
 def _make(run: Run, pipeline: Pipeline, parts: Parts, watch: Stopwatch) -> Summary | None:

@@ -150,7 +150,7 @@ def _memory(config: Mapping[str, Any], known: Mapping[str, Network], said: Forec
         if calls[DENOISER + BACKWARD]:
             gradient = build(config["gradient"], plugins=tuple(config["plugins"]), where="gradient")
             kept = 1 if isinstance(gradient, Checkpointed) else passes(gradient, int(diffusion["steps"]))[1]
-            chain += [(known[DENOISER], batch * (2 if float(diffusion["guidance"]) > 1 else 1))] * kept
+            chain += [(known[DENOISER], batch * (2 if float(diffusion.get("guidance", 1.0)) > 1 else 1))] * kept
         chain += [(known[name], batch) for name in (TINY_DECODER, DECODER) if calls[name + BACKWARD]]
         chain.append((known[CLASSIFIER], batch * int(config["augmentation"].get("views", 1))))
         phases.append(peak(chain, gradient=True, again=again))

@@ -220,7 +220,7 @@ def networks(config: Mapping[str, Any]) -> dict[str, Network]:
             lambda module, images: module.backbone(module.preprocess(images)),
             batch,
         )
-        if classifier.bytes:
+        if classifier.bytes and all(weight.is_meta for weight in classifier.shapes.parameters()):
             found[CLASSIFIER] = classifier
     return found
 
@@ -265,7 +265,7 @@ def _of_prior(architecture: Architecture, diffusion: Mapping[str, Any]) -> dict[
     latents = (int(architecture.denoiser["in_channels"]), *_cells(architecture))
     text, scale = architecture.text_encoder, architecture.denoiser.get("time_cond_proj_dim")
     states = (int(text["max_position_embeddings"]), int(text["hidden_size"]))
-    dtype, batch = getattr(torch, str(diffusion["dtype"])), int(diffusion["micro_batch"])
+    dtype, batch = getattr(torch, str(diffusion.get("dtype", "float32"))), int(diffusion.get("micro_batch", 16))
 
     def denoised(module: Any, noisy: Tensor, said: Tensor, *guidance: Tensor) -> Tensor:
         step, embedded = torch.zeros((), dtype=torch.long, device=said.device), guidance[0] if guidance else None
