@@ -114,8 +114,15 @@ def test_where_nothing_is_decided_on_the_way_the_run_calls_what_was_said(
         [*PROMPT, "gradient=leap", "evaluation.quality=true", "evaluation.captions=clip"],
         [*PROMPT[:4], "gradient=spsa", "gradient.probes=2", "target=unit:stages.2.1:5", "explainer.screening_images=1"],
         ["explainer=randomised_prompts", *SCREEN, "compare=[world_fair_cnn]"],
-        [*DIFFEX, "effects.images=16", "effects.policy=halving", "explainer.search_images=4"],
-        [*DIFFEX, "effects.policy=uniform", "editor=leditspp_world", "editor.steps=2", "images=photographs"],
+        [*DIFFEX, "explainer.beam=2", "explainer.search_images=3"],
+        [
+            *DIFFEX,
+            "effects.policy=uniform",
+            "explainer.beam=0",
+            "editor=leditspp_world",
+            "editor.steps=2",
+            "images=photographs",
+        ],
     ],
 )
 def test_where_answers_decide_no_more_is_called_than_was_said(

@@ -25,8 +25,10 @@ def require(config: Mapping[str, Any]) -> None:
 
 def missing(config: Mapping[str, Any]) -> list[Source]:
     """What ``config`` needs from elsewhere and is not here, or not whole."""
-    wanted, found = sources(config), []
-    lock = Lock(store_folder()) if wanted else None
+    wanted, found = sources(config), list[Source]()
+    if not wanted:
+        return found
+    lock = Lock(store_folder())
     for source in wanted:
         try:
             locate(source, lock)

@@ -163,12 +163,11 @@ class Counting:
                 )
                 calls += editing.most(combinations * method.search_images * self.own, method.largest)
                 exact = exact and not combinations
-        if (
-            given is not None and given.used[0].label is not None
-        ):  # All are read, and how well concepts are seen is tried.
-            every, tried = len(given.used) + len(given.rest), 2 * SEEN_IN * len(concepts)
-            calls += self.generated(tried) + Calls({CLASSIFIER: every * self.reading})
-            calls += times(_looks(composition, tuple(concepts)), every + tried)
+        if given is not None and given.used[0].label is not None:
+            # All of them are read, and how well concepts are seen is tried.
+            whole, tried = len(given.used) + len(given.rest), 2 * SEEN_IN * len(concepts)
+            calls += self.generated(tried) + Calls({CLASSIFIER: whole * self.reading})
+            calls += times(_looks(composition, tuple(concepts)), whole + tried)
         shown = 2 * min(len(concepts), STRONGEST + WEAKEST) * min(EXAMPLES, count, engine.chunk)
         calls += editing.made(shown, 1) + Calls({CLASSIFIER: shown * self.reading})
         phrases = phrases_of(composition, [path for path in concepts if by_mask(composition, path)])

@@ -152,13 +152,9 @@ def peak(chain: Sequence[tuple[Network, int]], *, gradient: bool = False, again:
     """
 
     def watched() -> float:
+        way = "enable_gradient_checkpointing" if again else "disable_gradient_checkpointing"
         for network, _ in chain:
-            if hasattr(network.shapes, "enable_gradient_checkpointing"):
-                (
-                    network.shapes.enable_gradient_checkpointing
-                    if again
-                    else network.shapes.disable_gradient_checkpointing
-                )()
+            getattr(network.shapes, way, lambda: None)()
         with PeakMemory() as watch, patch.object(functional, "scaled_dot_product_attention", _fused):
             outputs = [network.output(network.shapes, samples, gradient=gradient) for network, samples in chain]
             while gradient and outputs:
