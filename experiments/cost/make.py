@@ -12,7 +12,7 @@ from pathlib import Path
 from diffexplain import app
 from diffexplain.config import configuration
 from diffexplain.pipelines.calls import BACKWARD, DENOISER, IMAGES
-from diffexplain.pipelines.cost import CARDS, SHARE, cost, duration
+from diffexplain.pipelines.cost import CARDS, SHARE, cost, duration, tera
 from diffexplain.world.marked import write_between
 
 PAGE = Path(__file__).parents[2] / "docs" / "cost.md"
@@ -35,7 +35,7 @@ def rows(priors: Sequence[str], explainers: Sequence[str]) -> list[str]:
             times = (duration(known.operations / (CARDS[card][1] * SHARE)) for card in SHOWN)
             found.append(
                 f"| `{prior}` | `{explainer}` | {most}{calls[IMAGES]:,} | {most}{calls[DENOISER]:,} "
-                f"| {calls[DENOISER + BACKWARD]:,} | {most}{known.operations / 1e12:,.3g} | {known.memory / 1e9:.1f} "
+                f"| {calls[DENOISER + BACKWARD]:,} | {most}{tera(known.operations)} | {known.memory / 1e9:.1f} "
                 f"| {' | '.join(times)} |"
             )
             print(found[-1], flush=True)

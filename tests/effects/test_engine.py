@@ -263,7 +263,11 @@ def test_the_priors_error_is_known_of_the_prior_that_it_was_measured_on(tmp_path
     assert error is not None and error.of("setting", 0.0) == (0.03, 0.03)
     assert error.of("object", 1.0) == pytest.approx((math.hypot(0.01, 0.1), 0.01))
     assert error.of("attribute", 0.0).measured == 0.03  # not calibrated: that of the worst
-    for damaged in ("[]", "{}", '{"absolute": {}, "relative": 0, "of_object": 0, "classifiers": 0, "effects": 0, "steps": 4}'):
+    for damaged in (
+        "[]",
+        "{}",
+        '{"absolute": {}, "relative": 0, "of_object": 0, "classifiers": 0, "effects": 0, "steps": 4}',
+    ):
         (tmp_path / "effect_error.json").write_text(damaged)
         with pytest.raises(UserError, match="effect_error"):
             PriorError.load(tmp_path)

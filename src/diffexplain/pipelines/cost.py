@@ -87,13 +87,19 @@ class Cost:
             "decoder calls": said(DECODER, TINY_DECODER),
             "segmenter calls": f"{said(SEGMENTER, SIMILARITY)}, for {calls[MASKS]:,} masks",
             "classifier calls": said(CLASSIFIER),
-            "operations": f"{self.operations / 1e12:,.4g} TFLOP{most}{without}",
+            "operations": f"{tera(self.operations)} TFLOP{most}{without}",
             "peak memory": f"{self.memory / 1e9:.1f} GB of weights and pictures",
             "disk": f"{SPACE_NEEDED / 1e6:.0f} MB",
             "download": f"{sum(one.megabytes for one in self.missing):,.0f} MB: {fetched}" if fetched else "nothing",
             "time": f"{duration(self.seconds)}{most}{without}, on {self.device}",
         }
         return [f"{name:<17}{value}" for name, value in rows.items()]
+
+
+def tera(operations: float) -> str:
+    """In units of 10^12, to three figures or more."""
+    amount = operations / 1e12
+    return f"{amount:,.0f}" if amount >= 100 else f"{amount:.3g}"
 
 
 def duration(seconds: float) -> str:
