@@ -19,8 +19,8 @@ from torchvision.models import resnet50
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from diffexplain.diffusion import MemorySettings, Prior
+from diffexplain.diffusion.architectures import SCHEDULER_SD, TAESD, TEXT_CLIP_L, UNET_SD15, VAE_SD
 from diffexplain.weights.paths import resolve_folder
-from experiments.speed.architectures import SCHEDULER_SD, TAESD, TEXT_CLIP_L, UNET_SD15, VAE_SD
 
 
 @dataclass(frozen=True)

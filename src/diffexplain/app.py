@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from diffexplain.config.configuration import COMPARED
 from diffexplain.config.digests import CONTENTS, known
 from diffexplain.config.identity import identifying
 from diffexplain.config.instantiate import TARGET, build, locate
-from diffexplain.errors import FailedElsewhere, RetryableError, UserError
+from diffexplain.errors import FailedElsewhere, Interrupted, RetryableError, UserError
 from diffexplain.pipelines import provenance
 from diffexplain.pipelines.comparison import compared_targets
 from diffexplain.pipelines.parts import Parts, loading
@@ -34,6 +35,7 @@ from diffexplain.runs.machine import (
 )
 from diffexplain.runs.run import Run, planned
 from diffexplain.target import ResolvedTarget, Target
+from diffexplain.weights.store import measured_file
 
 if TYPE_CHECKING:
     from diffexplain.pipelines.pipeline import Pipeline
@@ -99,6 +101,8 @@ def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
         parts, watch = parts or Parts(), Stopwatch()
         # All that can be refused is, before anything is written.
         pipeline = prepare(run, target, parts, watch)
+        if run.is_writer:
+            announce(config, target)
         with run.taken():
             if run.is_finished:  # By another process, in the meantime.
                 return Outcome(run.directory, Summary.load(run.directory), made=False)
@@ -147,6 +151,25 @@ def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) ->
         for name, node in config.get(COMPARED, {}).items():
             parts.classifier(node, packages, f"compared {name}")
     return pipeline
+
+
+def announce(config: Mapping[str, Any], target: ResolvedTarget) -> None:
+    """Say what a long run will cost, where that is known beforehand: once `diffexplain plan` was asked on this machine.
+
+    Measuring a device for the first time takes as long as a small run.
+    """
+    if not measured_file().is_file():
+        return
+    from diffexplain.pipelines.cost import LONG, cost
+
+    try:
+        expected = cost(config, target)
+    except Interrupted:
+        raise
+    except Exception:  # Whatever is wrong with the run, it will say itself.
+        return
+    if expected.seconds > LONG:
+        print("This run:", *expected.lines(), sep="\n  ", file=sys.stderr, flush=True)
 
 
 def _make(run: Run, pipeline: Pipeline, parts: Parts, watch: Stopwatch) -> Summary | None:

@@ -12,9 +12,8 @@ from torch import nn
 from torchvision.models import resnet50
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from diffexplain.diffusion import Prior
+from diffexplain.diffusion import Prior, architectures
 from diffexplain.runs.draws import Draws
-from experiments.speed import architectures
 
 
 def parameters(module: nn.Module) -> int:

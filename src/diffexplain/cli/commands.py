@@ -26,12 +26,13 @@ from diffexplain.runs import sweep
 from diffexplain.runs.run import process_rank
 from diffexplain.weights.atomic import describe_storage_error
 
-COMMANDS = ("run", "list", "fetch", "convert", "sync", "doctor")
+COMMANDS = ("run", "plan", "list", "fetch", "convert", "sync", "doctor")
 SOME_FAILED = 3
 RETRYABLE = 75
 
 USAGE = """\
 diffexplain run ...                                  explain; the same as `python run.py ...`
+diffexplain plan [--device=h100|a100|4090|cpu] ...   what a run will call, need and take, here or on a card
 diffexplain list classes|units|choices ...           what can be explained and chosen
 diffexplain list hierarchies|weights                 concepts that come with the package; weights to be fetched
 diffexplain convert <file> [<safetensors file>]      make safetensors of a pickle of weights, executing nothing;
@@ -191,6 +192,10 @@ def _other_command(command: str, rest: list[str]) -> int:
 
         configuration.check_given_once(rest)
         return fetch.main(rest)
+    if command == "plan":
+        from diffexplain.cli import plan
+
+        return plan.main(rest)
     if command == "sync":
         return _sync(rest)
     if command == "doctor":

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from diffexplain.errors import UserError
-from diffexplain.weights.sources import sources
+from diffexplain.weights.sources import Source, sources
 from diffexplain.weights.store import Lock, locate, store_folder
 
 
@@ -16,17 +16,25 @@ def require(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: something is missing; one line names it and the command that brings it.
     """
-    wanted = sources(config)
-    if not wanted:
-        return
-    lock = Lock(store_folder())
-    try:
-        for source in wanted:
-            locate(source, lock)
-    except UserError:
-        command = fetch_command(config)  # Composing this takes a moment.
-        for source in wanted:
+    left = missing(config)
+    if left:
+        command, lock = fetch_command(config), Lock(store_folder())  # Composing this takes a moment.
+        for source in left:
             locate(source, lock, command)
+
+
+def missing(config: Mapping[str, Any]) -> list[Source]:
+    """What ``config`` needs from elsewhere and is not here, or not whole."""
+    wanted, found = sources(config), list[Source]()
+    if not wanted:
+        return found
+    lock = Lock(store_folder())
+    for source in wanted:
+        try:
+            locate(source, lock)
+        except UserError:
+            found.append(source)
+    return found
 
 
 def fetch_command(config: Mapping[str, Any]) -> str:

@@ -41,6 +41,12 @@ def by_similarity(composition: Composition, path: Path) -> bool:
     return not by_mask(composition, path) and not composition.says_where(path)
 
 
+def phrases_of(composition: Composition, masked: Sequence[Path]) -> list[str]:
+    """What a segmenter is asked for where concepts are looked for by mask: the subject, them, and their rivals."""
+    looked = [composition.phrase(one) for path in masked for one in (path, *composition.rivals(path))]
+    return list(dict.fromkeys([composition.subject, *looked]))
+
+
 def fits_best(composition: Composition, path: Path, fits: Fits) -> bool | None:
     """Whether an image fits a concept better than each of its rivals; None without rivals, or where it is not known."""
     rivals = composition.rivals(path)
@@ -96,8 +102,7 @@ class Checks:
             masked: concepts to look for by mask; their rivals and the subject are, too.
             similar: attributes and settings to tell by similarity; to the bare subject it is told, too.
         """
-        looked = [composition.phrase(one) for path in masked for one in (path, *composition.rivals(path))]
-        found = detect(self.segmenter, images, [composition.subject, *looked], self.batch_size)
+        found = detect(self.segmenter, images, phrases_of(composition, masked), self.batch_size)
         fits: dict[Path, NDArray[np.float64]] = {}
         if similar:
             texts = [composition.subject, *map(composition.description, similar)]

@@ -61,7 +61,10 @@ class Paired(CountingEditor):
         """
         if images is not None:
             raise UserError("This editor makes its own images; choose editor=leditspp to edit given ones.")
-        described = states or [self._draw(composition, draws, index) for index in indices]
+        described = states or [
+            drawn_description(composition, draws, index, stated=self.stated, companion_share=self.companion_share)
+            for index in indices
+        ]
         shape = self.prior.latent_shape
         noise = torch.stack([draws.normal(PURPOSE, NOISE, shape, index) for index in indices])
         kept = (composition, noise, drawn_kinds(composition, draws, indices))
@@ -113,14 +116,17 @@ class Paired(CountingEditor):
     def _length(self, prompt: str) -> int:
         return len(self.prior.pipeline.tokenizer(prompt).input_ids)
 
-    def _draw(self, composition: Composition, draws: Draws, index: int) -> State:
-        """What image ``index`` shows before any edit: a value of each thing that has several, perhaps one object."""
-        generator = draws.generator(PURPOSE, BASE, index)
-        state = composition.draw_values(generator, self.stated)
-        _, objects = composition.choices()
-        if objects and generator.random() < self.companion_share:
-            state |= {objects[int(generator.integers(len(objects)))]}
-        return state
+
+def drawn_description(
+    composition: Composition, draws: Draws, index: int, *, stated: int = 5, companion_share: float = 0.7
+) -> State:
+    """What image ``index`` shows before any edit: a value of each thing that has several, perhaps one object."""
+    generator = draws.generator(PURPOSE, BASE, index)
+    state = composition.draw_values(generator, stated)
+    _, objects = composition.choices()
+    if objects and generator.random() < companion_share:
+        state |= {objects[int(generator.integers(len(objects)))]}
+    return state
 
 
 def longest_description(

@@ -92,7 +92,7 @@ class Maker:
         evaluations = self.editor.evaluations - before
         # Of null edits all is looked for, so that "not seen without" can be said of any concept but words, of which it
         # is not said.
-        paths = self._all_but_words()
+        paths = all_but_words(self.composition)
         sentences = [self.composition.sentence(state) for state in prepared.states]
         records = self._records(prepared.null, sentences, self._told(len(indices), self._null(indices), paths))
         given = None if self.images is None else self.images[list(indices)]
@@ -114,7 +114,9 @@ class Maker:
         before = self.editor.evaluations
         images = self.editor.edit(prepared, places, [state for _, state in pairs])
         evaluations = self.editor.evaluations - before
-        looked = [self._looked_for(prepared.states[k], state) for k, (_, state) in zip(places, pairs, strict=True)]
+        looked = [
+            looked_for(self.composition, prepared.states[k], state) for k, (_, state) in zip(places, pairs, strict=True)
+        ]
         sentences = [self.composition.sentence(state) for _, state in pairs]
         records = self._records(images, sentences, self._compared(images, self._null(indices), places, looked))
         return [record.to_json() for record in records], evaluations
@@ -160,26 +162,13 @@ class Maker:
         seen = {path: shown.seen(path) for path in paths}
         return [frozenset(path for path in paths if seen[path][place]) for place in range(len(images))]
 
-    def _looked_for(self, before: State, after: State) -> list[Path]:
-        """The concepts that an edit changed, their parents and sub-types, and what stands in the place of each."""
-        changed: set[Path] = set()
-        for path in before ^ after:
-            prefixes = [path[:depth] for depth in range(1, len(path) + 1)]
-            for known in (prefix for prefix in prefixes if prefix in self.composition.concepts):
-                below = {other for other in self.composition.concepts if other[:-1] == known}
-                changed |= {known, *self.composition.rivals(known), *below}
-        return self.composition.ordered(frozenset(changed))
-
     def _null(self, indices: tuple[int, ...]) -> Seeing | None:
         """What is seen in null edits that are prepared together, looked at once; None where nothing looks."""
         if self.checks is not None and indices not in self._looked:
             null = self.prepared(indices).null
             # All at once, so that what is seen does not depend on what was asked before.
-            self._looked[indices] = self._look(self.checks, null, self._all_but_words())
+            self._looked[indices] = self._look(self.checks, null, all_but_words(self.composition))
         return self._looked.get(indices)
-
-    def _all_but_words(self) -> list[Path]:
-        return [path for path in self.composition.concepts if self.composition.role(path) != "word"]
 
     def _look(self, checks: ChecksLike, images: Tensor, paths: Sequence[Path]) -> Seeing:
         things = [path for path in paths if by_mask(self.composition, path)]
@@ -242,3 +231,19 @@ class Maker:
             )
             for place, one in enumerate(told or [Told()] * len(images))
         ]
+
+
+def looked_for(composition: Composition, before: State, after: State) -> list[Path]:
+    """The concepts that an edit changed, their parents and sub-types, and what stands in the place of each."""
+    changed: set[Path] = set()
+    for path in before ^ after:
+        prefixes = [path[:depth] for depth in range(1, len(path) + 1)]
+        for known in (prefix for prefix in prefixes if prefix in composition.concepts):
+            below = {other for other in composition.concepts if other[:-1] == known}
+            changed |= {known, *composition.rivals(known), *below}
+    return composition.ordered(frozenset(changed))
+
+
+def all_but_words(composition: Composition) -> list[Path]:
+    """The concepts that are looked for in null edits."""
+    return [path for path in composition.concepts if composition.role(path) != "word"]

@@ -235,14 +235,13 @@ class Engine:
         An object is left out. In the place of a value stand its rivals: the mean over those that are edited in anyway
         is less noisy than the one that is drawn for the image, at which the check looks.
         """
-        composition, indices = population.composition, those.indices
-        present = population.records([Change(path)], indices)
-        rivals = composition.rivals(path)
-        wide = indices[: those.rivals] if rivals else indices[:0]
-        absent = population.records([Change(path, reverse=True)], indices)
-        instead = [population.records([Change(rival)], wide) for rival in rivals]
+        composition = population.composition
+        present, absent, *instead = (
+            population.records(changes, indices) for changes, indices in interventions(composition, path, those)
+        )
+        wide = len(instead[0]) if instead else 0
         parts = []
-        for part, beside in ((slice(0, len(wide)), instead), (slice(len(wide), None), [absent[len(wide) :]])):
+        for part, beside in ((slice(0, wide), instead), (slice(wide, None), [absent[wide:]])):
             if present[part]:
                 parts.append(differences_of(present[part], beside, who))
         passed = [took(composition, path, one, other, self.strayed) for one, other in zip(present, absent, strict=True)]
@@ -441,6 +440,15 @@ class Engine:
         named = [record.activates[who] for record in null]
         recognised = wilson(sum(named), len(named)) if of_class else None
         return ObjectItself(subject, effect, helps, recognised, None)
+
+
+def interventions(composition: Composition, path: Path, those: Images) -> list[tuple[list[Change], range]]:
+    """What is asked of a concept's images, and of which: it is put in, taken out, and each rival put in its place."""
+    asked = [
+        ([Change(path)], those.indices),
+        ([Change(path, reverse=True)], those.indices),
+    ]
+    return asked + [([Change(rival)], those.indices[: those.rivals]) for rival in composition.rivals(path)]
 
 
 def subject_of(hierarchy: Hierarchy, studied: Sequence[Studied]) -> str:

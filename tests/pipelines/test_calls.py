@@ -1,0 +1,154 @@
+"""What a run calls its networks on is known before it begins: counted here beside it, on the embedded world."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from diffexplain import app
+from diffexplain.config import configuration
+from diffexplain.errors import UserError
+from diffexplain.pipelines.calls import (
+    BACKWARD,
+    CLASSIFIER,
+    DECODER,
+    DENOISER,
+    MASKS,
+    SEGMENTER,
+    SIMILARITY,
+    TEXT,
+    Calls,
+    forecast,
+)
+from diffexplain.pipelines.parts import Parts
+from diffexplain.runs.machine import Stopwatch
+from diffexplain.runs.run import planned
+
+SMALL = ["logger=local", "trainer=cpu", "seed=3", "target=class:bee", "classifier.hierarchy=tests/conf/hierarchy.yaml"]
+EFFECTS = ["effects.images=5", "effects.chunk=3", "effects.smallest=2", "effects.resamples=10"]
+SCREEN = ["discovery.pictures=6", "discovery.tested=2", "discovery.pairs=1", "discovery.others=2", *EFFECTS]
+PROMPT = ["evaluation=quick", "evaluation.images=5", "explainer.steps=2", "explainer.batch=2", *SCREEN]
+DIFFEX = ["explainer=diffex", *EFFECTS]
+
+
+@contextmanager
+def counted(parts: Parts, config: dict[str, Any]) -> Iterator[Calls]:
+    """Counts what the parts of a run are called on inside the block."""
+    plugins = tuple(config["plugins"])
+    prior = parts.build("diffusion", config["diffusion"], plugins)
+    segmenter = parts.build("segmenter", config["segmenter"], plugins)
+    networks: dict[str, nn.Module] = {
+        DENOISER: prior.pipeline.unet,
+        DECODER: prior.pipeline.vae.decoder,
+        TEXT: prior.pipeline.text_encoder,
+        CLASSIFIER: parts.classifier(config["classifier"], plugins).backbone,
+        SEGMENTER: segmenter.model.clip.vision_model,
+        MASKS: segmenter.model.decoder,
+    }
+    calls: Calls = Calls()
+
+    def listen(name: str) -> Any:
+        def hear(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+            sample = given[-1] if name == MASKS else given[0] if given else named["pixel_values"]
+            calls[name] += len(sample)
+            if torch.is_grad_enabled() and name != TEXT:
+                calls[name + BACKWARD] += len(sample)
+
+        return hear
+
+    hooks = [one.register_forward_pre_hook(listen(name), with_kwargs=True) for name, one in networks.items()]
+    try:
+        yield calls
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@pytest.fixture(scope="module")
+def parts() -> Parts:
+    return Parts()
+
+
+def both(parts: Parts, folder: Path, *overrides: str) -> tuple[Calls, Calls, bool]:
+    """What was said beforehand, what was counted, and whether it was said to be exact."""
+    config = configuration.compose([*SMALL, *overrides, f"paths.outputs={folder}"])
+    target = app.resolve_target(config)
+    said = forecast(config, target)
+    run = planned(config, folder, target=target)
+    with counted(parts, config) as calls, run.taken():
+        pipeline = app.prepare(run, target, parts, Stopwatch())
+        plugins = tuple(config["plugins"])
+        classifier = parts.classifier(config["classifier"], plugins)
+        pipeline.explain(classifier, parts.build("diffusion", config["diffusion"], plugins), [])
+        pipeline.evaluate()
+    told = Calls({name: count for name, count in said.calls.items() if name in calls})
+    told[SEGMENTER] = said.calls[SEGMENTER] + said.calls[SIMILARITY]  # one network, at two sizes
+    assert {DENOISER, DECODER, TEXT, CLASSIFIER} <= told.keys()
+    if float(config["diffusion"]["guidance"]) > 1:
+        told[TEXT] += 1  # the empty one
+    return +told, +calls, said.exact
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (*DIFFEX, "effects.policy=uniform", "explainer.beam=0", "diffusion.guidance=2"),
+        ("explainer=nguyen", "explainer.images=3", "explainer.steps=2", "explainer.batch_size=2"),
+    ],
+)
+def test_where_nothing_is_decided_on_the_way_the_run_calls_what_was_said(
+    parts: Parts, tmp_path: Path, overrides: tuple[str, ...]
+) -> None:
+    told, calls, exact = both(parts, tmp_path, *overrides)
+    assert exact and told == calls
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [*PROMPT, "gradient=leap", "evaluation.quality=true", "evaluation.captions=clip"],
+        [*PROMPT[:4], "gradient=spsa", "gradient.probes=2", "target=unit:stages.2.1:5", "explainer.screening_images=1"],
+        ["explainer=randomised_prompts", *SCREEN, "compare=[world_fair_cnn]"],
+        [*DIFFEX, "explainer.beam=2", "explainer.search_images=3"],
+        [
+            *DIFFEX,
+            "effects.policy=uniform",
+            "explainer.beam=0",
+            "editor=leditspp_world",
+            "editor.steps=2",
+            "images=photographs",
+        ],
+    ],
+)
+def test_where_answers_decide_no_more_is_called_than_was_said(
+    parts: Parts, tmp_path: Path, overrides: list[str]
+) -> None:
+    for number, name in enumerate(["bee", "bee", "flagpole"]):
+        (tmp_path / "photographs" / name).mkdir(parents=True, exist_ok=True)
+        colour = (90 * number, 200, 255 - 90 * number)
+        Image.new("RGB", (64, 64), colour).save(tmp_path / "photographs" / name / f"{number}.png")
+    mine = [text.replace("=photographs", f"={tmp_path}/photographs") for text in overrides]
+    told, calls, exact = both(parts, tmp_path / "outputs", *mine)
+    assert not exact
+    assert all(count <= told[name] for name, count in calls.items()), (told, calls)
+    assert calls[DENOISER] > 0.1 * told[DENOISER]
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("concepts=clip", "concepts=clip"),
+        ("concepts=openai", "concepts=openai"),
+        ("editor=instruct", "editor=instruct"),
+    ],
+)
+def test_what_only_the_run_knows_is_not_guessed(override: str, named: str) -> None:
+    images = ["images=docs"] if "editor" in override else []
+    config = configuration.compose(["explainer=diffex", override, *images])
+    with pytest.raises(UserError, match=named):
+        forecast(config, app.resolve_target(config))

@@ -1,0 +1,101 @@
+"""What a run costs, by the shapes of its networks and by what this device makes."""
+
+from typing import Any
+
+import pytest
+
+from diffexplain import app, cli
+from diffexplain.config import configuration
+from diffexplain.diffusion.architectures import PUBLISHED
+from diffexplain.errors import UserError
+from diffexplain.pipelines import cost as costs
+from diffexplain.pipelines.calls import CLASSIFIER, DENOISER, MASKS, SEGMENTER, TEXT
+from diffexplain.pipelines.cost import cost, duration
+from diffexplain.pipelines.networks import Network, networks, peak
+from experiments.cost.make import WITHOUT, rows
+
+QUICK = ["logger=local", "trainer=cpu", "explainer=yosinski", "explainer.steps=2", "explainer.images=3"]
+
+
+def composed(*overrides: str) -> tuple[dict[str, Any], Any]:
+    config = configuration.compose(list(overrides))
+    return config, app.resolve_target(config)
+
+
+def test_every_prior_that_is_fetched_has_its_architecture_here() -> None:
+    for name in configuration.available()["diffusion"]:
+        sources = configuration.compose([f"diffusion={name}"])["diffusion"].get("weights", ())
+        pipelines = [source["repository"] for source in sources if source.get("part") == "pipeline"]
+        assert name in (*WITHOUT, "world") or PUBLISHED.keys() >= set(pipelines) != set()
+
+
+def test_the_published_networks_are_counted_before_anything_is_fetched() -> None:
+    found = networks(composed("classifier=resnet50")[0])
+    forward, backward = found[DENOISER].operations()
+    assert forward == pytest.approx(0.803e12, rel=0.01) and 1 < backward / forward < 1.3
+    assert found[CLASSIFIER].operations()[0] == pytest.approx(8.2e9, rel=0.02)
+    assert found[CLASSIFIER].bytes == pytest.approx(4 * 25.6e6, rel=0.01)
+    assert found[SEGMENTER].operations()[0] > 50 * found[MASKS].operations()[0] > 0
+    assert found[TEXT].bytes == pytest.approx(2 * 123.1e6, rel=0.01)
+
+
+def test_a_gradient_keeps_more_than_none_and_checkpoints_less_than_all() -> None:
+    found = networks(composed()[0])
+    chain = [(found[DENOISER], 2)] * 2 + [(found[CLASSIFIER], 2)]
+    none, every, some = peak(chain), peak(chain, gradient=True), peak(chain, gradient=True, again=True)
+    assert none < some < every
+
+
+def test_the_device_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, target = composed(*QUICK)
+    first = cost(config, target)
+    assert first.seconds > 0 and first.device.startswith("cpu, ") and not first.missing and not first.unknown
+    monkeypatch.setattr(Network, "output", None)  # It would be called again.
+    assert cost(config, target).seconds == first.seconds
+
+
+def test_the_plan_of_a_run_that_would_be_fetched(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", "--device", "a100", "classifier=caffenet", "diffusion=sdxs", *QUICK]) == 0
+    lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    assert list(lines) == [
+        "images", "denoiser calls", "decoder calls", "segmenter calls", "classifier calls", "operations", "peak memory",
+        "disk", "download", "time",
+    ]  # fmt: skip
+    assert lines["images"].strip() == "9"
+    assert "6 of them with gradient" in lines["classifier calls"]
+    assert "IDKiro/sdxs-512-0.9" in lines["download"] and "an A100 at 43%" in lines["time"]
+
+
+def test_what_is_asked_wrongly_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", "--device=h1000", *QUICK]) == 2
+    assert "nearest:  h100" in capsys.readouterr().err
+    assert cli.main(["plan", "--devise=h100"]) == 2
+    assert "nearest:  --device" in capsys.readouterr().err
+
+
+def test_a_long_run_says_what_it_will_cost(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    config, target = composed(*QUICK)
+    monkeypatch.setattr(costs, "LONG", 0.0)
+    app.announce(config, target)
+    assert capsys.readouterr().err == ""  # Nobody has asked what anything takes here.
+    cost(config, target)
+    app.announce(config, target)
+    assert capsys.readouterr().err.startswith("This run:\n  images ")
+    unknown = ["paths.configs=[tests/conf]", "plugins=[tests]", "diffusion=tiny", *QUICK]
+    app.announce(*composed(*unknown))  # Of such a prior nothing is known.
+    assert capsys.readouterr().err == ""
+    with pytest.raises(UserError, match="tiny"):
+        cost(*composed(*unknown))
+
+
+def test_the_table_has_a_line_for_each_prior_and_explainer() -> None:
+    (line,) = rows(["world"], ["yosinski"])
+    assert line.startswith("| `world` | `yosinski` | 72 | 192 | 0 | ") and line.count("|") == 11
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(3, "3.0 seconds"), (80, "80 seconds"), (600, "10 minutes"), (5400, "1.5 hours"), (4e6, "1,111 hours")],
+)
+def test_durations_have_few_digits(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
