@@ -43,6 +43,9 @@ def test_patterns_choose_data_and_never_code() -> None:
     assert [everything.wants(path) for path in paths] == [True, True, True, False, False, False]
     starred = Repository("a/b", None, ("*",), "mit", 1)
     assert [starred.wants(path) for path in paths] == [True, True, True, True, False, False]
+    folders = Repository("a/b", None, ("*/",), "mit", 1)
+    inside = [f"text_encoder/{path}" for path in ("spiece.model", *paths)]
+    assert [folders.wants(path) for path in (*inside, *paths)] == [True] * 4 + [False] * 9
 
 
 def test_a_chat_template_comes_with_a_vision_language_model_that_keeps_it_apart() -> None:
