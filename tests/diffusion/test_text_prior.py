@@ -39,8 +39,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def load(folder: Path, **more: Any) -> TextPrior:
     weights = [{"repository": str(folder), "licence": "none", "megabytes": 1}]
-    told = {"size": SIZE, **MADE.get(folder.name, (None, {}))[1], **more}
-    return TextPrior.load(str(folder), weights=weights, dtype="float32", **told)
+    told = {"size": SIZE, "dtype": "float32", **MADE.get(folder.name, (None, {}))[1], **more}
+    return TextPrior.load(str(folder), weights=weights, **told)
 
 
 def noise(prior: TextPrior, count: int) -> Tensor:
@@ -66,6 +66,15 @@ def test_every_pipeline_makes_paired_pictures(name: str, folders: Path) -> None:
     torch.testing.assert_close(alone, images[1:2], rtol=0, atol=1e-5)
     mixed = prior.generate([TEXTS[1], TEXTS[0]], latents[[2, 1]])
     torch.testing.assert_close(mixed, torch.stack([others[2], images[1]]), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_half_precision_takes_the_same_noise(name: str, folders: Path) -> None:
+    prior = load(folders / name, dtype="bfloat16")
+    latents = noise(prior, 2)
+    images = prior.generate([TEXTS[0]], latents)
+    assert (prior.dtype, images.dtype) == (torch.bfloat16, torch.float32)
+    assert torch.equal(prior.generate([TEXTS[0]], latents), images)
 
 
 def test_the_embedded_prior_is_the_same_prior_by_its_pipeline() -> None:

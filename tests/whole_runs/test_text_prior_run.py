@@ -45,7 +45,7 @@ def test_effects_are_measured_on_its_pictures(
     summary = finished(capsys, folder, f"explainer={method}", *EFFECTS, *more, f"paths.outputs={tmp_path}")
     assert summary.effects is not None
     tried = [*summary.effects.rankings[0].concepts, *summary.effects.rankings[0].untested]
-    assert {concept.path[-1] for concept in tried} >= {"a flag", "a bee"}
+    assert {concept.path[-1] for concept in tried} >= {"flag", "bee"}
     assert summary.effects.budget.evaluations > 0
     assert (summary.prior.source, summary.prior.facts["image_size"]) == (str(folder), f"{SIZE}x{SIZE}")
 
@@ -54,8 +54,8 @@ def test_a_prompt_of_whole_words_is_found_without_a_gradient(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("gradient=spsa", "gradient.width=1.0", "prompt=hard_words", "prompt.tokens=2", "prompt.prefix=a")
-    summary = finished(capsys, folder, *words, *SHORT, "explainer.steps=2", f"paths.outputs={tmp_path}")
-    assert summary.optimisation is not None and summary.optimisation.steps == 2
+    summary = finished(capsys, folder, *words, *SHORT, f"paths.outputs={tmp_path}")
+    assert summary.optimisation is not None and summary.optimisation.steps == 1
     assert summary.activation[0].share.n == 4
     assert not list(tmp_path.rglob("prompt.safetensors"))
 
@@ -67,7 +67,7 @@ def test_a_prompt_of_whole_words_is_found_without_a_gradient(
         (("gradient=spsa",), ("prompt=constrained",), ("gradient=spsa prompt=hard_words",)),
         (("gradient=leap", "prompt=hard_words"), ("gradient=leap",), ("explainer=randomised_prompts",)),
         (("explainer=nguyen",), ("explainer=nguyen",), ("explainer=diffex",)),
-        (("explainer=diffex", "concepts=words"), ("concepts=words",), ("concepts=file",)),
+        (("explainer=randomised_prompts", "concepts=words"), ("concepts=words",), ("concepts=file",)),
         (("explainer=diffex", "images=docs"), ("editor=leditspp",), ("editor=instruct",)),
     ],
 )

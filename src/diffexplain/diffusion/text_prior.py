@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from inspect import signature
@@ -129,27 +130,10 @@ class TextPrior:
     def dtype(self) -> torch.dtype:
         return next(self.network.parameters()).dtype
 
-    @cached_property
+    @property
     def latent_shape(self) -> tuple[int, ...]:
-        """Of one image's starting noise.
-
-        Raises:
-            UserError: the pipeline does not begin from the noise that it is given.
-        """
-        with _Drawn() as drawn:
-            begun = self._begun([_SHORT], None)
-        for noise in (
-            *drawn.noise[:1],
-            begun.sample,
-        ):  # Some take it as it is drawn, some as their network is given it.
-            given = self._begun([_SHORT], noise)
-            if given.shapes == begun.shapes and torch.equal(given.sample, begun.sample):
-                both = self._begun([_SHORT, _LONG], torch.cat([noise, noise]))
-                if both.shapes != begun.shapes:  # Texts are padded to the longest of them.
-                    self.without_gradient.size = 1
-                return tuple(noise.shape[1:])
-        message = f"{self._kind} does not begin from the noise that it is given, so no two of its pictures are pairs."
-        raise UserError(message, given=self.name)
+        """Of one image's starting noise; see `_taken`."""
+        return tuple(self._taken.shape[1:])
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -216,6 +200,26 @@ class TextPrior:
             raise UserError(f"{message} Shorten prompt.prefix or lower prompt.tokens.", given=text)
         return self.encode([text])
 
+    @cached_property
+    def _taken(self) -> Tensor:
+        """Noise of one image, (1, ...), as the pipeline takes it: as it draws it, or as its network is given it.
+
+        Raises:
+            UserError: the pipeline does not begin from the noise that it is given.
+        """
+        with _Drawn() as drawn:
+            begun = self._begun([_SHORT], None)
+        for noise in (*drawn.noise[:1], begun.sample):
+            with suppress(UserError):
+                given = self._begun([_SHORT], noise)
+                if given.shapes == begun.shapes and torch.equal(given.sample, begun.sample):
+                    both = self._begun([_SHORT, _LONG], torch.cat([noise, noise]))
+                    if both.shapes != begun.shapes:  # Texts are padded to the longest of them.
+                        self.without_gradient.size = 1
+                    return noise
+        message = f"{self._kind} does not begin from the noise that it is given, so no two of its pictures are pairs."
+        raise UserError(message, given=self.name)
+
     @property
     def _kind(self) -> str:
         return type(self.pipeline).__name__
@@ -231,11 +235,10 @@ class TextPrior:
 
     def _made(self, texts: Sequence[str], latents: Tensor) -> Tensor:
         before = _random_states(self.device)
-        made = getattr(self._call(texts, latents), "images", None)
+        made = getattr(self._call(texts, latents.to(self.device, self._taken.dtype)), "images", None)
         if not all(map(torch.equal, before, _random_states(self.device))):
-            scheduler = type(self.pipeline.scheduler).__name__
-            message = f"{self._kind} draws noise that a run could not repeat: nothing tells its {scheduler} from where."
-            raise UserError(message, given=self.name)
+            message = f"{self._kind} draws noise that a run could not repeat: it asks no generator of ours for it."
+            raise UserError(message, given=type(getattr(self.pipeline, "scheduler", None)).__name__)
         if not isinstance(made, Tensor) or made.ndim != 4 or made.shape[:2] != (len(texts), 3):
             raise UserError(f"{self._kind} gives no picture for each text.", given=self.name)
         self._image_size = (made.shape[2], made.shape[3])
@@ -252,7 +255,7 @@ class TextPrior:
         }
         return self.pipeline(
             prompt=list(texts),
-            latents=None if latents is None else latents.to(self.device, self.dtype),
+            latents=latents,
             num_inference_steps=self.steps,
             output_type="pt",
             **{key: value for key, value in given.items() if key in self._takes},
@@ -272,6 +275,8 @@ class TextPrior:
             leaves = [leaf for leaf in tree_leaves(stopped.args) if isinstance(leaf, Tensor)]
             shapes = [tuple(leaf.shape[1:]) for leaf in leaves]
             return _Begun(first_sample(*stopped.args)[:1], shapes)
+        except torch.OutOfMemoryError:
+            raise
         except (TypeError, ValueError, RuntimeError, AttributeError) as error:
             why = " ".join(str(error).split())
             raise UserError(f"{self._kind} cannot be called with texts and latents: {why}", given=self.name) from error
