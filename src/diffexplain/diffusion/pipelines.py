@@ -42,10 +42,11 @@ def read_pipeline(folder: Path, options: Mapping[str, Any], dtype: torch.dtype, 
             that takes latents; or it does not take an option.
     """
     index = _index(folder)
-    kind: Any = getattr(diffusers, str(index.get("_class_name")), None)
+    kind = getattr(diffusers, str(index.get("_class_name")), None)
     if not isinstance(kind, type) or not issubclass(kind, diffusers.DiffusionPipeline):
         raise UserError(f"{folder} is of no class of pipelines that diffusers has.", given=index.get("_class_name"))
     check_call(kind, options)
+    loader: Any = kind
     asked = {key: value for key, value in _PICTURES_AS_THEY_ARE.items() if key in signature(kind).parameters}
     classes = {name: _class(folder, name, part) for name, part in index.items() if _is_part(part) and name not in asked}
     check_folder(folder)
@@ -55,7 +56,7 @@ def read_pipeline(folder: Path, options: Mapping[str, Any], dtype: torch.dtype, 
         if isinstance(cls, type) and issubclass(cls, nn.Module)
     }
     try:
-        return kind.from_pretrained(folder, **networks, **asked, local_files_only=True, low_cpu_mem_usage=False)
+        return loader.from_pretrained(folder, **networks, **asked, local_files_only=True, low_cpu_mem_usage=False)
     except (OSError, ValueError, ImportError) as error:  # ImportError: a tokenizer that needs another package
         raise UserError(f"{folder} lacks a part: {' '.join(str(error).split())}") from error
 
