@@ -13,6 +13,7 @@ import torch
 import transformers
 from torch import nn
 
+from diffexplain.diffusion.loading import QUIETLY
 from diffexplain.errors import UserError
 from diffexplain.weights.files import check_folder, load_whole
 
@@ -56,7 +57,7 @@ def read_pipeline(folder: Path, options: Mapping[str, Any], dtype: torch.dtype, 
         if isinstance(cls, type) and issubclass(cls, nn.Module)
     }
     try:
-        return loader.from_pretrained(folder, **networks, **asked, local_files_only=True, low_cpu_mem_usage=False)
+        return loader.from_pretrained(folder, **networks, **asked, **QUIETLY, local_files_only=True)
     except (OSError, ValueError, ImportError) as error:  # ImportError: a tokenizer that needs another package
         raise UserError(f"{folder} lacks a part: {' '.join(str(error).split())}") from error
 
@@ -98,18 +99,18 @@ def _is_part(entry: Any) -> bool:
 
 
 def _class(folder: Path, name: str, part: list[str]) -> Any:
-    found = getattr(LIBRARIES.get(part[0]), part[1], None)
+    library, cls = map(str, part)
+    found = getattr(LIBRARIES[library], cls, None) if library in LIBRARIES else None
     if found is None:
         message = f"{name} of {folder} is of no class of diffusers or transformers, and code of others is not run."
-        raise UserError(message, given=".".join(part))
+        raise UserError(message, given=f"{library}.{cls}")
     return found
 
 
 def _network(kind: type[nn.Module], folder: Path, dtype: torch.dtype, variant: str | None) -> nn.Module:
-    more: dict[str, Any] = {}
-    if issubclass(kind, diffusers.ModelMixin):
-        more["low_cpu_mem_usage"] = False  # True needs another package.
+    of_diffusers = issubclass(kind, diffusers.ModelMixin)
+    more: dict[str, Any] = QUIETLY if of_diffusers else {}
     if variant is not None and any(folder.glob(f"*.{variant}*.safetensors")):
-        more["variant"] = variant
+        more = {**more, "variant": variant}
     network: nn.Module = load_whole(kind, folder, dtype=dtype, **more)
-    return network
+    return nn.Module.to(network, dtype) if of_diffusers else network  # Some are left in the type of their file.
