@@ -17,8 +17,8 @@ from diffexplain.world.marked import write_between
 
 PAGE = Path(__file__).parents[2] / "docs" / "cost.md"
 BEGIN, END = "<!-- cost: begin -->", "<!-- cost: end -->"
-WITHOUT = ("local", "pipeline")
-"""Choices of the prior that name none by themselves."""
+WITHOUT = ("local", "pipeline", "flux2_klein", "sdxl_turbo")
+"""Choices of the prior that name none by themselves, or are read as pipelines, whose networks are not known here."""
 SHOWN = ("4090", "a100", "h100")
 
 

@@ -137,7 +137,7 @@ def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) ->
     fetch_command.require(config)
     with watch("import"):
         from diffexplain.pipelines.pipeline import pipeline_of
-        from diffexplain.pipelines.suitability import check_suitability
+        from diffexplain.pipelines.suitability import check_prior, check_suitability
 
         kind = pipeline_of(config["explainer"], packages)
         quiet_libraries()
@@ -146,6 +146,7 @@ def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) ->
         trainer = build(config["trainer"], plugins=packages, where="trainer")
         device_kind(trainer.accelerator, trainer.devices)
         check_unit(target, config["classifier"], packages)
+        check_prior(config, packages)
         pipeline = kind(run, target, trainer, parts)
         check_suitability(config, target, parts.classifier(config["classifier"], packages), packages)
         for name, node in config.get(COMPARED, {}).items():

@@ -43,6 +43,9 @@ def test_patterns_choose_data_and_never_code() -> None:
     assert [everything.wants(path) for path in paths] == [True, True, True, False, False, False]
     starred = Repository("a/b", None, ("*",), "mit", 1)
     assert [starred.wants(path) for path in paths] == [True, True, True, True, False, False]
+    folders = Repository("a/b", None, ("*/",), "mit", 1)
+    inside = [f"text_encoder/{path}" for path in ("spiece.model", *paths)]
+    assert [folders.wants(path) for path in (*inside, *paths)] == [True] * 4 + [False] * 9
 
 
 def test_a_chat_template_comes_with_a_vision_language_model_that_keeps_it_apart() -> None:
@@ -72,8 +75,8 @@ def test_every_prior_names_its_parts_and_one_revision_for_each_repository() -> N
             assert isinstance(source, Repository)
             assert source.patterns
             assert seen.setdefault(source.name, source.revision) == source.revision
-            assert node["part"] in ("pipeline", "unet", "lora", "tiny_decoder")
-    assert len(seen) == 8
+            assert node.get("part", "pipeline") in ("pipeline", "unet", "lora", "tiny_decoder")
+    assert len(seen) == 11
 
 
 def test_the_command_repeats_keys_that_change_what_is_fetched() -> None:

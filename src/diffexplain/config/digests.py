@@ -37,7 +37,7 @@ Digest = str | Mapping[str, str]
 
 _FOLDERS = ("captions", "clip", "folder")
 """Keys, beside those that end in ``_folder``, whose value may be the folder of a model."""
-_OF_A_MODEL = (*WEIGHTS, *DATA, ".model", ".yaml")
+_OF_A_MODEL = (*WEIGHTS, *DATA, ".yaml")
 """Endings of the files of a model's folder that a library reads."""
 _ELSEWHERE = ("_target_", "contents", "force", "images", "logger", "memory", "name", "network", "paths", "reference")
 """Keys that name no file of the run's making, or one that is digested in a way of its own."""

@@ -3,5 +3,9 @@
 from diffexplain.diffusion.loading import load_prior
 from diffexplain.diffusion.memory import MemorySettings
 from diffexplain.diffusion.prior import Prior
+from diffexplain.diffusion.text_prior import TextPrior
 
-__all__ = ["MemorySettings", "Prior", "load_prior"]
+AnyPrior = Prior | TextPrior
+"""What makes pictures of texts and noise."""
+
+__all__ = ["AnyPrior", "MemorySettings", "Prior", "TextPrior", "load_prior"]

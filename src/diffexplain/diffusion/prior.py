@@ -91,6 +91,12 @@ class Prior:
         return self.pipeline.unet.dtype
 
     @property
+    def network(self) -> torch.nn.Module:
+        """The one that denoises."""
+        network: torch.nn.Module = self.pipeline.unet
+        return network
+
+    @property
     def latent_shape(self) -> tuple[int, int, int]:
         """(C, h, w) of one image's starting noise."""
         size = self.pipeline.unet.config.sample_size
@@ -107,6 +113,10 @@ class Prior:
     def token_limit(self) -> int:
         """Tokens that the text encoder reads, the two that mark beginning and end included."""
         return int(self.pipeline.tokenizer.model_max_length)
+
+    def token_count(self, text: str) -> int:
+        """Tokens of a text, the two that mark beginning and end included."""
+        return len(self.pipeline.tokenizer(text).input_ids)
 
     def to(self, device: torch.device | str) -> Prior:
         """Move all parts; returns self."""

@@ -7,7 +7,7 @@ is chosen in ``gradients/``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -172,11 +172,22 @@ def noise_after(start: Tensor, index: int) -> Tensor:
     same when asked again, and without state.
     """
     drawn = []
-    for latent in start.detach().to("cpu", torch.float32):
-        digest = sha256(latent.contiguous().numpy().tobytes() + index.to_bytes(4, "big")).digest()
-        generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "big")))
+    for latent in start:
+        generator = np.random.Generator(np.random.Philox(key=noise_key(latent, index)))
         drawn.append(generator.standard_normal(tuple(latent.shape), dtype=np.float32))
     return torch.from_numpy(np.stack(drawn)).to(start)
+
+
+def noise_key(latent: Tensor, index: int = 0) -> int:
+    """128 bits that say which starting noise this is, for draws after step ``index``."""
+    numbers = latent.detach().to("cpu", torch.float32).contiguous().numpy()
+    return int.from_bytes(sha256(numbers.tobytes() + index.to_bytes(4, "big")).digest()[:16], "big")
+
+
+def first_sample(arguments: Sequence[Any], named: Mapping[str, Any]) -> Tensor:
+    """What a denoising network is to denoise, of the arguments of its call; (B, ...)."""
+    found = arguments[0] if arguments else named["sample" if "sample" in named else "hidden_states"]
+    return found if isinstance(found, Tensor) else torch.stack(list(found))
 
 
 class StraightClamp(torch.autograd.Function):

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from diffexplain.diffusion.sampling import first_sample
 from diffexplain.editing.composition import Change, Composition, Path, State
 from diffexplain.runs.draws import Draws
 
@@ -160,5 +161,4 @@ class Counter:
             handle.remove()
 
     def _hear(self, _network: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        sample = arguments[0] if arguments else named["sample"]
-        self.count += len(sample)
+        self.count += len(first_sample(arguments, named))

@@ -15,8 +15,8 @@ from diffusers import (
 from torch import Tensor
 from transformers import CLIPTextModel
 
+from diffexplain.diffusion import AnyPrior
 from diffexplain.diffusion.loading import QUIETLY, assemble
-from diffexplain.diffusion.prior import Prior
 from diffexplain.editing.composition import Composition, Path, State
 from diffexplain.editing.editor import NOISE, PURPOSE, CountingEditor, Prepared
 from diffexplain.errors import UserError
@@ -115,7 +115,7 @@ class Instruct(CountingEditor):
 
 
 def load_instruct(
-    prior: Prior,
+    prior: AnyPrior,
     *,
     model: str,
     weights: Sequence[Node],

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from diffusers import DPMSolverMultistepScheduler, LEditsPPPipelineStableDiffusion
@@ -90,6 +90,8 @@ class LeditsPP(CountingEditor):
     Raises:
         UserError: a setting is out of its range, or the prior has no noise schedule that the inversion knows.
     """
+
+    needs_of_prior: ClassVar[str] = "its network and autoencoder, in Stable Diffusion's format"
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from diffexplain.diffusion.prior import Prior
+from diffexplain.diffusion import AnyPrior
 from diffexplain.editing.composition import Composition, Path, State
 from diffexplain.editing.editor import BASE, NOISE, PURPOSE, CountingEditor, Prepared, drawn_kinds
 from diffexplain.errors import UserError
@@ -30,11 +30,11 @@ class Paired(CountingEditor):
         companion_share: share of the images that show one of the hierarchy's objects beside the subject to begin with.
     """
 
-    def __init__(self, prior: Prior, *, stated: int = 5, companion_share: float = 0.7) -> None:
+    def __init__(self, prior: AnyPrior, *, stated: int = 5, companion_share: float = 0.7) -> None:
         self.prior = prior
         self.stated = stated
         self.companion_share = companion_share
-        super().__init__(prior.pipeline.unet)
+        super().__init__(prior.network)
 
     def check(self, composition: Composition, changes: int) -> None:
         """Refuse a hierarchy whose longest description the text encoder would cut off.
@@ -43,7 +43,7 @@ class Paired(CountingEditor):
             UserError: it is too long.
         """
         self._check_length(
-            longest_description(composition, self.stated, self.companion_share > 0, changes, self._length)
+            longest_description(composition, self.stated, self.companion_share > 0, changes, self.prior.token_count)
         )
 
     def prepare(
@@ -105,16 +105,13 @@ class Paired(CountingEditor):
             return self.prior.generate(prompts, noise[list(places)].to(self.prior.device)).float().cpu()
 
     def _check_length(self, prompt: str) -> None:
-        length = self._length(prompt)
+        length = self.prior.token_count(prompt)
         if length > self.prior.token_limit:
             raise UserError(
                 f"The description has {length} tokens, and the text encoder reads {self.prior.token_limit}; lower "
                 "editor.stated or explainer.largest, or shorten the texts of the hierarchy.",
                 given=prompt,
             )
-
-    def _length(self, prompt: str) -> int:
-        return len(self.prior.pipeline.tokenizer(prompt).input_ids)
 
 
 def drawn_description(

@@ -268,6 +268,8 @@ class Nguyen(ActivationMaximisation):
         spread: standard deviation of the start.
     """
 
+    needs_of_prior: ClassVar[str] = "its decoder"
+
     steps: int = 60
     learning_rate: float = 0.02
     decay: float = 0.03

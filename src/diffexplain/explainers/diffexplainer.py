@@ -20,9 +20,9 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from diffexplain.classifiers.classifier import Classifier
+from diffexplain.diffusion import AnyPrior, TextPrior
 from diffexplain.diffusion.gradients import Exact, GradientEstimator
 from diffexplain.diffusion.memory import MemorySettings
-from diffexplain.diffusion.prior import Prior
 from diffexplain.errors import Interrupted, RetryableError, UserError
 from diffexplain.explainers.augmentation import Augmentation
 from diffexplain.explainers.callbacks import (
@@ -101,7 +101,7 @@ class DiffExplainer:
         self,
         target: ResolvedTarget,
         classifier: Classifier,
-        prior: Prior,
+        prior: AnyPrior,
         run: Run,
         *,
         vocabulary: Sequence[str],
@@ -207,7 +207,9 @@ class DiffExplainer:
         with torch.no_grad():
             embeddings = prompt.embeddings().cpu()
             condition = prompt().float().cpu()
-        run.write_bytes(PROMPT_FILE, textual_inversion(embeddings, PROMPT_TOKEN))
+        file = None if isinstance(module.prior, TextPrior) else PROMPT_FILE
+        if file is not None:
+            run.write_bytes(file, textual_inversion(embeddings, PROMPT_TOKEN))
         lines = (run.directory / METRICS_FILE).read_text(encoding="utf-8").splitlines()
         curve: tuple[dict[str, Any], ...] = tuple(json.loads(line) for line in lines)
         return Explanation(
@@ -221,7 +223,7 @@ class DiffExplainer:
             steps=len(curve),
             stopped_early=best.stopped_early,
             images=tuple(row["image"] for row in curve if "image" in row),
-            prompt_file=PROMPT_FILE,
+            prompt_file=file,
         )
 
 
@@ -231,7 +233,7 @@ class PromptOptimisation(LightningModule):
     def __init__(
         self,
         prompt: SoftPrompt,
-        prior: Prior,
+        prior: AnyPrior,
         objective: Objective,
         gradient: GradientEstimator,
         draws: Draws,

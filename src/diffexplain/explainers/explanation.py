@@ -27,7 +27,8 @@ class Explanation:
         steps: optimisation steps made.
         stopped_early: whether the threshold was reached before the last step.
         images: names of the pictures made meanwhile, inside the run's directory.
-        prompt_file: name of the textual-inversion file inside the run's directory.
+        prompt_file: name of the textual-inversion file inside the run's directory; None where the prior
+            has no embeddings.
     """
 
     embeddings: Tensor
@@ -40,7 +41,7 @@ class Explanation:
     steps: int
     stopped_early: bool
     images: tuple[str, ...]
-    prompt_file: str
+    prompt_file: str | None
 
     @property
     def text(self) -> str:

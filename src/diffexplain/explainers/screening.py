@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffexplain.diffusion.prior import Prior
+from diffexplain.diffusion import AnyPrior
 from diffexplain.explainers.divergence import Diverged, unanswered
 from diffexplain.explainers.objective import Objective
 from diffexplain.prompts.soft_prompt import SoftPrompt
@@ -59,7 +59,7 @@ class Beginning:
 
 
 @torch.no_grad()
-def screen(prompt: SoftPrompt, prior: Prior, objective: Objective, draws: Draws, images: int) -> Tensor:
+def screen(prompt: SoftPrompt, prior: AnyPrior, objective: Objective, draws: Draws, images: int) -> Tensor:
     """Log weights (n, V) of the words at each of the prompt's tokens, from ``images`` images of each word and round.
 
     A word's images are those of a prompt that says it with every token still open. All words have the same noise, so
@@ -82,7 +82,7 @@ def screen(prompt: SoftPrompt, prior: Prior, objective: Objective, draws: Draws,
                 tokens[places[0] :] = word
                 conditions.append(prior.encode_embeddings(tokens, prompt.prefix))
             condition = torch.cat(conditions).repeat_interleave(images, dim=0)
-            shown = prior.generate(condition, latents.repeat(len(some), 1, 1, 1))
+            shown = prior.generate(condition, torch.cat([latents] * len(some)))
             for of_word in shown.split(images):
                 loss, scores = objective(of_word)
                 if not torch.isfinite(loss):

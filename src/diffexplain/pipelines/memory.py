@@ -12,11 +12,11 @@ from diffexplain.errors import RetryableError
 from diffexplain.runs.run import Run
 
 if TYPE_CHECKING:
-    from diffexplain.diffusion import Prior
+    from diffexplain.diffusion import AnyPrior
 
 
 @contextmanager
-def halvings_recorded(run: Run, prior: Prior, remedy: str) -> Iterator[None]:
+def halvings_recorded(run: Run, prior: AnyPrior, remedy: str) -> Iterator[None]:
     """Write down, even if the block fails, how often ``prior`` generated fewer images at a time for want of memory.
 
     Args:

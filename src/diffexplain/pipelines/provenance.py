@@ -11,7 +11,7 @@ from diffexplain.weights.files import some
 
 if TYPE_CHECKING:
     from diffexplain.classifiers import Classifier
-    from diffexplain.diffusion import Prior
+    from diffexplain.diffusion import AnyPrior
     from diffexplain.explainers import Explanation
 
 _DIGITS = 12
@@ -38,7 +38,7 @@ def describe_classifier(node: Mapping[str, Any], classifier: Classifier, content
     return Model(node["name"], _source(node), facts)
 
 
-def describe_prior(node: Mapping[str, Any], prior: Prior) -> Model:
+def describe_prior(node: Mapping[str, Any], prior: AnyPrior) -> Model:
     """The prior as the configuration names it, and what images it makes."""
     height, width = prior.image_size
     facts = {"image_size": f"{width}x{height}", "sampler_steps": prior.steps, "guidance": prior.guidance}

@@ -11,6 +11,36 @@ from diffexplain.errors import UserError
 from diffexplain.evaluation.control import check_weights
 from diffexplain.target import ResolvedTarget
 
+ASKED_IN_TEXTS = {
+    "gradient": ("explainer=diffex", "explainer=randomised_prompts", "gradient=spsa prompt=hard_words"),
+    "prompt": ("explainer=diffex", "explainer=randomised_prompts", "gradient=spsa prompt=hard_words"),
+    "editor": ("editor=paired", "editor=instruct"),
+    "concepts": ("concepts=file", "concepts=clip", "concepts=vlm"),
+    "explainer": ("explainer=diffex", "explainer=randomised_prompts"),
+}
+"""By the group of what asks more of a prior than pictures of texts: what does not."""
+
+
+def check_prior(config: Mapping[str, Any], plugins: Sequence[str] = ()) -> None:
+    """Refuse a run that asks more of its prior than pictures of texts, where that gives no more; no weights are read.
+
+    Raises:
+        UserError: the message names what would do without.
+    """
+    loader = locate(str(config["diffusion"][TARGET]), plugins, "diffusion")
+    if not getattr(getattr(loader, "__self__", loader), "texts_alone", False):
+        return
+    asking = {}
+    for group in ASKED_IN_TEXTS:
+        if TARGET in (config.get(group) or {}):
+            part = locate(str(config[group][TARGET]), plugins, group)
+            if needed := getattr(part, "needs_of_prior", ""):
+                asking[group] = f"{group}={config[group]['name']} needs {needed}"
+    if asking:
+        message = f"diffusion={config['diffusion']['name']} gives pictures of texts and nothing more: "
+        accepted = ASKED_IN_TEXTS[next(iter(asking))]
+        raise UserError(f"{message}{', '.join(asking.values())}.", accepted=accepted)
+
 
 def check_suitability(
     config: Mapping[str, Any], target: ResolvedTarget, classifier: Any, plugins: Sequence[str] = ()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from diffexplain.diffusion.prior import Prior
+from diffexplain.diffusion import AnyPrior
 from diffexplain.prompts.soft_prompt import SoftPrompt
 from diffexplain.runs.draws import Draws
 
@@ -27,7 +27,7 @@ class FreePrompt(SoftPrompt):
 
     def __init__(
         self,
-        prior: Prior,
+        prior: AnyPrior,
         words: Sequence[str],
         draws: Draws,
         *,

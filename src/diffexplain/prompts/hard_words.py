@@ -14,12 +14,13 @@ so words need no tokens of BERT's. One target is explained, so all masks share i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from diffexplain.diffusion.prior import Prior
+from diffexplain.diffusion import AnyPrior
 from diffexplain.prompts.soft_prompt import SoftPrompt
 from diffexplain.runs.draws import Draws
 
@@ -38,6 +39,7 @@ class HardWordsPrompt(SoftPrompt):
         label_weight: of the pseudo-labels' term in the loss.
     """
 
+    needs_of_prior: ClassVar[str] = ""
     connectives: Tensor
     labels: Tensor
     label_losses: Tensor
@@ -47,7 +49,7 @@ class HardWordsPrompt(SoftPrompt):
 
     def __init__(
         self,
-        prior: Prior,
+        prior: AnyPrior,
         words: Sequence[str],
         draws: Draws,
         *,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from diffexplain.diffusion.prior import Prior
+from diffexplain.diffusion import AnyPrior
 from diffexplain.errors import UserError
 
 
@@ -39,8 +40,11 @@ class SoftPrompt(nn.Module, ABC):
     """
 
     word_embeddings: Tensor
+    needs_of_prior: ClassVar[str] = "hidden states of what is no text"
 
-    def __init__(self, prior: Prior, words: Sequence[str], *, tokens: int, prefix: str, learning_rate: float) -> None:
+    def __init__(
+        self, prior: AnyPrior, words: Sequence[str], *, tokens: int, prefix: str, learning_rate: float
+    ) -> None:
         super().__init__()
         if tokens < 1:
             raise UserError("A prompt has at least one token.", given=f"prompt.tokens={tokens}")

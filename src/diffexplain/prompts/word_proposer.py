@@ -8,7 +8,7 @@ holds (after Land & Bartolo, arXiv 2405.05417). Of a large vocabulary, words sta
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,8 @@ class WordProposer:
     Raises:
         UserError: fewer than one word is asked for.
     """
+
+    needs_of_prior: ClassVar[str] = "the words of its text encoder"
 
     def __init__(self, clusters: int = 256, domain: str = "") -> None:
         if clusters < 1:

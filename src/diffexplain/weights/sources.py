@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from diffexplain.errors import UserError
 from diffexplain.weights.paths import is_folder
 
-DATA = (".safetensors", ".json", ".jinja", ".txt", ".onnx", ".caffemodel")
+DATA = (".safetensors", ".json", ".jinja", ".txt", ".model", ".onnx", ".caffemodel")
 PICKLES = (".pt", ".pth", ".bin")
 """Fetched only where a pattern names them, and opened by ``diffexplain convert`` alone."""
 
@@ -36,7 +36,7 @@ class Repository:
     Attributes:
         name: ``owner/name``.
         revision: commit, 40 hexadecimal digits; ``None`` for the one recorded at the first fetch.
-        patterns: of the files' paths; empty for all that are data.
+        patterns: of the files' paths; of those that end in ``/``, what is data in the folders; empty for all that is.
         licence: as the repository names it.
         megabytes: about how much it is.
     """
@@ -50,6 +50,8 @@ class Repository:
     def wants(self, path: str) -> bool:
         """Whether the file at ``path`` is asked for; code never is."""
         suffix = PurePosixPath(path).suffix
+        if suffix in DATA and any(fnmatch(path, f"{pattern}*") for pattern in self.patterns if pattern.endswith("/")):
+            return True
         if not self.patterns:
             return suffix in DATA
         return suffix in (*DATA, *PICKLES) and any(fnmatch(path, pattern) for pattern in self.patterns)

@@ -40,12 +40,13 @@ class GradientEstimator(Protocol):
     needs_gradient: ClassVar[bool]
 
     def estimate(
-        self, prompt: nn.Module, prior: Prior, latents: Tensor, objective: Objective, draws: Draws, step: int
+        self, prompt: nn.Module, prior: Any, latents: Tensor, objective: Objective, draws: Draws, step: int
     ) -> Estimate:
         """The estimate at optimisation step ``step``.
 
         Args:
             prompt: called without arguments, gives the hidden states (1, T, D) that all images share.
+            prior: a `Prior`, or whatever else the estimator can do with.
             latents: starting noise, (B, C, h, w).
             draws: of the run, for estimators that draw.
 
@@ -63,6 +64,7 @@ class Backpropagation(ABC):
     """
 
     needs_gradient: ClassVar[bool] = True
+    needs_of_prior: ClassVar[str] = "a gradient through it"
 
     @abstractmethod
     def sample(self, denoiser: Denoiser, condition: Tensor, noise: Tensor, steps: int) -> Tensor:

@@ -22,7 +22,7 @@ from diffexplain.errors import UserError
 from diffexplain.runs.draws import Draws
 
 if TYPE_CHECKING:
-    from diffexplain.diffusion.prior import Prior
+    from diffexplain.diffusion import AnyPrior
 
 
 class SPSA:
@@ -47,7 +47,7 @@ class SPSA:
         self.width = width
 
     def estimate(
-        self, prompt: nn.Module, prior: Prior, latents: Tensor, objective: Objective, draws: Draws, step: int
+        self, prompt: nn.Module, prior: AnyPrior, latents: Tensor, objective: Objective, draws: Draws, step: int
     ) -> Estimate:
         """Loss and scores are means over the probes; the images are the last probe's."""
         ((name, parameter),) = prompt.named_parameters()
@@ -66,6 +66,6 @@ class SPSA:
         return Estimate(given_gradient(loss, parameter, gradient), scores, images)
 
 
-def _images(prior: Prior, condition: Tensor, latents: Tensor) -> Tensor:
+def _images(prior: AnyPrior, condition: Tensor, latents: Tensor) -> Tensor:
     parts = prior.without_gradient.run(len(latents), lambda part: prior.sample(condition, latents[part]))
     return torch.cat(parts)
