@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,14 +29,15 @@ function look(frame) {
   for (let text = texts.nextNode(); text; text = texts.nextNode()) {
     const range = page.createRange();
     range.selectNodeContents(text);
-    const box = range.getBoundingClientRect();
-    if (visible(text.parentElement) && box.width && box.bottom <= view.innerHeight) first.push(text.data);
+    const at = range.getBoundingClientRect();
+    if (visible(text.parentElement) && at.width && at.bottom <= view.innerHeight) first.push(text.data);
   }
   found.first = first.join(" ");
-  found.images = all("img").filter((image) => visible(image) && image.getBoundingClientRect().bottom <= view.innerHeight).length;
-  found.overflow = page.documentElement.scrollWidth - view.innerWidth;
-  found.beyond = all("body *").filter((one) => visible(one) && !one.closest("svg") && one.getBoundingClientRect().right > view.innerWidth + 1)
-    .map((one) => one.outerHTML.slice(0, 80));
+  const box = (one) => one.getBoundingClientRect();
+  found.images = all("img").filter((image) => visible(image) && box(image).bottom <= view.innerHeight).length;
+  found.overflow = page.documentElement.scrollWidth - page.documentElement.clientWidth;
+  const wide = (one) => visible(one) && !one.closest("svg") && box(one).right > view.innerWidth + 1;
+  found.beyond = all("body *").filter(wide).map((one) => one.outerHTML.slice(0, 80));
   const names = () => all("#concept-table tbody tr").filter(visible).map((row) => row.cells[0].dataset.value);
   const head = (label) => all("#concept-table th button").find((one) => one.textContent === label);
   found.names = names();
@@ -72,7 +72,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict
     folder = tmp_path_factory.mktemp("browser")
     run = samples.run_in(folder)
     concepts = (samples.FLAG, SNOW, samples.PERSON, samples.CLOUD, samples.SMALL, samples.LARGE)
-    shown = [replace(one, path=path) for one in samples.effect_examples()[:2] for path in (samples.FLAG.path, SNOW.path)]
+    shown = [
+        replace(one, path=path) for one in samples.effect_examples()[:2] for path in (samples.FLAG.path, SNOW.path)
+    ]
     page = write_report(run, samples.summary_of(run, None, effects=samples.effects(*concepts)), effects=shown)
     text = html.escape(page.read_text(encoding="utf-8"))
     frames = "".join(
@@ -111,7 +113,12 @@ def test_the_first_wide_screen_shows_the_pictures_and_all_that_is_not_known(seen
     wide, _ = seen
     first = " ".join(wide["first"].split())
     assert wide["images"] == 4
-    for said in ("1 of 6 concepts undecided", "1 proposed and not tested", "Anything else", "Concepts together not tested"):
+    for said in (
+        "1 of 6 concepts undecided",
+        "1 proposed and not tested",
+        "Anything else",
+        "Concepts together not tested",
+    ):
         assert said in first
 
 

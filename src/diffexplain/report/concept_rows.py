@@ -9,21 +9,10 @@ from markupsafe import Markup
 
 from diffexplain.effects.results import ConceptEffect, Confirmation, Path, Ranking, Untested, Verdict, without_mirrors
 from diffexplain.report import plots, wording
-from diffexplain.report.effect_sentences import EFFECT, kind_of, tone_of, verb_of
+from diffexplain.report.effect_sentences import EFFECT, KINDS, kind_of, tone_of, verb_of
 from diffexplain.report.truth import TrueEffect
 from diffexplain.statistics.estimates import Estimate
 
-KINDS = (
-    Verdict.SPURIOUS.value,
-    Verdict.CORE.value,
-    Verdict.APPEARANCE.value,
-    Verdict.RELEVANT.value,
-    EFFECT,
-    Verdict.UNDECIDED.value,
-    Verdict.NO_EFFECT.value,
-    Verdict.NOT_TESTED.value,
-)
-"""Whatever a concept may be called, in the order of the page."""
 SEPARATOR = " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
 
 

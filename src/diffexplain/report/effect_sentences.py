@@ -13,6 +13,17 @@ RECOGNISED = 0.25
 TONES: Mapping[Verdict, str] = {Verdict.SPURIOUS: "spurious", Verdict.CORE: "core"}
 EFFECT = "effect"
 """What a concept is called that moves the target and was not judged."""
+KINDS = (
+    Verdict.SPURIOUS.value,
+    Verdict.CORE.value,
+    Verdict.APPEARANCE.value,
+    Verdict.RELEVANT.value,
+    EFFECT,
+    Verdict.UNDECIDED.value,
+    Verdict.NO_EFFECT.value,
+    Verdict.NOT_TESTED.value,
+)
+"""Whatever a concept may be called, in the order of the page."""
 
 
 def tone_of(concept: ConceptEffect) -> str:

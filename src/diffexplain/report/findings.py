@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from diffexplain.effects.results import Combination, ConceptEffect, Path, Verdict, without_mirrors
 from diffexplain.evaluation.results import ObjectAbsence
 from diffexplain.report import confirmation, wording
 from diffexplain.report.comparison import compared, differing
 from diffexplain.report.effect_sentences import (
+    KINDS,
     TONES,
     effect_sentence,
     itself_sentence,
-    moves,
+    kind_of,
     recognised_sentence,
     score_noun,
     tone_of,
@@ -23,8 +22,10 @@ from diffexplain.report.summary import Summary
 Toned = tuple[str, str]
 QUICK = " (quick settings: too few pictures to rely on)"
 _NOT_ITSELF = "Whether the {} itself matters was not tested."
-MOST_TOLD = 4
-"""Concepts, or groups of them, of one kind that the findings name."""
+MOST_TOLD = 8
+"""Concepts that the findings tell in a sentence each."""
+MOST_NAMED = 4
+"""Concepts that a line names."""
 SEEN_WELL = 0.8
 """Lower end of the sensitivity and of the specificity from which on it can be relied on where an object is seen."""
 
@@ -74,16 +75,15 @@ def _moves_most(summary: Summary) -> list[Toned]:
         Verdict.APPEARANCE: ", and is a look of the object",
     }
     kind = ", which the class is named after" if _names_the_class(first) else kinds.get(first.verdict, "")
-    name = f"being {first.text}" if first.verdict is Verdict.APPEARANCE else wording.named(first)
     pieces = [
-        (wording.capital(name), tone_of(first)),
+        (wording.capital(_subject(first)), tone_of(first)),
         (f" {verb_of(score.value)} {noun}{'' if alone else ' most,'} {by}{kind}", "plain"),
     ]
     others = [one for one, _ in without_mirrors(summary.having(Verdict.SPURIOUS)) if one.path != first.path]
     others.sort(key=lambda one: one.over_all.score.value < 0)
     if not others:
         return pieces
-    shown = [f"{wording.named(one)} ({wording.signed(_value(one))})" for one in others[:2]]
+    shown = [f"{wording.named(one)} ({wording.signed(one.over_all.score.value)})" for one in others[:2]]
     left = len(others) - len(shown)
     verb, too = "is" if len(others) == 1 else "are", ", too" if first.verdict is Verdict.SPURIOUS else ""
     names = wording.listed([*shown, *([f"{left} more"] if left else [])])
@@ -117,16 +117,9 @@ def findings(summary: Summary) -> list[Toned]:
     """All that was found in sentences, each with its tone: spurious, core, found, absent or plain."""
     if summary.same_answer is not None:
         return [("plain", wording.NOTHING_TOLD)]
-    concepts = [*_spurious(summary), *_core(summary), *_appearance(summary), *_others(summary)]
-    differences = [] if summary.effects is None else [("plain", pair.sentence) for pair in differing(summary.effects)]
-    return [
-        *_activates(summary),
-        *concepts,
-        *_itself(summary),
-        ("plain", _how_many(summary)),
-        *_rest(summary),
-        *differences,
-    ]
+    sentences = [*_activates(summary), *_concepts(summary), *_itself(summary), ("plain", _how_many(summary))]
+    pairs = () if summary.effects is None else differing(summary.effects)
+    return [*sentences, *_rest(summary), *(("plain", pair.sentence) for pair in pairs)]
 
 
 def beside(summary: Summary) -> list[Toned]:
@@ -157,7 +150,7 @@ def _rest(summary: Summary) -> list[Toned]:
     if effects is None:
         return sentences
     if effects.confirmation is not None:
-        sentences += confirmation.sentences(summary, effects.rankings[0], effects.confirmation)[:MOST_TOLD]
+        sentences += confirmation.sentences(summary, effects.rankings[0], effects.confirmation)[:MOST_NAMED]
     best = effects.rankings[0].best
     if best is not None and len(best.paths) > 1:
         gain = f"{wording.signed(best.gain.value)} (95% interval {wording.interval(best.gain)})"
@@ -184,7 +177,7 @@ def unknown(summary: Summary) -> list[tuple[str, str]]:
     for one in ranking.untested:
         reasons.setdefault(one.reason, []).append(one.path[-1])
     for reason, names in reasons.items():
-        named = names if len(names) <= MOST_TOLD + 1 else [*names[:MOST_TOLD], f"{len(names) - MOST_TOLD} more"]
+        named = names if len(names) <= MOST_NAMED else [*names[:MOST_NAMED], f"{len(names) - MOST_NAMED} more"]
         found.append((f"{len(names)} proposed and not tested", f"{reason}: {wording.listed(named)}"))
     if summary.concepts:
         groups = dict.fromkeys(_group(concept.path[:1]) for concept in ranking.concepts)
@@ -203,9 +196,7 @@ def unknown(summary: Summary) -> list[tuple[str, str]]:
     if not wording.by_inpainting(summary) and not effects.budget.search_images:
         found.append(("Concepts together not tested", "no combination was asked for"))
     if effects.calibration is None and summary.concepts:
-        found.append(
-            ("The prior\N{RIGHT SINGLE QUOTATION MARK}s own error", "not in the intervals: it was not measured")
-        )
+        found.append(("What the prior draws wrongly", "not in the intervals: it was not measured"))
     return found
 
 
@@ -223,82 +214,25 @@ def untested_reason(summary: Summary) -> str:
     return f"No concept was tested: {target.no_object}{remedy}."
 
 
-def _spurious(summary: Summary) -> list[Toned]:
-    """Those that raise, then those that lower; a value that mirrors another is said with it."""
-    found = summary.having(Verdict.SPURIOUS)
-    raising = [concept for concept in found if concept.over_all.score.value > 0]
-    mirrors = [_mirror(concept, found) for concept in raising]
-    lowering = [concept for concept in found if concept not in raising and concept not in mirrors]
-    return [*_told(summary, raising, found), *_told(summary, lowering, ())]
-
-
-def _core(summary: Summary) -> list[Toned]:
-    return _told(summary, summary.having(Verdict.CORE), ())
-
-
-def _told(summary: Summary, concepts: Sequence[ConceptEffect], beside: Sequence[ConceptEffect]) -> list[Toned]:
-    """That these have one verdict: the first with its effect, the others by name."""
-    if not concepts:
-        return []
-    first, *others = concepts
-    name, verdict = wording.capital(wording.named(first)), first.verdict.value
-    text = f"{name} is {verdict}: it {effect_sentence(first, summary)}"
-    mirror = _mirror(first, beside)
-    text += "." if mirror is None else f"; {wording.named(mirror)} {verb_of(mirror.over_all.score.value)} it as much."
-    if others:
-        shown = [f"{wording.named(one)} ({wording.signed(one.over_all.score.value)})" for one in others[:MOST_TOLD]]
-        left = len(others) - len(shown)
-        text += f" So {'is' if len(others) == 1 else 'are'} {wording.listed(shown)}"
-        text += f", and {left} more." if left else "."
-    return [(TONES[first.verdict], text)]
-
-
-def _appearance(summary: Summary) -> list[Toned]:
-    """For each group of looks, such as the colours, what its values do."""
-    groups: dict[Path, list[ConceptEffect]] = {}
-    for concept in summary.having(Verdict.APPEARANCE):
-        groups.setdefault(concept.path[:-1], []).append(concept)
+def _concepts(summary: Summary) -> list[Toned]:
+    """The concepts that move the target, spurious ones first; a value that mirrors another is said with it."""
+    moving = without_mirrors([concept for concept in summary.concepts if concept.over_all.significant])
+    moving.sort(key=lambda pair: KINDS.index(kind_of(pair[0])))
     sentences = []
-    for path, members in list(groups.items())[:MOST_TOLD]:
-        first, *others = sorted(members, key=lambda one: (-round(abs(one.over_all.score.value), 9), -_value(one)))
-        label = f"Appearance ({_group(path)})" if path else "Appearance"
-        noun, mirror = score_noun(summary), _mirror(first, others)
-        if mirror is not None and len(others) == 1:
-            score = first.over_all.score
-            said = f"{wording.named(first)} {verb_of(_value(first))} the {noun} and {wording.named(mirror)} "
-            said += f"{verb_of(_value(mirror))} it by {wording.number(abs(score.value))} ({wording.interval_by(score)})"
-        else:
-            parts = [f"{wording.named(first)} {moves(first, f'the {noun}')}"]
-            parts += [f"{wording.named(one)} {moves(one, 'it')}" for one in others[: MOST_TOLD - 1]]
-            said = ", ".join(parts)
-        sentences.append(("found", f"{label}: {said}."))
-    left = len(groups) - len(sentences)
-    return [*sentences, *_left(left, "group of looks has an effect", "groups of looks have an effect")]
-
-
-def _others(summary: Summary) -> list[Toned]:
-    """Those that move the target, and no more can be said of where they lie."""
-    told = (Verdict.SPURIOUS, Verdict.CORE, Verdict.APPEARANCE)
-    all_others = [one for one in summary.concepts if one.over_all.significant and one.verdict not in told]
-    kept: list[ConceptEffect] = []
-    for concept in all_others:
-        if _mirror(concept, kept) is None:
-            kept.append(concept)
-    sentences = []
-    for concept in kept[:MOST_TOLD]:
-        name, mirror = wording.capital(wording.named(concept)), _mirror(concept, all_others)
-        text = f"{name} {effect_sentence(concept, summary)}"
+    for concept, mirror in moving[:MOST_TOLD]:
+        called = f" is {concept.verdict.value}: it" if concept.verdict in TONES else ""
+        text = f"{wording.capital(_subject(concept))}{called} {effect_sentence(concept, summary)}"
         if mirror is not None:
-            text += f", and {wording.named(mirror)} {verb_of(_value(mirror))} it as much"
+            text += f"; {_subject(mirror)} {verb_of(mirror.over_all.score.value)} it as much"
         text += f"; {concept.reason}" if concept.verdict is Verdict.RELEVANT and concept.reason else ""
-        sentences.append(("found", f"{text}."))
-    left = len(kept) - len(sentences)
-    return [*sentences, *_left(left, "concept has an effect", "concepts have an effect")]
+        sentences.append((tone_of(concept), f"{text}."))
+    left = [_with_interval(concept) for concept, _ in moving[MOST_TOLD:]]
+    return [*sentences, *([("found", f"So do {wording.listed(left)}.")] if left else [])]
 
 
-def _left(count: int, one: str, many: str) -> list[Toned]:
-    """That the page names more below."""
-    return [("plain", f"{count} more {one if count == 1 else many}, in the table below.")] if count else []
+def _subject(concept: ConceptEffect) -> str:
+    """A concept as the subject of a sentence: "being large"."""
+    return f"being {concept.text}" if concept.verdict is Verdict.APPEARANCE else wording.named(concept)
 
 
 def _itself(summary: Summary) -> list[Toned]:
@@ -377,15 +311,6 @@ def is_seen_well(absence: ObjectAbsence) -> bool:
     """Whether it can be relied on where the object is seen."""
     known = (absence.sensitivity, absence.specificity)
     return all(share is not None and share.low >= SEEN_WELL for share in known)
-
-
-def _mirror(concept: ConceptEffect, among: Sequence[ConceptEffect]) -> ConceptEffect | None:
-    """The other value of the same group with the same effect the other way."""
-    return next((other for other in among if concept.mirrors(other)), None)
-
-
-def _value(concept: ConceptEffect) -> float:
-    return concept.over_all.score.value
 
 
 def _group(path: Path) -> str:

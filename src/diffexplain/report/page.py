@@ -12,7 +12,8 @@ from diffexplain.effects.results import EffectExample, EffectsResult, Verdict
 from diffexplain.evaluation.results import Example
 from diffexplain.report import confirmation, findings, plots, prior_reliability, views, wording
 from diffexplain.report.comparison import differing
-from diffexplain.report.concept_rows import KINDS, Row, axis_of, rows_of
+from diffexplain.report.concept_rows import Row, axis_of, rows_of
+from diffexplain.report.effect_sentences import KINDS
 from diffexplain.report.found_images import render_images
 from diffexplain.report.images import PHOTOGRAPHIC, write_pictures
 from diffexplain.report.load import METRICS, REPORT, LoadedRun, read_curve

@@ -71,9 +71,8 @@ def listed(words: Sequence[str], conjunction: str = "and") -> str:
 
 
 def capital(text: str) -> str:
-    """``text`` with its first letter large, also behind a quotation mark."""
-    place = text.startswith("\N{LEFT DOUBLE QUOTATION MARK}")
-    return text[:place] + text[place : place + 1].upper() + text[place + 1 :]
+    """``text`` with its first letter large."""
+    return text[:1].upper() + text[1:]
 
 
 def quoted(text: str | None) -> str:
