@@ -125,8 +125,8 @@ def test_mirrored_values_of_one_group_are_one_finding(tmp_path: Path) -> None:
     text = told(summary_of(tmp_path, samples.SMALL, samples.LARGE, right, left))
     assert (
         "Being large raises the probability of “flagpole” by 0.47 (95% interval 0.42 to 0.52); being small lowers it "
-        "as much. Being on the right lowers the probability of “flagpole” by 0.30 (95% interval 0.25 to 0.35). Being on "
-        "the left raises the probability of “flagpole” by 0.20 (95% interval 0.15 to 0.25)."
+        "as much. Being on the right lowers the probability of “flagpole” by 0.30 (95% interval 0.25 to 0.35). Being "
+        "on the left raises the probability of “flagpole” by 0.20 (95% interval 0.15 to 0.25)."
     ) in text
     assert text.count("being small") + text.count("Being small") == 1
 

@@ -329,3 +329,10 @@ def test_the_model_card_is_markdown_that_holds_no_tag(tmp_path: Path) -> None:
     assert "| large (small: the opposite) | appearance | +0.47 | 0.42 to 0.52 |" in card
     assert "<" not in card and "\\|x" in card
     assert "- 1 proposed and not tested: its score in the screen was not among the largest: dog" in card
+
+
+def test_where_all_that_was_proposed_stayed_untested_the_page_lists_it(tmp_path: Path) -> None:
+    effects = samples.effects(rankings=(samples.ranking(),))
+    parsed = assert_self_contained(page_of(tmp_path, samples.evaluation(), effects=effects))
+    assert "0 move it" in parsed.text and "1 not tested" in parsed.text
+    assert "Its score in the screen was not among the largest" in parsed.text

@@ -26,7 +26,7 @@ INDEX = "images/index.json"
 PHOTOGRAPHIC = 256
 """From this side in pixels on, the page carries a picture lossily, at most so large, and smooths when it enlarges."""
 
-_QUALITY = 80
+_QUALITY = 75
 _MASK_SIDE = 128
 
 

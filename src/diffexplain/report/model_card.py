@@ -26,7 +26,7 @@ def model_card(summary: Summary, rows: Sequence[Row], truth: str | None) -> str:
         f"- classifier: {summary.classifier.name} ({summary.classifier.source})",
         f"- method: {summary.explainer} of diffexplain, pictures by {summary.prior.name} ({summary.prior.source})",
     ]
-    if rows:
+    if summary.concepts:
         pairs = [concept.over_all.n for concept in summary.concepts]
         n = f"{min(pairs)} to {max(pairs)}" if min(pairs) < max(pairs) else f"{pairs[0]}"
         lines.append(f"- concepts: {len(pairs)} tested, each on {n} pairs of pictures without it and with it")

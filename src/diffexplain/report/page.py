@@ -87,8 +87,9 @@ def render(run: LoadedRun) -> str:
 def _tested(summary: Summary, effects: EffectsResult | None, strips: Sequence[views.Strip]) -> dict[str, Any]:
     """What the template shows of concepts."""
     if effects is None or summary.same_answer is not None:
-        nothing = dict.fromkeys(("rows", "coverage", "top", "leading", "further", "truth_sentence"), ())
-        return {**nothing, "effects": effects, "terms": terms(summary, ()), "card": model_card(summary, (), None)}
+        nothing = dict.fromkeys(("rows", "coverage", "top", "leading", "further"), ())
+        card = {"terms": terms(summary, ()), "card": model_card(summary, (), None)}
+        return {**nothing, **card, "effects": effects, "ranking": None if effects is None else effects.rankings[0]}
     ranking, axis = effects.rankings[0], axis_of(effects.rankings, effects.confirmation)
     true = true_effects(summary)
     rows = rows_of(effects.rankings, axis, true, {strip.concept.path for strip in strips})

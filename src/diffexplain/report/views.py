@@ -19,12 +19,13 @@ from diffexplain.report import plots, wording
 from diffexplain.report.concept_rows import anchor
 from diffexplain.report.effect_sentences import TONES, kind_of, moves, score_noun, tone_of, verb_of
 from diffexplain.report.findings import together
-from diffexplain.report.images import data_uri, outline
+from diffexplain.report.images import data_uri, is_photographic, outline
 from diffexplain.report.load import LoadedRun
 from diffexplain.report.summary import Summary
 from diffexplain.statistics.estimates import Estimate
 
-MOST_PICTURES = 24
+MOST_PICTURES, MOST_LARGE_PICTURES = 24, 12
+"""In the grid, of small pictures and of large ones, so that a page stays below a megabyte."""
 _PROMPT_NAMES = {
     "found prompt": "The found prompt",
     "found images": "The optimised pictures",
@@ -111,8 +112,10 @@ class Bar:
 
 def grid(run: LoadedRun) -> tuple[Shown, ...]:
     """The pictures to show: those that activate, or, when none does, what the prompt makes."""
-    activating = [example for example in run.examples if example.activates]
-    return tuple(_shown(example, run.summary.concepts) for example in (activating or run.examples)[:MOST_PICTURES])
+    shown = [example for example in run.examples if example.activates] or run.examples
+    large = any(is_photographic(example.image) for example in shown)
+    most = MOST_LARGE_PICTURES if large else MOST_PICTURES
+    return tuple(_shown(example, run.summary.concepts) for example in shown[:most])
 
 
 def strips(run: LoadedRun) -> tuple[Strip, ...]:
