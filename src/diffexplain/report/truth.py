@@ -32,8 +32,8 @@ def true_effects(summary: Summary) -> dict[Path, TrueEffect]:
     for concept in summary.concepts:
         row = rows.get(truth_name(concept.path)) if len(concept.path) > 1 else None
         if row is not None:
-            measured = row["shows_target"]
-            known = Estimate(*(measured["probability"][key] for key in ("effect", "low", "high")), measured["n"])
+            measured = row["shows_target"]["probability"]
+            known = Estimate(measured["effect"], measured["low"], measured["high"], row["shows_target"]["n"])
             stated = concept.over_all.score
             found[concept.path] = TrueEffect(known, stated.low <= known.value <= stated.high)
     return found
