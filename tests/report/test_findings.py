@@ -105,7 +105,7 @@ def test_what_is_not_known_is_told_with_its_reason(tmp_path: Path) -> None:
         ("1 of 2 concepts undecided", "the interval is too wide to tell; a person (+0.03, −0.07 to 0.13)"),
         ("1 proposed and not tested", "its score in the screen was not among the largest: dog"),
         ("1 proposed and not tested", "it needs two pictures: ball"),
-        ("Anything else", "not looked at; what was: 2 concepts (companion)"),
+        ("Anything else", "not looked at; what was: 2 concepts, of companion"),
         ("Concepts together not tested", "no combination was asked for"),
         ("What the prior draws wrongly", "not in the intervals: it was not measured"),
     ]

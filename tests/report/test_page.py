@@ -14,7 +14,7 @@ from tests.report import samples
 from diffexplain import report
 from diffexplain.effects.results import Combination, Confirmation, ConfirmedConcept, EffectsResult, Verdict
 from diffexplain.evaluation.results import Activation, Evaluation, ObjectAbsence, Quality, Words
-from diffexplain.report import load_run, views, write_report
+from diffexplain.report import load_run, views, wording, write_report
 from diffexplain.report.page import render
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.target import ResolvedTarget
@@ -311,13 +311,14 @@ def test_what_an_earlier_run_found_is_confirmed_or_not_beside_what_it_stated(tmp
         asked = Confirmation(3, 24, (ConfirmedConcept(samples.FLAG.path, put_in, None),))
         effects = samples.effects(samples.FLAG, confirmation=asked)
         text = Parsed(write_report(run, samples.summary_of(run, None, effects=effects)).read_text("utf-8")).text
-        assert f"A flag is {answer}" in text and "on photographs: put into 24 photographs of other classes it" in text
-        assert "the earlier run stated +0.67 (95% interval 0.62 to 0.72)" in text
+        assert f"A flag is {answer}" in text and "put into 24 photographs of other classes it" in text
+        assert f"on photographs: {wording.signed(put_in.score.value)} (95% interval" in text
+        assert "put in; the earlier run stated +0.67 (95% interval 0.62 to 0.72)" in text
         assert "combination was kept" not in text and "Best together" not in text
     asked = Confirmation(0, 1, (ConfirmedConcept(samples.FLAG.path, None, None),))
     effects = samples.effects(samples.FLAG, confirmation=asked)
     text = Parsed(write_report(run, samples.summary_of(run, None, effects=effects)).read_text("utf-8")).text
-    assert "A flag is not tested on photographs: too few photographs" in text
+    assert "A flag is not tested on photographs: there were too few; the earlier" in text
 
 
 def test_the_model_card_is_markdown_that_holds_no_tag(tmp_path: Path) -> None:

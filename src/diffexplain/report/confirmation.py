@@ -66,7 +66,10 @@ def headline(summary: Summary) -> list[tuple[str, str]]:
     if len(asked) == 1:
         (one,) = asked
         answer, stated = _answer(one, known[one.path]), _with_interval(known[one.path])
-        said = f" is {answer} on photographs{_clauses(one, summary)}; the earlier run stated {stated}"
+        ways = ((one.added, "put in"), (one.taken_out, "rather than taken out"))
+        parts = [f"{_with_interval(effect)} {way}" for effect, way in ways if effect is not None]
+        moved = " and ".join(parts) or "there were too few"
+        said = f" is {answer} on photographs: {moved}; the earlier run stated {stated}"
         return [(wording.capital(texts[one.path]), tones[one.path]), (said, "plain")]
     names: dict[str, list[str]] = {}
     for one in asked:
@@ -118,13 +121,6 @@ def _tones(ranking: Ranking) -> dict[Path, str]:
 
 
 def _sentence(concept: ConfirmedConcept, text: str, tone: str, summary: Summary) -> tuple[str, str]:
-    known = [effect for effect in (concept.added, concept.taken_out) if effect is not None]
-    told = tone if any(effect.significant for effect in known) else "plain"
-    return told, f"{wording.capital(text)}{_clauses(concept, summary)}."
-
-
-def _clauses(concept: ConfirmedConcept, summary: Summary) -> str:
-    """What both ways show, behind a colon."""
     score = wording.effect_score(summary)
     clauses = []
     for effect, where, sign in (
@@ -136,7 +132,11 @@ def _clauses(concept: ConfirmedConcept, summary: Summary) -> str:
         moved = f"{verb_of(sign * effect.score.value)} the {score} by {wording.number(abs(effect.score.value))}"
         doubt = "" if effect.significant else ", not beyond doubt"
         clauses.append(f"{where.format(n=effect.n)} {moved} ({wording.interval_by(effect.score)}{doubt})")
-    return f": {', and '.join(clauses) or 'too few photographs to put it in or to take it out'}"
+    if not clauses:
+        return "plain", f"{wording.capital(text)}: too few photographs to put it in or to take it out."
+    known = [effect for effect in (concept.added, concept.taken_out) if effect is not None]
+    told = tone if any(effect.significant for effect in known) else "plain"
+    return told, f"{wording.capital(text)}: {', and '.join(clauses)}."
 
 
 def _way(effect: Effect | None, axis: plots.Axis, tone: str) -> Way:

@@ -183,7 +183,7 @@ def unknown(summary: Summary) -> list[tuple[str, str]]:
         groups = dict.fromkeys(_group(concept.path[:1]) for concept in ranking.concepts)
         named = [*groups][:9]
         listed = ", ".join(named) + ("" if len(groups) == len(named) else ", ...")
-        found.append(("Anything else", f"not looked at; what was: {len(ranking.concepts)} concepts ({listed})"))
+        found.append(("Anything else", f"not looked at; what was: {_counted(len(ranking.concepts))}, of {listed}"))
     unchecked = [concept for concept in ranking.concepts if concept.took is None]
     if unchecked:
         label = f"Edits of {len(unchecked)} of {len(ranking.concepts)} concepts not checked"
@@ -311,6 +311,10 @@ def is_seen_well(absence: ObjectAbsence) -> bool:
     """Whether it can be relied on where the object is seen."""
     known = (absence.sensitivity, absence.specificity)
     return all(share is not None and share.low >= SEEN_WELL for share in known)
+
+
+def _counted(concepts: int) -> str:
+    return "1 concept" if concepts == 1 else f"{concepts} concepts"
 
 
 def _group(path: Path) -> str:
