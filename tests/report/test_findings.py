@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.report import samples
 
-from diffexplain.effects.results import ConceptEffect, ObjectItself, Untested, Verdict
+from diffexplain.effects.results import ConceptEffect, ObjectItself, Untested, Verdict, without_mirrors
 from diffexplain.evaluation.results import ObjectAbsence
 from diffexplain.report import Summary, findings, wording
 from diffexplain.statistics.estimates import Estimate
@@ -139,6 +139,12 @@ def test_a_spurious_value_that_mirrors_another_is_said_with_it(tmp_path: Path) -
     summary = summary_of(tmp_path, fog, clear)
     assert "(95% interval 0.35 to 0.45); “in sunshine” lowers it as much." in told(summary)
     assert told(summary).count("in sunshine") == 1 and "in sunshine" not in headline(summary)
+
+
+def test_values_without_an_effect_are_no_opposites(tmp_path: Path) -> None:
+    grass, sea = (samples.concept(f"setting/{one}", one, Verdict.NO_EFFECT, 0.0, 0.01) for one in ("grass", "sea"))
+    assert without_mirrors([grass, sea]) == [(grass, None), (sea, None)]
+    assert without_mirrors([samples.SMALL, samples.LARGE]) == [(samples.LARGE, samples.SMALL)]
 
 
 def test_many_findings_are_named_in_one_line(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_run_ranks_the_flag_first_and_writes_its_files(
     page = loaded.report.read_text(encoding="utf-8")
     assert page == render(load_run(directory))
     tags = Tags(page)
-    assert tags.count["img"] == 2 * len(loaded.effects)
+    assert tags.count["img"] == 2 * (len(loaded.effects) + 2)  # the first screen shows a pair of two concepts
     assert tags.count["details"] >= 4
     assert "A flag</span>" in page and "raises the probability of" in page
     for heading in ("Not known", "What moves it", "Without it and with it", "Together", "What it cost"):

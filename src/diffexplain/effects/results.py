@@ -100,8 +100,9 @@ class ConceptEffect:
 
     def mirrors(self, other: ConceptEffect) -> bool:
         """Whether the two are values of one group with the same effect, one the other way: each is the other's lack."""
+        mine, others = self.over_all.score.value, other.over_all.score.value
         same = self.path[:-1] == other.path[:-1] and self.path != other.path and self.verdict == other.verdict
-        return same and abs(self.over_all.score.value + other.over_all.score.value) < _EQUAL
+        return same and abs(mine) > _EQUAL > abs(mine + others)  # two that do nothing are no opposites
 
 
 def without_mirrors(concepts: Sequence[ConceptEffect]) -> list[tuple[ConceptEffect, ConceptEffect | None]]:
