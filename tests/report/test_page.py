@@ -295,7 +295,7 @@ def test_true_effects_stand_beside_the_stated_ones_where_the_weights_were_measur
     true = f"{table.effect('flagpole', 'companion', 'flag'):+.2f}"
     summary = samples.summary_of(run, found)
     unknown = samples.written(run, summary, found).read_text(encoding="utf-8")
-    assert "True effect" not in unknown
+    assert "True effect" not in Parsed(unknown).text
     known = replace(summary, weights={"classifier.folder/model.safetensors": table.weights_sha256})
     parsed = Parsed(samples.written(run, known, found).read_text(encoding="utf-8"))
     assert f"The largest, a flag: stated +0.67, true {true}." in parsed.text
