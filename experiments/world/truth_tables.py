@@ -12,8 +12,8 @@ from pathlib import Path
 from diffexplain.classifiers import load_classifier
 from diffexplain.weights.paths import EMBEDDED_ROOT
 from diffexplain.world.scenes import SUBJECTS
-from diffexplain.world.truth import Logits, measure_logits
-from diffexplain.world.truth_table import TRUTH_TABLE_FILE, truth_table
+from diffexplain.world.truth import Logits, measure_logits, truth_table
+from diffexplain.world.truth_table import TRUTH_TABLE_FILE
 from diffexplain.world.worlds import CLASSIFIER_WORLDS
 from experiments.world.model_cards import write_classifier_card
 

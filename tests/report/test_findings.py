@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.report import samples
 
-from diffexplain.effects.results import ConceptEffect, ObjectItself, Untested, Verdict
+from diffexplain.effects.results import ConceptEffect, ObjectItself, Untested, Verdict, without_mirrors
 from diffexplain.evaluation.results import ObjectAbsence
 from diffexplain.report import Summary, findings, wording
 from diffexplain.statistics.estimates import Estimate
@@ -32,25 +32,34 @@ def told(summary: Summary) -> str:
     return " ".join(text for _, text in findings.findings(summary)).replace("\N{NO-BREAK SPACE}", " ")
 
 
-def test_the_headline_names_the_spurious_concept(tmp_path: Path) -> None:
-    summary = summary_of(tmp_path, samples.FLAG, samples.LARGE)
-    assert headline(summary) == "world_shortcut_cnn says “flagpole” in 97 of 100 pictures; a flag is spurious."
-    assert ("a flag", "spurious") in findings.headline(summary)
+FLAG_RAISES = "A flag raises the probability of “flagpole” most, by 0.67 (95% interval 0.62 to 0.72)"
 
 
-def test_several_spurious_concepts_are_named_or_counted(tmp_path: Path) -> None:
-    assert headline(summary_of(tmp_path, samples.FLAG, SNOW)).endswith("; a flag and “in the snow” are spurious.")
-    third = samples.concept("companion/ball", "a ball", Verdict.SPURIOUS, 0.2)
-    three = summary_of(tmp_path, third, SNOW, samples.FLAG)
-    assert headline(three).endswith("; a flag and 2 others are spurious.")
-    assert "(95% interval 0.62 to 0.72). So are “in the snow” (+0.50) and a ball (+0.20)." in told(three)
+def test_the_headline_says_what_moves_the_class_most_by_how_much_and_how_sure_that_is(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, samples.FLAG, samples.SMALL, samples.LARGE)
+    assert headline(summary) == f"{FLAG_RAISES}, and is no part of the object."
+    assert ("A flag", "spurious") in findings.headline(summary)
+    assert headline(summary_of(tmp_path, samples.FLAG)).startswith(
+        "A flag raises the probability of “flagpole” by 0.67"
+    )
+
+
+def test_other_spurious_concepts_are_named_or_counted(tmp_path: Path) -> None:
+    two = headline(summary_of(tmp_path, samples.FLAG, SNOW))
+    assert two == f"{FLAG_RAISES}, and is no part of the object; “in the snow” (+0.50) is spurious, too."
+    ball, tree = (samples.concept(f"companion/{one}", f"a {one}", Verdict.SPURIOUS, 0.2) for one in ("ball", "tree"))
+    four = summary_of(tmp_path, ball, tree, SNOW, samples.FLAG)
+    assert headline(four).endswith("; “in the snow” (+0.50), a ball (+0.20) and 1 more are spurious, too.")
+    assert "“in the snow” is spurious: it raises the probability of “flagpole” by 0.50" in told(four)
+    look = headline(summary_of(tmp_path, samples.SMALL, samples.LARGE, replace(samples.FLAG, over_all=SNOW.over_all)))
+    assert look.startswith("A flag") and look.endswith("no part of the object.")
 
 
 def test_a_spurious_concept_that_lowers_is_said_to_lower(tmp_path: Path) -> None:
     alone = summary_of(tmp_path, DOG)
-    assert headline(alone).endswith("; a dog, which lowers it by 0.30, is spurious.")
+    assert headline(alone).startswith("A dog lowers the probability of “flagpole” by 0.30 (95% interval 0.25 to 0.35)")
     both = summary_of(tmp_path, DOG, samples.FLAG)
-    assert headline(both).endswith("; a flag is spurious.")
+    assert headline(both).endswith("; a dog (−0.30) is spurious, too.")
     lowers = "A dog is spurious: it lowers the probability of “flagpole” by 0.30 (95% interval 0.25 to 0.35)."
     assert (
         f"A flag is spurious: it raises the probability of “flagpole” by 0.67 (95% interval 0.62 to 0.72). {lowers}"
@@ -59,22 +68,53 @@ def test_a_spurious_concept_that_lowers_is_said_to_lower(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("concepts", "end"),
+    ("concepts", "said"),
     [
-        ((samples.SMALL, samples.LARGE, samples.POLE), "; its size matters most: large raises it by 0.47."),
-        ((samples.POLE,), "; a pole, part of the object, raises it by 0.19."),
-        ((replace(samples.FLAG, verdict=Verdict.RELEVANT),), "; a flag raises it by 0.67."),
-        ((samples.CLOUD, samples.PERSON), "; none of the 2 concepts tested moves it beyond doubt."),
-        ((samples.CLOUD,), "; the one concept tested does not move it beyond doubt."),
-        ((), "in 97 of 100 pictures."),
+        (
+            (samples.SMALL, samples.LARGE, samples.POLE),
+            "Being large raises the probability of “flagpole” most, by 0.47 (95% interval 0.42 to 0.52), and is a look "
+            "of the object.",
+        ),
+        (
+            (samples.POLE,),
+            "A pole raises the probability of “flagpole” by 0.19 (95% interval 0.14 to 0.24), and is part of the "
+            "object.",
+        ),
+        (
+            (replace(samples.FLAG, verdict=Verdict.RELEVANT),),
+            "A flag raises the probability of “flagpole” by 0.67 (95% interval 0.62 to 0.72).",
+        ),
+        (
+            (samples.CLOUD, samples.PERSON),
+            "None of the 2 concepts tested moves the probability of “flagpole” beyond doubt; 1 is undecided.",
+        ),
+        ((samples.CLOUD,), "The one concept tested does not move the probability of “flagpole” beyond doubt."),
+        ((), "world_shortcut_cnn says “flagpole” in 97 of 100 pictures made for it."),
     ],
 )
 def test_without_spurious_concepts_the_largest_effect_is_named(
-    concepts: tuple[ConceptEffect, ...], end: str, tmp_path: Path
+    concepts: tuple[ConceptEffect, ...], said: str, tmp_path: Path
 ) -> None:
-    summary = summary_of(tmp_path, *concepts)
-    assert headline(summary).endswith(end)
-    assert "spurious" not in headline(summary)
+    assert headline(summary_of(tmp_path, *concepts)) == said
+
+
+def test_what_is_not_known_is_told_with_its_reason(tmp_path: Path) -> None:
+    ball = Untested(("companion", "ball"), "a ball", "object", "it needs two pictures")
+    summary = summary_of(tmp_path, samples.FLAG, samples.PERSON, untested=(samples.DOG, ball))
+    assert findings.unknown(summary) == [
+        ("1 of 2 concepts undecided", "the interval is too wide to tell; a person (+0.03, −0.07 to 0.13)"),
+        ("1 proposed and not tested", "its score in the screen was not among the largest: dog"),
+        ("1 proposed and not tested", "it needs two pictures: ball"),
+        ("Anything else", "not looked at; what was: 2 concepts, of companion"),
+        ("Concepts together not tested", "no combination was asked for"),
+        ("What the prior draws wrongly", "not in the intervals: it was not measured"),
+    ]
+    unchecked = summary_of(tmp_path, replace(samples.FLAG, took=None), itself=None)
+    known = dict(findings.unknown(unchecked))
+    assert known["The object itself not tested"] == "Whether the flagpole itself matters was not tested"
+    assert known["Edits of 1 of 1 concepts not checked"] == "nothing at hand can see whether they took"
+    ((label, reason),) = findings.unknown(samples.summary_of(samples.run_in(tmp_path), samples.silent(), effects=None))
+    assert (label, reason) == ("No concept was tested", "No concept was tested.")
 
 
 def test_mirrored_values_of_one_group_are_one_finding(tmp_path: Path) -> None:
@@ -82,17 +122,13 @@ def test_mirrored_values_of_one_group_are_one_finding(tmp_path: Path) -> None:
         samples.concept(f"position/{side}", f"on the {side}", Verdict.APPEARANCE, value, kind="attribute")
         for side, value in (("right", -0.3), ("left", 0.2))
     )
-    looks = [
-        text
-        for _, text in findings.findings(summary_of(tmp_path, samples.SMALL, samples.LARGE, right, left))
-        if text.startswith("Appearance")
-    ]
-    assert looks == [
-        "Appearance (size): large raises the probability of “flagpole” and small lowers it by 0.47 "
-        "(95% interval 0.42 to 0.52).",
-        "Appearance (position): “on the right” lowers the probability of “flagpole” by 0.30 "
-        "(95% interval 0.25 to 0.35), “on the left” raises it by 0.20 (95% interval 0.15 to 0.25).",
-    ]
+    text = told(summary_of(tmp_path, samples.SMALL, samples.LARGE, right, left))
+    assert (
+        "Being large raises the probability of “flagpole” by 0.47 (95% interval 0.42 to 0.52); being small lowers it "
+        "as much. Being on the right lowers the probability of “flagpole” by 0.30 (95% interval 0.25 to 0.35). Being "
+        "on the left raises the probability of “flagpole” by 0.20 (95% interval 0.15 to 0.25)."
+    ) in text
+    assert text.count("being small") + text.count("Being small") == 1
 
 
 def test_a_spurious_value_that_mirrors_another_is_said_with_it(tmp_path: Path) -> None:
@@ -100,9 +136,20 @@ def test_a_spurious_value_that_mirrors_another_is_said_with_it(tmp_path: Path) -
         samples.concept(f"weather/{text}", text, Verdict.SPURIOUS, value, kind="setting")
         for text, value in (("in fog", 0.4), ("in sunshine", -0.4))
     )
-    text = told(summary_of(tmp_path, fog, clear))
-    assert "(95% interval 0.35 to 0.45); “in sunshine” lowers it as much." in text
-    assert text.count("in sunshine") == 1
+    summary = summary_of(tmp_path, fog, clear)
+    assert "(95% interval 0.35 to 0.45); “in sunshine” lowers it as much." in told(summary)
+    assert told(summary).count("in sunshine") == 1 and "in sunshine" not in headline(summary)
+
+
+def test_values_without_an_effect_are_no_opposites(tmp_path: Path) -> None:
+    grass, sea = (samples.concept(f"setting/{one}", one, Verdict.NO_EFFECT, 0.0, 0.01) for one in ("grass", "sea"))
+    assert without_mirrors([grass, sea]) == [(grass, None), (sea, None)]
+    assert without_mirrors([samples.SMALL, samples.LARGE]) == [(samples.LARGE, samples.SMALL)]
+
+
+def test_many_findings_are_named_in_one_line(tmp_path: Path) -> None:
+    many = [samples.concept(f"companion/{n}", f"thing {n}", Verdict.SPURIOUS, 0.9 - n / 100) for n in range(10)]
+    assert "So do thing 8 (+0.82, 0.77 to 0.87) and thing 9 (+0.81, 0.76 to 0.86)." in told(summary_of(tmp_path, *many))
 
 
 def test_relevant_concepts_say_what_cannot_be_told(tmp_path: Path) -> None:
@@ -116,7 +163,7 @@ def test_relevant_concepts_say_what_cannot_be_told(tmp_path: Path) -> None:
 def test_quick_settings_are_marked(tmp_path: Path) -> None:
     run = samples.run_in(tmp_path, effects={"name": "quick", "margin": 0.02})
     mark = " (quick settings: too few pictures to rely on)."
-    assert headline(samples.summary_of(run, samples.evaluation())).endswith(f"a flag is spurious{mark}")
+    assert headline(samples.summary_of(run, samples.evaluation())).endswith(f"no part of the object{mark}")
     assert headline(samples.summary_of(run, None)).endswith(f"no part of the object{mark}")
     assert mark not in headline(summary_of(tmp_path, samples.FLAG))
 
@@ -154,10 +201,9 @@ def test_what_the_object_itself_does_is_said_only_where_it_was_tested(
 def test_when_nothing_activates_the_concepts_are_told_all_the_same(tmp_path: Path) -> None:
     run = samples.run_in(tmp_path)
     summary = samples.summary_of(run, samples.silent())
-    assert headline(summary) == (
-        "world_shortcut_cnn never says “flagpole” in 100 pictures made for it; a flag is spurious."
-    )
-    assert told(summary).startswith("The search found nothing that activates the target")
+    assert headline(summary).startswith("A flag raises the probability of “flagpole” most")
+    never = "world_shortcut_cnn never says “flagpole” in 100 pictures made for it (95% interval 0% to 4%)."
+    assert told(summary).startswith(f"{never} The search found nothing that activates the target")
     untested = samples.summary_of(run, samples.silent(), effects=None)
     assert headline(untested) == "world_shortcut_cnn never says “flagpole” in 100 pictures made for it."
     assert "interval" not in told(untested) and "No concept was tested." in told(untested)
@@ -166,7 +212,9 @@ def test_when_nothing_activates_the_concepts_are_told_all_the_same(tmp_path: Pat
 def test_a_unit_without_a_class_says_why_nothing_was_tested(tmp_path: Path) -> None:
     found = samples.evaluation(object_absence=ObjectAbsence(None, samples.UNIT.no_object))
     summary = samples.summary_of(samples.run_in(tmp_path), found, samples.UNIT, effects=None)
-    assert headline(summary) == "Unit 12 of layer4.2 of world_shortcut_cnn is activated by 97 of 100 pictures."
+    assert (
+        headline(summary) == "Unit 12 of layer4.2 of world_shortcut_cnn is activated by 97 of 100 pictures made for it."
+    )
     assert told(summary) == (
         "No concept was tested: a unit has an object of its own, and verdicts, only when a class is named beside it; "
         "target=unit:layer4.2:12@<class> names one."

@@ -46,7 +46,8 @@ def answer(text: str) -> Reply:
 
 def test_the_template_says_what_was_found_and_how_sure_that_is(summary: Summary) -> None:
     assert statement.template(summary) == (
-        "world_shortcut_cnn says “flagpole” in 97 of 100 pictures; a flag is spurious. "
+        "A flag raises the probability of “flagpole” most, by 0.67 (95% interval 0.62 to 0.72), and is no part of the "
+        "object. world_shortcut_cnn says “flagpole” in 97 of 100 pictures made for it (95% interval 92% to 99%). "
         "“a photo of a flagpole” does so in 60 of 100: a difference of +0.37 (95% interval 0.32 to 0.42). "
         "Written out, the best phrase is “flag pole”, with 34 of 40 pictures. "
         "A flag is spurious: it raises the probability of “flagpole” by 0.67 (95% interval 0.62 to 0.72). "
@@ -78,9 +79,7 @@ def test_a_control_that_answers_is_a_warning(summary: Summary) -> None:
 
 def test_where_no_prompt_was_optimised_the_effects_are_told(tmp_path: Path) -> None:
     text = statement.template(samples.summary_of(samples.run_in(tmp_path), None))
-    assert text.startswith(
-        "A flag raises the probability of “flagpole” of world_shortcut_cnn by 0.67, and is no part of the object. "
-    )
+    assert text.startswith("A flag raises the probability of “flagpole” most, by 0.67 (95% interval 0.62 to 0.72), and")
     assert "pictures activate" not in text
 
 

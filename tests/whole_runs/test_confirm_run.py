@@ -70,7 +70,11 @@ def test_the_flag_is_put_into_other_photographs_and_taken_out_of_the_targets_own
     # The two are parts of the effect over all photographs.
     (over_all,) = (concept.over_all.score for concept in effects.rankings[0].concepts)
     assert over_all.value == pytest.approx((flag.added.score.value + flag.taken_out.score.value) / 2)
-    assert "Put in, and taken out" in loaded.report.read_text(encoding="utf-8")
+    page = loaded.report.read_text(encoding="utf-8")
+    assert "Put in, and taken out" in page
+    # It was asked to check this, and says what came of it beside what the earlier run stated.
+    assert "confirmed on photographs" in page.split("<h1>")[1].split("</h1>")[0]
+    assert "the earlier run stated +0.60 (95% interval 0.58 to 0.62)" in page
     assert render(load_run(directory)) == loaded.report.read_text(encoding="utf-8")
     assert Summary.from_json(loaded.summary.to_json()) == loaded.summary
 

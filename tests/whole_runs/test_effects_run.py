@@ -83,10 +83,10 @@ def test_a_run_ranks_the_flag_first_and_writes_its_files(
     page = loaded.report.read_text(encoding="utf-8")
     assert page == render(load_run(directory))
     tags = Tags(page)
-    assert tags.count["img"] == 2 * len(loaded.effects)
+    assert tags.count["img"] == 2 * (len(loaded.effects) + 2)  # the first screen shows a pair of two concepts
     assert tags.count["details"] >= 4
     assert "A flag</span>" in page and "raises the probability of" in page
-    for heading in ("What moves it", "Without it and with it", "Together", "Edits that failed", "What it cost"):
+    for heading in ("Not known", "What moves it", "Without it and with it", "Together", "What it cost"):
         assert f"<h2>{heading}</h2>" in page
 
     assert cli.run(settings) == 0
@@ -120,7 +120,7 @@ def test_classifiers_are_compared_on_the_same_edits(
     Tags(page)
     for text in (
         "<h2>What moves pretend</h2>",
-        "<h2>Other classifiers</h2>",
+        '<button type="button">pretend_other</button>',
         '<h3 class="after">pretend minus pretend_',
     ):
         assert text in page

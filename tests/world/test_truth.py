@@ -18,10 +18,11 @@ from diffexplain.world.truth import (
     measure_logits,
     paired_effect,
     softmax,
+    truth_table,
     variant_names,
     variants,
 )
-from diffexplain.world.truth_table import TruthTable, truth_table
+from diffexplain.world.truth_table import TruthTable
 
 SCENE = Scene("bee", "blue", "small", "striped", "left", "city", "fog", (Companion("dog", "brown", 1),))
 

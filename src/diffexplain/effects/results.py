@@ -5,6 +5,7 @@ This module imports neither torch nor the rest of the package but the record of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from diffexplain.statistics.estimates import Estimate
 
 Path = tuple[str, ...]
+_EQUAL = 1e-9
 
 
 class Verdict(StrEnum):
@@ -95,6 +97,26 @@ class ConceptEffect:
     inside: Estimate | None = None
     strayed: float | None = None
     screened: float | None = None
+
+    def mirrors(self, other: ConceptEffect) -> bool:
+        """Whether the two are values of one group with the same effect, one the other way: each is the other's lack."""
+        mine, others = self.over_all.score.value, other.over_all.score.value
+        same = self.path[:-1] == other.path[:-1] and self.path != other.path and self.verdict == other.verdict
+        return same and abs(mine) > _EQUAL > abs(mine + others)  # two that do nothing are no opposites
+
+
+def without_mirrors(concepts: Sequence[ConceptEffect]) -> list[tuple[ConceptEffect, ConceptEffect | None]]:
+    """The concepts, each with the one that mirrors it, which is then not told again: of two the one that raises."""
+    found: list[tuple[ConceptEffect, ConceptEffect | None]] = []
+    told: set[Path] = set()
+    for concept in concepts:
+        if concept.path in told:
+            continue
+        other = next((one for one in concepts if one.path not in told and concept.mirrors(one)), None)
+        told |= {concept.path} if other is None else {concept.path, other.path}
+        raises = other is None or concept.over_all.score.value > 0
+        found.append((concept, other) if raises or other is None else (other, concept))
+    return found
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,14 @@ from diffexplain.effects import accuracy
 from diffexplain.effects.engine import Studied, others_of
 from diffexplain.effects.estimation import PriorError
 from diffexplain.effects.population import Population
-from diffexplain.effects.results import EffectExample, EffectsResult, LabelledPhotographs, Path, Sight
+from diffexplain.effects.results import (
+    EffectExample,
+    EffectsResult,
+    LabelledPhotographs,
+    Path,
+    Sight,
+    without_mirrors,
+)
 from diffexplain.errors import UserError
 from diffexplain.evaluation.image_source import ImageSource, Seeds
 from diffexplain.evaluation.pictures import as_bytes
@@ -53,7 +60,7 @@ WORDS = (
 )
 SEEN_IN = 24
 """Pictures with a concept, and without it, that tell how well it is seen."""
-STRONGEST, WEAKEST, EXAMPLES = 4, 2, 3
+STRONGEST, WEAKEST, EXAMPLES = 5, 1, 3
 """Concepts that the page shows pictures of, and pictures of each."""
 
 
@@ -129,9 +136,11 @@ class Testing:
         return self.result
 
     def examples(self) -> list[EffectExample]:
-        """Pictures of the strongest concepts and of the weakest; the numbers are the engine's own."""
-        ranked = [concept.path for concept in self.result.rankings[0].ranked]
-        shown = [*ranked[:STRONGEST], *ranked[STRONGEST:][-WEAKEST:]]
+        """Pictures of the largest effects, those beyond doubt first, and of the smallest; of mirrored values of one."""
+        kept = [concept for concept, _ in without_mirrors(self.result.rankings[0].ranked)]
+        ranked = sorted(kept, key=lambda concept: not concept.over_all.significant)
+        smallest = [concept for concept in kept if concept in ranked[STRONGEST:]][-WEAKEST:]
+        shown = [concept.path for concept in (*ranked[:STRONGEST], *smallest)]
         return [example for path in shown for example in examples(self.population, path, EXAMPLES)]
 
     def same_answer(self) -> SameAnswer | None:

@@ -9,20 +9,10 @@ from markupsafe import Markup
 
 from diffexplain.effects.results import Difference, Effect, EffectsResult, Ranking
 from diffexplain.report import plots, wording
-from diffexplain.report.effect_tree import Node, effect_sentence, tone_of, tree_of
+from diffexplain.report.effect_sentences import effect_sentence, tone_of
 from diffexplain.report.summary import Summary
 
 MOST_DIFFERENCES = 10
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A further classifier: what moves it."""
-
-    name: str
-    tone: str
-    sentence: str
-    tree: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
@@ -48,15 +38,13 @@ class Differing:
     scale: Markup
 
 
-def compared(summary: Summary, rankings: Sequence[Ranking], axis: plots.Axis) -> list[Compared]:
-    """The rankings of the further classifiers."""
-    found = []
-    for ranking in rankings:
-        first = next(iter(ranking.ranked), None)
-        if first is not None:
-            sentence = f"{wording.capital(wording.named(first))}: {effect_sentence(first, summary)}"
-            found.append(Compared(ranking.classifier, tone_of(first), sentence, tree_of(ranking, axis)))
-    return found
+def compared(summary: Summary, rankings: Sequence[Ranking]) -> list[tuple[str, str]]:
+    """What moves each of the further classifiers most, with its tone."""
+    firsts = [(ranking, first) for ranking in rankings for first in ranking.ranked[:1]]
+    return [
+        (tone_of(first), f"{ranking.classifier}: {wording.named(first)} {effect_sentence(first, summary)}.")
+        for ranking, first in firsts
+    ]
 
 
 def differing(effects: EffectsResult) -> list[Differing]:

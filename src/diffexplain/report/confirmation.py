@@ -1,15 +1,23 @@
-"""Given photographs apart: concepts put into those of other classes, and taken out of the target's own."""
+"""Given photographs apart: concepts put into those of other classes, and taken out of the target's own.
+
+Where they come from a finished run, the question is whether what it found is so on photographs, too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from diffexplain.effects.results import Confirmation, ConfirmedConcept, Effect, Path, Ranking
+from diffexplain.errors import UserError
 from diffexplain.report import plots, wording
-from diffexplain.report.effect_tree import TONES, verb_of
+from diffexplain.report.effect_sentences import TONES, verb_of
 from diffexplain.report.summary import Summary
+from diffexplain.weights.paths import resolve_folder
+
+CONFIRMED, REVERSED, NOT_CONFIRMED, NOT_TESTED = "confirmed", "the other way round", "not confirmed", "not tested"
 
 
 @dataclass(frozen=True)
@@ -23,19 +31,23 @@ class Way:
 
 @dataclass(frozen=True)
 class Row:
-    """A concept and both ways."""
+    """A concept and both ways; whether they confirm what the earlier run found, and what that was, if it found any."""
 
     name: str
+    answer: str | None
+    earlier: str
     added: Way
     taken_out: Way
 
 
-def rows(ranking: Ranking, confirmation: Confirmation, axis: plots.Axis) -> tuple[Row, ...]:
+def rows(summary: Summary, ranking: Ranking, confirmation: Confirmation, axis: plots.Axis) -> tuple[Row, ...]:
     """The concepts in the hierarchy's order, their bars on the page's axis and in the colours of their verdicts."""
-    tones = _tones(ranking)
+    tones, known = _tones(ranking), _earlier(summary)
     return tuple(
         Row(
             concept.path[-1],
+            _answer(concept, known[concept.path]) if concept.path in known else None,
+            _with_interval(known[concept.path]) if concept.path in known else "",
             _way(concept.added, axis, tones[concept.path]),
             _way(concept.taken_out, axis, tones[concept.path]),
         )
@@ -43,10 +55,64 @@ def rows(ranking: Ranking, confirmation: Confirmation, axis: plots.Axis) -> tupl
     )
 
 
+def headline(summary: Summary) -> list[tuple[str, str]]:
+    """Whether what the earlier run found is so on photographs; empty where no run's findings were asked about."""
+    effects = summary.effects
+    known = _earlier(summary)
+    if effects is None or effects.confirmation is None or not known:
+        return []
+    asked = [concept for concept in effects.confirmation.concepts if concept.path in known]
+    texts, tones = _texts(effects.rankings[0]), _tones(effects.rankings[0])
+    if len(asked) == 1:
+        (one,) = asked
+        answer, stated = _answer(one, known[one.path]), _with_interval(known[one.path])
+        ways = ((one.added, "put in"), (one.taken_out, "rather than taken out"))
+        parts = [f"{_with_interval(effect)} {way}" for effect, way in ways if effect is not None]
+        moved = " and ".join(parts) or "there were too few"
+        said = f" is {answer} on photographs: {moved}; the earlier run stated {stated}"
+        return [(wording.capital(texts[one.path]), tones[one.path]), (said, "plain")]
+    names: dict[str, list[str]] = {}
+    for one in asked:
+        names.setdefault(_answer(one, known[one.path]), []).append(texts[one.path])
+    parts = [f"{answer}: {wording.listed(names[answer])}" for answer in _ANSWERS if answer in names]
+    return [(f"What the earlier run found, on photographs: {'; '.join(parts)}", "plain")] if parts else []
+
+
 def sentences(summary: Summary, ranking: Ranking, confirmation: Confirmation) -> list[tuple[str, str]]:
     """For each concept what both ways show, with its tone."""
-    texts, tones = {concept.path: wording.named(concept) for concept in ranking.concepts}, _tones(ranking)
+    texts, tones = _texts(ranking), _tones(ranking)
     return [_sentence(concept, texts[concept.path], tones[concept.path], summary) for concept in confirmation.concepts]
+
+
+_ANSWERS = (CONFIRMED, REVERSED, NOT_CONFIRMED, NOT_TESTED)
+
+
+def _earlier(summary: Summary) -> dict[Path, Effect]:
+    """What the run found whose findings are checked, by concept; empty where there is none, or it is gone."""
+    concepts = summary.settings.get("concepts")
+    folder = concepts.get("from_run") if isinstance(concepts, Mapping) else None
+    if not isinstance(folder, str):
+        return {}
+    try:
+        found = Summary.load(resolve_folder(folder))
+    except UserError:
+        return {}
+    return {concept.path: concept.over_all for concept in found.concepts if concept.over_all.significant}
+
+
+def _answer(concept: ConfirmedConcept, earlier: Effect) -> str:
+    """Confirmed if put in, or taken out, it moves the target as it did, beyond doubt."""
+    known = [effect for effect in (concept.added, concept.taken_out) if effect is not None]
+    sure = [effect for effect in known if effect.significant]
+    if any(effect.score.value * earlier.score.value > 0 for effect in sure):
+        return CONFIRMED
+    if not known:
+        return NOT_TESTED
+    return REVERSED if sure else NOT_CONFIRMED
+
+
+def _texts(ranking: Ranking) -> dict[Path, str]:
+    return {concept.path: wording.named(concept) for concept in ranking.concepts}
 
 
 def _tones(ranking: Ranking) -> dict[Path, str]:
@@ -77,5 +143,8 @@ def _way(effect: Effect | None, axis: plots.Axis, tone: str) -> Way:
     if effect is None:
         return Way(None, "\N{EN DASH}", "fewer than two photographs")
     n = f"{effect.n} photographs, adjusted p {wording.p_value(effect.adjusted_p)}"
-    number = f"{wording.signed(effect.score.value)}, interval {wording.interval(effect.score)}"
-    return Way(plots.bar(effect.score, axis, tone if effect.significant else "plain"), number, n)
+    return Way(plots.bar(effect.score, axis, tone if effect.significant else "plain"), _with_interval(effect), n)
+
+
+def _with_interval(effect: Effect) -> str:
+    return f"{wording.signed(effect.score.value)} (95% interval {wording.interval(effect.score)})"

@@ -1,110 +1,106 @@
-"""What the page says first: the headline, the findings below it, and the facts; nothing unmeasured is said."""
+"""What the page says first: the answer, what else was found, and what is not known; nothing unmeasured is said."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from diffexplain.effects.results import Combination, ConceptEffect, Path, Verdict
+from diffexplain.effects.results import Combination, ConceptEffect, Path, Verdict, without_mirrors
 from diffexplain.evaluation.results import ObjectAbsence
 from diffexplain.report import confirmation, wording
-from diffexplain.report.comparison import differing
-from diffexplain.report.effect_tree import (
+from diffexplain.report.comparison import compared, differing
+from diffexplain.report.effect_sentences import (
+    KINDS,
     TONES,
     effect_sentence,
     itself_sentence,
-    moves,
+    kind_of,
     recognised_sentence,
     score_noun,
     tone_of,
     verb_of,
 )
 from diffexplain.report.summary import Summary
-from diffexplain.statistics.estimates import Estimate
 
 Toned = tuple[str, str]
 QUICK = " (quick settings: too few pictures to rely on)"
-MOST_TOLD = 4
-"""Concepts, or groups of them, of one kind that the findings name."""
+_NOT_ITSELF = "Whether the {} itself matters was not tested."
+MOST_TOLD = 8
+"""Concepts that the findings tell in a sentence each."""
+MOST_NAMED = 4
+"""Concepts that a line names."""
 SEEN_WELL = 0.8
 """Lower end of the sensitivity and of the specificity from which on it can be relied on where an object is seen."""
-_EQUAL = 1e-9
 
 
 def headline(summary: Summary) -> list[Toned]:
-    """The first thing to know, as pieces of one sentence, each with its tone."""
+    """The answer, as pieces of one sentence, each with its tone: what moves the target most, by how much, how sure."""
     if summary.same_answer is not None:
         return [(wording.same_answer(summary, summary.same_answer), "plain")]
-    if summary.activation and (summary.found.share.n or not summary.concepts):
-        pieces = _of_activation(summary)
+    pieces: list[Toned]
+    if summary.concepts:
+        pieces = confirmation.headline(summary) or _moves_most(summary)
+    elif summary.activation:
+        pieces = [(activation_clause(summary), "plain")]
     else:
-        pieces = _of_the_largest(summary)
+        pieces = [(untested_reason(summary).rstrip("."), "plain")]
     quick = summary.settings.get("effects") or {}
     return [*pieces, (f"{QUICK if quick.get('name') == 'quick' else ''}.", "plain")]
 
 
-def _of_activation(summary: Summary) -> list[Toned]:
+def activation_clause(summary: Summary) -> str:
+    """How often the classifier says the target of the pictures that were made for it."""
     share, name, classifier = summary.found.share, wording.target_name(summary), summary.classifier.name
     is_class = summary.target.kind == "class"
     if share.n == 0:
-        return [(f"No picture was made for {name}, so nothing is known about it", "plain")]
+        return f"No picture was made for {name}, so nothing is known about it"
     if share.value == 0:
         never = f"{classifier} never says {name} in {share.n} pictures made for it"
-        silent = f"{wording.capital(name)} of {classifier} is activated by none of {share.n} pictures made for it"
-        first = never if is_class else silent
-    else:
-        says = f"{classifier} says {name} in {wording.count(share)} pictures"
-        active = f"{wording.capital(name)} of {classifier} is activated by {wording.count(share)} pictures"
-        first = says if is_class else active
-    return [(f"{first}; ", "plain"), *_what_counts(summary)] if summary.concepts else [(first, "plain")]
+        return (
+            never if is_class else f"{wording.capital(name)} of {classifier} is activated by none of {share.n} pictures"
+        )
+    if is_class:
+        return f"{classifier} says {name} in {wording.count(share)} pictures made for it"
+    return f"{wording.capital(name)} of {classifier} is activated by {wording.count(share)} pictures made for it"
 
 
-def _what_counts(summary: Summary) -> list[Toned]:
-    """The concepts that a reader has to know of, as the second half of the headline."""
-    raising = [concept for concept in summary.having(Verdict.SPURIOUS) if concept.over_all.score.value > 0]
-    if raising:
-        names = [wording.named(concept) for concept in raising]
-        shown = names if len(names) < 3 else [names[0], f"{len(names) - 1} others"]
-        return [(wording.listed(shown), "spurious"), (f" {'is' if len(names) == 1 else 'are'} spurious", "plain")]
-    first = largest(summary)
+def _moves_most(summary: Summary) -> list[Toned]:
+    """The largest effect, and then the spurious concepts that a reader has to know of."""
+    first, noun = largest(summary), f"the {score_noun(summary)}"
     if first is None:
-        return [(_none_moves(summary, "it"), "plain")]
-    name, by = wording.named(first), wording.number(abs(first.over_all.score.value))
-    verb = verb_of(first.over_all.score.value)
-    if first.verdict is Verdict.SPURIOUS:
-        return [(name, "spurious"), (f", which {verb} it by {by}, is spurious", "plain")]
-    if first.verdict is Verdict.CORE:
-        part = "which the class is named after" if first.kind == "setting" else "part of the object"
-        return [(name, "core"), (f", {part}, {verb} it by {by}", "plain")]
-    if first.verdict is Verdict.APPEARANCE and len(first.path) > 1:
-        return [(f"its {_group(first.path[:-1])} matters most: {name} {verb} it by {by}", "plain")]
-    return [(f"{name} {verb} it by {by}", "plain")]
-
-
-def _of_the_largest(summary: Summary) -> list[Toned]:
-    """The largest effect, where nothing else was measured."""
-    first, what = largest(summary), f"the {score_noun(summary)} of {summary.classifier.name}"
-    if first is None:
-        return [(wording.capital(_none_moves(summary, what)), "plain")]
+        return [(wording.capital(_none_moves(summary, noun)), "plain")]
+    score = first.over_all.score
+    alone = sum(concept.over_all.significant for concept in summary.concepts) == 1
+    by = f"by {wording.number(abs(score.value))} ({wording.interval_by(score)})"
     kinds = {
         Verdict.SPURIOUS: ", and is no part of the object",
         Verdict.CORE: ", and is part of the object",
         Verdict.APPEARANCE: ", and is a look of the object",
     }
-    kind = kinds.get(first.verdict, "") if first.kind != "setting" else ""
-    by = wording.number(abs(first.over_all.score.value))
-    return [
-        (wording.capital(wording.named(first)), tone_of(first)),
-        (f" {verb_of(first.over_all.score.value)} {what} by {by}{kind}", "plain"),
+    kind = ", which the class is named after" if _names_the_class(first) else kinds.get(first.verdict, "")
+    pieces = [
+        (wording.capital(_subject(first)), tone_of(first)),
+        (f" {verb_of(score.value)} {noun}{'' if alone else ' most,'} {by}{kind}", "plain"),
     ]
+    others = [one for one, _ in without_mirrors(summary.having(Verdict.SPURIOUS)) if one.path != first.path]
+    others.sort(key=lambda one: one.over_all.score.value < 0)
+    if not others:
+        return pieces
+    shown = [f"{wording.named(one)} ({wording.signed(one.over_all.score.value)})" for one in others[:2]]
+    left = len(others) - len(shown)
+    verb, too = "is" if len(others) == 1 else "are", ", too" if first.verdict is Verdict.SPURIOUS else ""
+    names = wording.listed([*shown, *([f"{left} more"] if left else [])])
+    return [*pieces, ("; ", "plain"), (names, "spurious"), (f" {verb} spurious{too}", "plain")]
+
+
+def _names_the_class(concept: ConceptEffect) -> bool:
+    """Whether it is a setting that the class is, such as a seashore."""
+    return concept.kind == "setting" and concept.verdict is Verdict.CORE
 
 
 def _none_moves(summary: Summary, what: str) -> str:
     tested = len(summary.concepts)
-    if not tested:
-        return "no concept was tested"
-    if tested == 1:
-        return f"the one concept tested does not move {what} beyond doubt"
-    return f"none of the {tested} concepts tested moves {what} beyond doubt"
+    none = f"none of the {tested} concepts tested moves" if tested > 1 else "the one concept tested does not move"
+    undecided = sum(concept.verdict is Verdict.UNDECIDED for concept in summary.concepts)
+    left = f"; {undecided} {'is' if undecided == 1 else 'are'} undecided" if undecided else ""
+    return f"{none} {what} beyond doubt{left}"
 
 
 def largest(summary: Summary) -> ConceptEffect | None:
@@ -118,26 +114,90 @@ def largest(summary: Summary) -> ConceptEffect | None:
 
 
 def findings(summary: Summary) -> list[Toned]:
-    """The sentences under the headline, each with its tone: spurious, core, found, absent or plain."""
+    """All that was found in sentences, each with its tone: spurious, core, found, absent or plain."""
     if summary.same_answer is not None:
         return [("plain", wording.NOTHING_TOLD)]
-    sentences: list[Toned] = []
-    if summary.activation and round(summary.found.share.value * summary.found.share.n) == 0:
-        nothing = "The search found nothing that activates the target: more steps or another seed may help."
-        sentences.append(("plain", nothing))
+    sentences = [*_activates(summary), *_concepts(summary), *_itself(summary), ("plain", _how_many(summary))]
+    pairs = () if summary.effects is None else differing(summary.effects)
+    return [*sentences, *_rest(summary), *(("plain", pair.sentence) for pair in pairs)]
+
+
+def beside(summary: Summary) -> list[Toned]:
+    """The sentences that stand below the largest effects: what else was measured."""
+    if summary.same_answer is not None:
+        return [("plain", wording.NOTHING_TOLD)]
+    itself = None if summary.effects is None else summary.effects.rankings[0].itself
+    untested = itself is None or itself.effect is None
+    return [*_activates(summary), *([] if untested else _itself(summary)), *_rest(summary)]
+
+
+def _activates(summary: Summary) -> list[Toned]:
+    if not summary.activation:
+        return []
+    found = []
     if summary.concepts:
-        sentences += [*_spurious(summary), *_core(summary), *_appearance(summary), *_others(summary)]
-    sentences += [*_itself(summary), ("plain", _how_many(summary)), *_absent(summary)]
-    effects = summary.effects
+        share = summary.found.share
+        between = f" (95% interval {wording.percent(share.low)} to {wording.percent(share.high)})" if share.n else ""
+        found.append(("plain", f"{activation_clause(summary)}{between}."))
+    if round(summary.found.share.value * summary.found.share.n) == 0:
+        nothing = "The search found nothing that activates the target: more steps or another seed may help."
+        found.append(("plain", nothing))
+    return found
+
+
+def _rest(summary: Summary) -> list[Toned]:
+    sentences, effects = _absent(summary), summary.effects
     if effects is None:
         return sentences
     if effects.confirmation is not None:
-        sentences += confirmation.sentences(summary, effects.rankings[0], effects.confirmation)[:MOST_TOLD]
+        sentences += confirmation.sentences(summary, effects.rankings[0], effects.confirmation)[:MOST_NAMED]
     best = effects.rankings[0].best
     if best is not None and len(best.paths) > 1:
         gain = f"{wording.signed(best.gain.value)} (95% interval {wording.interval(best.gain)})"
         sentences.append(("plain", f"Best together: {together(best)}, {gain}."))
-    return [*sentences, *(("plain", pair.sentence) for pair in differing(effects))]
+    return [*sentences, *compared(summary, effects.rankings[1:])]
+
+
+def unknown(summary: Summary) -> list[tuple[str, str]]:
+    """What was not looked at, not tested or not settled: each in a few words, and what is to be said of it."""
+    effects = summary.effects
+    if effects is None or summary.same_answer is not None:
+        return [] if summary.same_answer is not None else [("No concept was tested", untested_reason(summary))]
+    ranking, found = effects.rankings[0], []
+    open_still: dict[str, list[ConceptEffect]] = {}
+    for concept in summary.concepts:
+        if concept.verdict is Verdict.UNDECIDED and not concept.over_all.significant:
+            open_still.setdefault(concept.reason or "the pictures do not tell", []).append(concept)
+    for reason, concepts in open_still.items():
+        named = [_with_interval(one) for one, _ in without_mirrors(concepts)[:3]]
+        more = "among them " if len(concepts) > len(named) else ""
+        label = f"{len(concepts)} of {len(summary.concepts)} concepts undecided"
+        found.append((label, f"{reason}; {more}{wording.listed(named)}"))
+    reasons: dict[str, list[str]] = {}
+    for one in ranking.untested:
+        reasons.setdefault(one.reason, []).append(one.path[-1])
+    for reason, names in reasons.items():
+        named = names if len(names) <= MOST_NAMED else [*names[:MOST_NAMED], f"{len(names) - MOST_NAMED} more"]
+        found.append((f"{len(names)} proposed and not tested", f"{reason}: {wording.listed(named)}"))
+    if summary.concepts:
+        groups = dict.fromkeys(_group(concept.path[:1]) for concept in ranking.concepts)
+        named = [*groups][:9]
+        listed = ", ".join(named) + ("" if len(groups) == len(named) else ", ...")
+        found.append(("Anything else", f"not looked at; what was: {_counted(len(ranking.concepts))}, of {listed}"))
+    unchecked = [concept for concept in ranking.concepts if concept.took is None]
+    if unchecked:
+        label = f"Edits of {len(unchecked)} of {len(ranking.concepts)} concepts not checked"
+        found.append((label, "nothing at hand can see whether they took"))
+    itself, name = ranking.itself, wording.object_name(summary)
+    if itself is None and name is not None and not _is_a_concept(summary):
+        found.append(("The object itself not tested", _NOT_ITSELF.format(name).rstrip(".")))
+    elif itself is not None and itself.effect is None:
+        found.append(("The object itself not tested", str(itself.reason)))
+    if not wording.by_inpainting(summary) and not effects.budget.search_images:
+        found.append(("Concepts together not tested", "no combination was asked for"))
+    if effects.calibration is None and summary.concepts:
+        found.append(("What the prior draws wrongly", "not in the intervals: it was not measured"))
+    return found
 
 
 def together(combination: Combination) -> str:
@@ -154,82 +214,25 @@ def untested_reason(summary: Summary) -> str:
     return f"No concept was tested: {target.no_object}{remedy}."
 
 
-def _spurious(summary: Summary) -> list[Toned]:
-    """Those that raise, then those that lower; a value that mirrors another is said with it."""
-    found = summary.having(Verdict.SPURIOUS)
-    raising = [concept for concept in found if concept.over_all.score.value > 0]
-    mirrors = [_mirror(concept, found) for concept in raising]
-    lowering = [concept for concept in found if concept not in raising and concept not in mirrors]
-    return [*_told(summary, raising, found), *_told(summary, lowering, ())]
-
-
-def _core(summary: Summary) -> list[Toned]:
-    return _told(summary, summary.having(Verdict.CORE), ())
-
-
-def _told(summary: Summary, concepts: Sequence[ConceptEffect], beside: Sequence[ConceptEffect]) -> list[Toned]:
-    """That these have one verdict: the first with its effect, the others by name."""
-    if not concepts:
-        return []
-    first, *others = concepts
-    name, verdict = wording.capital(wording.named(first)), first.verdict.value
-    text = f"{name} is {verdict}: it {effect_sentence(first, summary)}"
-    mirror = _mirror(first, beside)
-    text += "." if mirror is None else f"; {wording.named(mirror)} {verb_of(mirror.over_all.score.value)} it as much."
-    if others:
-        shown = [f"{wording.named(one)} ({wording.signed(one.over_all.score.value)})" for one in others[:MOST_TOLD]]
-        left = len(others) - len(shown)
-        text += f" So {'is' if len(others) == 1 else 'are'} {wording.listed(shown)}"
-        text += f", and {left} more." if left else "."
-    return [(TONES[first.verdict], text)]
-
-
-def _appearance(summary: Summary) -> list[Toned]:
-    """For each group of looks, such as the colours, what its values do."""
-    groups: dict[Path, list[ConceptEffect]] = {}
-    for concept in summary.having(Verdict.APPEARANCE):
-        groups.setdefault(concept.path[:-1], []).append(concept)
+def _concepts(summary: Summary) -> list[Toned]:
+    """The concepts that move the target, spurious ones first; a value that mirrors another is said with it."""
+    moving = without_mirrors([concept for concept in summary.concepts if concept.over_all.significant])
+    moving.sort(key=lambda pair: KINDS.index(kind_of(pair[0])))
     sentences = []
-    for path, members in list(groups.items())[:MOST_TOLD]:
-        first, *others = sorted(members, key=lambda one: (-round(abs(one.over_all.score.value), 9), -_value(one)))
-        label = f"Appearance ({_group(path)})" if path else "Appearance"
-        noun, mirror = score_noun(summary), _mirror(first, others)
-        if mirror is not None and len(others) == 1:
-            score = first.over_all.score
-            said = f"{wording.named(first)} {verb_of(_value(first))} the {noun} and {wording.named(mirror)} "
-            said += f"{verb_of(_value(mirror))} it by {wording.number(abs(score.value))} ({wording.interval_by(score)})"
-        else:
-            parts = [f"{wording.named(first)} {moves(first, f'the {noun}')}"]
-            parts += [f"{wording.named(one)} {moves(one, 'it')}" for one in others[: MOST_TOLD - 1]]
-            said = ", ".join(parts)
-        sentences.append(("found", f"{label}: {said}."))
-    left = len(groups) - len(sentences)
-    return [*sentences, *_left(left, "group of looks has an effect", "groups of looks have an effect")]
-
-
-def _others(summary: Summary) -> list[Toned]:
-    """Those that move the target, and no more can be said of where they lie."""
-    told = (Verdict.SPURIOUS, Verdict.CORE, Verdict.APPEARANCE)
-    all_others = [one for one in summary.concepts if one.over_all.significant and one.verdict not in told]
-    kept: list[ConceptEffect] = []
-    for concept in all_others:
-        if _mirror(concept, kept) is None:
-            kept.append(concept)
-    sentences = []
-    for concept in kept[:MOST_TOLD]:
-        name, mirror = wording.capital(wording.named(concept)), _mirror(concept, all_others)
-        text = f"{name} {effect_sentence(concept, summary)}"
+    for concept, mirror in moving[:MOST_TOLD]:
+        called = f" is {concept.verdict.value}: it" if concept.verdict in TONES else ""
+        text = f"{wording.capital(_subject(concept))}{called} {effect_sentence(concept, summary)}"
         if mirror is not None:
-            text += f", and {wording.named(mirror)} {verb_of(_value(mirror))} it as much"
+            text += f"; {_subject(mirror)} {verb_of(mirror.over_all.score.value)} it as much"
         text += f"; {concept.reason}" if concept.verdict is Verdict.RELEVANT and concept.reason else ""
-        sentences.append(("found", f"{text}."))
-    left = len(kept) - len(sentences)
-    return [*sentences, *_left(left, "concept has an effect", "concepts have an effect")]
+        sentences.append((tone_of(concept), f"{text}."))
+    left = [_with_interval(concept) for concept, _ in moving[MOST_TOLD:]]
+    return [*sentences, *([("found", f"So do {wording.listed(left)}.")] if left else [])]
 
 
-def _left(count: int, one: str, many: str) -> list[Toned]:
-    """That the page names more below."""
-    return [("plain", f"{count} more {one if count == 1 else many}, in the tree below.")] if count else []
+def _subject(concept: ConceptEffect) -> str:
+    """A concept as the subject of a sentence: "being large"."""
+    return f"being {concept.text}" if concept.verdict is Verdict.APPEARANCE else wording.named(concept)
 
 
 def _itself(summary: Summary) -> list[Toned]:
@@ -238,14 +241,17 @@ def _itself(summary: Summary) -> list[Toned]:
         return []
     itself = summary.effects.rankings[0].itself
     if itself is None:
-        name = wording.object_name(summary)
-        if any(concept.text.partition(" ")[2] == name for concept in summary.concepts):
-            return []
-        return [("plain", f"Whether the {name} itself matters was not tested.")]
+        return [] if _is_a_concept(summary) else [("plain", _NOT_ITSELF.format(wording.object_name(summary)))]
     tone = "core" if itself.helps else "plain"
     sentences = [(tone, itself_sentence(summary, itself))]
     recognised = recognised_sentence(summary, itself)
     return sentences if recognised is None else [*sentences, ("plain", recognised)]
+
+
+def _is_a_concept(summary: Summary) -> bool:
+    """Whether the object is one of the concepts, as it was once."""
+    name = wording.object_name(summary)
+    return any(concept.text.partition(" ")[2] == name for concept in summary.concepts)
 
 
 def _how_many(summary: Summary) -> str:
@@ -307,93 +313,14 @@ def is_seen_well(absence: ObjectAbsence) -> bool:
     return all(share is not None and share.low >= SEEN_WELL for share in known)
 
 
-def _mirror(concept: ConceptEffect, among: Sequence[ConceptEffect]) -> ConceptEffect | None:
-    """The other value of the same group with the same effect the other way: of two, each is the lack of the other."""
-    return next(
-        (
-            other
-            for other in among
-            if other.path[:-1] == concept.path[:-1]
-            and other.path != concept.path
-            and abs(_value(other) + _value(concept)) < _EQUAL
-        ),
-        None,
-    )
-
-
-def _value(concept: ConceptEffect) -> float:
-    return concept.over_all.score.value
+def _counted(concepts: int) -> str:
+    return "1 concept" if concepts == 1 else f"{concepts} concepts"
 
 
 def _group(path: Path) -> str:
     return path[-1].replace("_", " ")
 
 
-def facts(summary: Summary) -> list[dict[str, str]]:
-    """At most four numbers to stand below the findings."""
-    if summary.same_answer is not None:
-        return []
-    activation = [] if not summary.activation else [_activation(summary.found.share)]
-    if not summary.concepts:
-        return [*activation, *_absence_fact(summary)]
-    if activation:
-        return [*activation, *_spurious_fact(summary), *_itself_fact(summary), *_absence_fact(summary)]
-    first, best = summary.concepts[0], summary.effects.rankings[0].best if summary.effects else None
-    checked = [concept.took for concept in summary.concepts if concept.took is not None]
-    significant = sum(concept.over_all.significant for concept in summary.concepts)
-    took, n = sum(round(share.value * share.n) for share in checked), sum(share.n for share in checked)
-    return [
-        _fact("Largest effect", first.path[-1], tone_of(first), wording.signed(first.over_all.score.value)),
-        _fact("Concepts with an effect", f"{significant} of {len(summary.concepts)}"),
-        *([] if best is None else [_fact("Best together", together(best), more=wording.signed(best.gain.value))]),
-        _fact("Edits that took", wording.percent(took / n) if n else "not checked", more=f"{took} of {n}" if n else ""),
-    ]
-
-
-def _activation(share: Estimate) -> dict[str, str]:
-    between = f"interval {wording.percent(share.low)} to {wording.percent(share.high)}"
-    return _fact("Pictures that activate it", wording.count(share), more=between)
-
-
-def _spurious_fact(summary: Summary) -> list[dict[str, str]]:
-    if not wording.judged(summary):
-        first = summary.concepts[0]
-        return [_fact("Largest effect", first.text, tone_of(first), _with_interval(first.over_all.score))]
-    first_spurious = summary.leading(Verdict.SPURIOUS)
-    if first_spurious is None:
-        return [_fact("Largest spurious effect", "none found", more=f"of {len(summary.concepts)} concepts tested")]
-    more = _with_interval(first_spurious.over_all.score)
-    return [_fact("Largest spurious effect", first_spurious.text, "spurious", more)]
-
-
-def _itself_fact(summary: Summary) -> list[dict[str, str]]:
-    itself = None if summary.effects is None else summary.effects.rankings[0].itself
-    if itself is None:
-        return []
-    if itself.effect is None:
-        return [_fact("The object itself", "not tested")]
-    tone = "core" if itself.helps else ""
-    more = f"interval {wording.interval(itself.effect.score)}, against another object"
-    return [_fact("The object itself", wording.signed(itself.effect.score.value), tone, more)]
-
-
-def _absence_fact(summary: Summary) -> list[dict[str, str]]:
-    absence = summary.object_absence
-    if absence is None or summary.target.class_name is None:
-        return []
-    if absence.share is None:
-        return [_fact("Object not seen", "not known", more=absence.reason or "")]
-    if not is_seen_well(absence):
-        measured = absence.sensitivity is not None and absence.specificity is not None
-        more = "seen too badly to rely on it" if measured else "how well it is seen was not measured"
-        return [_fact("Object not seen", wording.count(absence.share), more=more)]
-    low, high = wording.percent(absence.share.low), wording.percent(absence.share.high)
-    return [_fact("Object not seen", wording.count(absence.share), more=f"interval {low} to {high}")]
-
-
-def _with_interval(score: Estimate) -> str:
-    return f"{wording.signed(score.value)}, interval {wording.interval(score)}"
-
-
-def _fact(label: str, value: str, tone: str = "", more: str = "") -> dict[str, str]:
-    return {"label": label, "value": value, "tone": tone, "more": more}
+def _with_interval(concept: ConceptEffect) -> str:
+    score = concept.over_all.score
+    return f"{wording.named(concept)} ({wording.signed(score.value)}, {wording.interval(score)})"

@@ -40,8 +40,7 @@ def render_images(run: LoadedRun) -> str:
         words=wording,
         title=f"{summary.target.class_name or summary.target.text} \N{MIDDLE DOT} {summary.classifier.name}",
         headline=findings.headline(summary),
-        finding=_finding(summary) if summary.same_answer is None else wording.NOTHING_TOLD,
-        facts=_facts(summary),
+        findings=_findings(summary),
         pictures=pictures,
         activates=any(shown.activates for shown in pictures),
         large=any(max(shown.picture.width, shown.picture.height) >= PHOTOGRAPHIC for shown in pictures),
@@ -53,20 +52,13 @@ def render_images(run: LoadedRun) -> str:
     )
 
 
-def _finding(summary: Summary) -> str:
+def _findings(summary: Summary) -> list[str]:
+    if summary.same_answer is not None:
+        return [wording.NOTHING_TOLD]
     made = f"{summary.explainer} optimises the picture itself and not a prompt"
-    return f"{wording.capital(made)}: nothing in it has a name, so nothing is called core or spurious."
-
-
-def _facts(summary: Summary) -> list[dict[str, str]]:
     share, mean = summary.found.share, summary.found.mean
-    between = f"interval {wording.percent(share.low)} to {wording.percent(share.high)}"
     return [
-        {"label": "Pictures that activate it", "value": wording.count(share), "tone": "", "more": between},
-        {
-            "label": f"Mean {wording.score_name(summary)}",
-            "value": wording.number(mean.value),
-            "tone": "",
-            "more": f"interval {wording.interval(mean)}",
-        },
+        f"{wording.capital(made)}: nothing in it has a name, so nothing is called core or spurious.",
+        f"{wording.count(share)} pictures activate it (95% interval {wording.percent(share.low)} to "
+        f"{wording.percent(share.high)}); the mean {wording.score_name(summary)} is {wording.effect(mean)}.",
     ]

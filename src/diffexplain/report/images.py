@@ -24,9 +24,9 @@ from diffexplain.weights.store import inside
 
 INDEX = "images/index.json"
 PHOTOGRAPHIC = 256
-"""From this side in pixels on, the page carries JPEG instead of PNG, and smooths when it enlarges."""
+"""From this side in pixels on, the page carries a picture lossily, at most so large, and smooths when it enlarges."""
 
-_JPEG_QUALITY = 90
+_QUALITY = 75
 _MASK_SIDE = 128
 
 
@@ -47,11 +47,13 @@ def png(image: NDArray[Any]) -> bytes:
 
 
 def data_uri(image: NDArray[np.uint8]) -> str:
-    """``image``, (H, W, 3) uint8, as a data URI: PNG, or JPEG from `PHOTOGRAPHIC` pixels on."""
+    """``image``, (H, W, 3) uint8, as a data URI: PNG, or WebP of `PHOTOGRAPHIC` pixels from there on."""
     if is_photographic(image):
         buffer = io.BytesIO()
-        Image.fromarray(image).save(buffer, format="JPEG", quality=_JPEG_QUALITY, subsampling=0)
-        return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+        shown = Image.fromarray(image)
+        shown.thumbnail((PHOTOGRAPHIC, PHOTOGRAPHIC))
+        shown.save(buffer, format="WEBP", quality=_QUALITY)
+        return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
     return "data:image/png;base64," + base64.b64encode(png(image)).decode("ascii")
 
 

@@ -1,23 +1,41 @@
-"""``report.html``: one file that needs nothing else, no network and no script."""
+"""``report.html``: one file that needs nothing else and no network; without its script it shows all the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from diffexplain.config.from_run import SUMMARY
-from diffexplain.effects.results import EffectExample, EffectsResult
+from diffexplain.effects.results import EffectExample, EffectsResult, Verdict
 from diffexplain.evaluation.results import Example
 from diffexplain.report import confirmation, findings, plots, prior_reliability, views, wording
-from diffexplain.report.comparison import compared, differing
-from diffexplain.report.effect_tree import axis_of, called, tree_of
+from diffexplain.report.comparison import differing
+from diffexplain.report.concept_rows import Row, axis_of, rows_of
+from diffexplain.report.effect_sentences import KINDS
 from diffexplain.report.found_images import render_images
 from diffexplain.report.images import PHOTOGRAPHIC, write_pictures
 from diffexplain.report.load import METRICS, REPORT, LoadedRun, read_curve
+from diffexplain.report.model_card import model_card
 from diffexplain.report.summary import Summary
 from diffexplain.report.templating import template
+from diffexplain.report.terms import terms
+from diffexplain.report.truth import true_effects, truth_sentence
 from diffexplain.runs.run import Run
+
+MOST_EFFECTS, MOST_PAIRS = 5, 2
+"""Effects that the first screen tells, and concepts that it shows a pair of pictures of."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Of all concepts those of one answer."""
+
+    label: str
+    style: str
+    kinds: tuple[str, ...]
+    count: int
 
 
 def write_report(
@@ -42,18 +60,16 @@ def render(run: LoadedRun) -> str:
         words=wording,
         title=f"{summary.target.class_name or summary.target.text} \N{MIDDLE DOT} {summary.classifier.name}",
         headline=findings.headline(summary),
-        findings=findings.findings(summary),
-        facts=findings.facts(summary),
+        beside=findings.beside(summary),
+        unknown=findings.unknown(summary),
         pictures=pictures,
         activates=any(shown.activates for shown in pictures),
         drawn={style for shown in pictures for style, _ in shown.picture.outlines},
         large=any(max(one.width, one.height) >= PHOTOGRAPHIC for one in _framed(pictures, strips)),
-        **({"effects": None} if summary.effects is None else _tested(summary, summary.effects)),
+        **_tested(summary, summary.effects, strips),
         untested_reason=findings.untested_reason(summary),
         by_inpainting=wording.by_inpainting(summary),
-        margin=wording.margin(summary),
         beyond=wording.beyond(summary),
-        by_e_value=any(concept.over_all.holds_by_e is not None for concept in summary.concepts),
         strips=strips,
         bars=views.bars(summary) if summary.activation else (),
         quality=[views.quality_row(row) for row in summary.quality],
@@ -68,24 +84,53 @@ def render(run: LoadedRun) -> str:
     )
 
 
-def _tested(summary: Summary, effects: EffectsResult) -> dict[str, Any]:
+def _tested(summary: Summary, effects: EffectsResult | None, strips: Sequence[views.Strip]) -> dict[str, Any]:
     """What the template shows of concepts."""
+    if effects is None or summary.same_answer is not None:
+        nothing = dict.fromkeys(("rows", "coverage", "top", "leading", "further"), ())
+        card = {"terms": terms(summary, ()), "card": model_card(summary, (), None)}
+        return {**nothing, **card, "effects": effects, "ranking": None if effects is None else effects.rankings[0]}
     ranking, axis = effects.rankings[0], axis_of(effects.rankings, effects.confirmation)
-    failed = [concept for concept in ranking.concepts if concept.took is not None and concept.took.value < 1]
-    confirmed = () if effects.confirmation is None else confirmation.rows(ranking, effects.confirmation, axis)
+    true = true_effects(summary)
+    rows = rows_of(effects.rankings, axis, true, {strip.concept.path for strip in strips})
+    moving, told = [row for row in rows if row.moves], truth_sentence(summary.concepts, true)
+    counts = {kind: sum(row.concepts for row in rows if row.kind == kind) for kind in KINDS}
+    kinds = [(kind, count) for kind, count in counts.items() if count]
+    top = moving[:MOST_EFFECTS]
+    leading = [strip for row in top for strip in strips if strip.anchor == row.pictures]
+    asked = effects.confirmation
     return {
         "effects": effects,
         "ranking": ranking,
-        "tree": tree_of(ranking, axis),
-        "called": called,
+        "rows": rows,
+        "order": {kind: place for place, kind in enumerate(KINDS)},
+        "concept_count": sum(counts.values()),
+        "kinds": kinds,
+        "coverage": _coverage(rows) if rows else (),
+        "top": top,
+        "more": len(moving) - len(top),
+        "leading": leading[:MOST_PAIRS],
+        "true_known": bool(true),
+        "truth_sentence": told,
+        "further": [other.classifier for other in effects.rankings[1:]],
         "scale": plots.scale(axis),
         "combinations": [views.combination_row(combination, axis) for combination in ranking.combinations],
-        "confirmed": confirmed,
-        "compared": compared(summary, effects.rankings[1:], axis),
+        "confirmed": () if asked is None else confirmation.rows(summary, ranking, asked, axis),
         "differing": differing(effects),
-        "checked": any(concept.took is not None for concept in ranking.concepts),
-        "failed": sorted(failed, key=lambda concept: concept.took.value if concept.took else 0.0),
+        "terms": terms(summary, [kind for kind, _ in kinds]),
+        "card": model_card(summary, rows, told),
     }
+
+
+def _coverage(rows: Sequence[Row]) -> tuple[Part, ...]:
+    """How many concepts move the target, are undecided, have no effect, and were not tested."""
+    still = (Verdict.UNDECIDED.value, Verdict.NO_EFFECT.value, Verdict.NOT_TESTED.value)
+    moving = tuple(kind for kind in KINDS if kind not in still)
+    parts = [("move it", "moving", moving), *((kind, kind.replace(" ", "-"), (kind,)) for kind in still)]
+    return tuple(
+        Part(label, style, kinds, sum(row.concepts for row in rows if row.kind in kinds))
+        for label, style, kinds in parts
+    )
 
 
 def _framed(pictures: Sequence[views.Shown], strips: Sequence[views.Strip]) -> Iterator[views.Picture]:

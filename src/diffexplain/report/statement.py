@@ -60,9 +60,10 @@ def stated(summary: Summary, respondent: Respondent | None = None) -> Summary:
 def template(summary: Summary) -> str:
     """What was found, how sure that is, and what the prior and the control show."""
     sentences = ["".join(text for text, _ in findings.headline(summary))]
+    found = [text for _, text in findings.findings(summary)]
     if summary.same_answer is None and summary.activation:
-        sentences += [_compared(summary), _written_out(summary)]
-    sentences += [text for _, text in findings.findings(summary)]
+        found[bool(summary.concepts) : bool(summary.concepts)] = [_compared(summary), _written_out(summary)]
+    sentences += found
     if summary.same_answer is None:
         sentences.append(prior_reliability.prior_sentence(summary) or "")
         sentences.append(prior_reliability.control_sentence(summary) or "No control classifier was asked.")

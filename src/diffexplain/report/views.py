@@ -13,17 +13,19 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from diffexplain.effects.results import Combination, ConceptEffect, EffectExample
+from diffexplain.effects.results import Combination, ConceptEffect, EffectExample, without_mirrors
 from diffexplain.evaluation.results import Activation, Comparison, Example, Quality
 from diffexplain.report import plots, wording
-from diffexplain.report.effect_tree import TONES, moves, score_noun, tone_of
+from diffexplain.report.concept_rows import anchor
+from diffexplain.report.effect_sentences import TONES, kind_of, moves, score_noun, tone_of, verb_of
 from diffexplain.report.findings import together
-from diffexplain.report.images import data_uri, outline
+from diffexplain.report.images import data_uri, is_photographic, outline
 from diffexplain.report.load import LoadedRun
 from diffexplain.report.summary import Summary
 from diffexplain.statistics.estimates import Estimate
 
-MOST_PICTURES = 24
+MOST_PICTURES, MOST_LARGE_PICTURES = 24, 12
+"""In the grid, of small pictures and of large ones, so that a page stays below a megabyte."""
 _PROMPT_NAMES = {
     "found prompt": "The found prompt",
     "found images": "The optimised pictures",
@@ -65,16 +67,24 @@ class Pair:
     present: Picture
     score_without: str
     score_present: str
+    difference: float
 
 
 @dataclass(frozen=True)
 class Strip:
-    """What one concept does, shown on several images."""
+    """What one concept does, shown on several images; ``anchor``: where on the page."""
 
     concept: ConceptEffect
-    tone: str
+    kind: str
+    verb: str
+    anchor: str
     sentence: str
     pairs: tuple[Pair, ...]
+
+    @property
+    def typical(self) -> Pair:
+        """The pair whose scores differ nearly as much as all pairs do on average."""
+        return min(self.pairs, key=lambda pair: abs(pair.difference - self.concept.over_all.score.value))
 
 
 @dataclass(frozen=True)
@@ -102,22 +112,26 @@ class Bar:
 
 def grid(run: LoadedRun) -> tuple[Shown, ...]:
     """The pictures to show: those that activate, or, when none does, what the prompt makes."""
-    activating = [example for example in run.examples if example.activates]
-    return tuple(_shown(example, run.summary.concepts) for example in (activating or run.examples)[:MOST_PICTURES])
+    shown = [example for example in run.examples if example.activates] or run.examples
+    large = any(is_photographic(example.image) for example in shown)
+    most = MOST_LARGE_PICTURES if large else MOST_PICTURES
+    return tuple(_shown(example, run.summary.concepts) for example in shown[:most])
 
 
 def strips(run: LoadedRun) -> tuple[Strip, ...]:
-    """Pictures without a concept and with it, in the order in which the run kept them."""
+    """Pictures without a concept and with it, in the order in which the run kept them; of two mirrored values one."""
     by_path = {concept.path: concept for concept in run.summary.concepts}
+    shown = [by_path[path] for path in dict.fromkeys(example.path for example in run.effects) if path in by_path]
     return tuple(
         Strip(
-            by_path[path],
-            tone_of(by_path[path]),
-            _sentence(by_path[path], run.summary),
-            tuple(_pair(example, by_path[path]) for example in run.effects if example.path == path),
+            concept,
+            kind_of(concept),
+            verb_of(concept.over_all.score.value) if concept.over_all.significant else "",
+            anchor(concept.path),
+            _sentence(concept, run.summary),
+            tuple(_pair(example, concept) for example in run.effects if example.path == concept.path),
         )
-        for path in dict.fromkeys(example.path for example in run.effects)
-        if path in by_path
+        for concept in (told for told, _ in without_mirrors(shown))
     )
 
 
@@ -130,11 +144,13 @@ def _sentence(concept: ConceptEffect, summary: Summary) -> str:
 
 
 def _pair(example: EffectExample, concept: ConceptEffect) -> Pair:
+    without, present = wording.number(example.score_without), wording.number(example.score_present)
     return Pair(
-        picture(example.without, f"picture {example.index} without {concept.text}"),
-        picture(example.present, f"picture {example.index} with {concept.text}"),
-        wording.number(example.score_without),
-        wording.number(example.score_present),
+        picture(example.without, f"picture {example.index} without {concept.text}, score {without}"),
+        picture(example.present, f"the same picture with {concept.text}, score {present}"),
+        without,
+        present,
+        example.score_present - example.score_without,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from diffexplain.world.render import choice, render_images
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, SUBJECTS, Companion, Scene
+from diffexplain.world.truth_table import TruthTable, weights_digest
 
 Logits = NDArray[np.float32]
 Model = Callable[[torch.Tensor], torch.Tensor]
@@ -240,3 +242,14 @@ def effects(
             row["without_target"] = stratum(others) if contrast.attribute != "subject" and others else None
             rows.append(row)
     return rows
+
+
+def truth_table(folder: Path, logits: Mapping[str, Logits], class_names: Sequence[str], seed: int) -> TruthTable:
+    """The table of the classifier in `folder`, from `measure_logits` of every subject."""
+    return TruthTable(
+        classifier=folder.name,
+        weights_sha256=weights_digest(folder),
+        seed=seed,
+        scenes=min(len(values) for values in logits.values()),
+        rows=tuple(effects(logits, class_names)),
+    )

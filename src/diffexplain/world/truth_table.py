@@ -1,9 +1,12 @@
-"""The truth table of a classifier as a file beside its weights: what it learned, whatever was planted."""
+"""The truth table of a classifier as a file beside its weights: what it learned, whatever was planted.
+
+Imports no torch: a report is made without it.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +14,6 @@ from typing import Any, Literal
 
 from diffexplain.errors import UserError
 from diffexplain.weights.documents import read_json
-from diffexplain.world.truth import Logits, effects
 
 TRUTH_TABLE_FILE = "truth_table.json"
 SCHEMA_VERSION = "2"
@@ -140,14 +142,3 @@ def truth_name(path: Sequence[str]) -> tuple[str, str]:
 def weights_digest(folder: Path) -> str:
     """SHA-256 of the classifier's weights, as hex."""
     return sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-
-
-def truth_table(folder: Path, logits: Mapping[str, Logits], class_names: Sequence[str], seed: int) -> TruthTable:
-    """The table of the classifier in `folder`, from `measure_logits` of every subject."""
-    return TruthTable(
-        classifier=folder.name,
-        weights_sha256=weights_digest(folder),
-        seed=seed,
-        scenes=min(len(values) for values in logits.values()),
-        rows=tuple(effects(logits, class_names)),
-    )
