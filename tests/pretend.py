@@ -19,9 +19,9 @@ from torch import Tensor, nn
 import diffexplain
 from diffexplain.classifiers import Classifier, Preprocessing
 from diffexplain.classifiers.labels import find_labels
-from diffexplain.diffusion.memory import MicroBatches
 from diffexplain.editing import Composition, Paired, Prepared, State
 from diffexplain.errors import RetryableError, UserError
+from diffexplain.memory import MicroBatches
 from diffexplain.prompts.soft_prompt import Word
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
