@@ -173,6 +173,10 @@ def accident(kind: str) -> None:
             raise ZeroDivisionError("a bug")
         case "exit":
             raise SystemExit(1)
+        case "exit0":
+            raise SystemExit(0)
+        case "exit3":
+            raise SystemExit(3)
         case "interrupt":
             raise KeyboardInterrupt
         case name:

@@ -21,14 +21,14 @@ FEW = ("effects=quick", "effects.chunk=4", "concepts.hierarchy=experiments/relia
 SHORT = ("explainer.steps=6", "explainer.batch=2", "explainer.checkpoint_every=2", "explainer.window=2")
 PICTURES = ("explainer.images=2", "explainer.steps=8")
 EXPLAINERS: Mapping[str, Sequence[str]] = {
-    "diffexplainer": ("evaluation=quick", *SHORT, *FEW),
-    "diffex": (*FEW, "explainer.beam=1", "explainer.roots=2", "explainer.search_images=2"),
-    "randomised_prompts": (*FEW, "discovery=quick"),
-    "dexter": ("evaluation=quick", "prompt=hard_words", *SHORT, "explainer.batch=1", *FEW),
-    "yosinski": PICTURES,
     "mahendran_vedaldi": PICTURES,
+    "yosinski": PICTURES,
     "nguyen": PICTURES,
     "maco": PICTURES,
+    "randomised_prompts": (*FEW, "discovery=quick"),
+    "diffexplainer": ("evaluation=quick", *SHORT, *FEW),
+    "dexter": ("evaluation=quick", "prompt=hard_words", *SHORT, "explainer.batch=1", *FEW),
+    "diffex": (*FEW, "explainer.beam=1", "explainer.roots=2", "explainer.search_images=2"),
 }
 """What makes a run of each short; the world, its segmenter and its classifier are what the configuration chooses."""
 SHARED = ("logger=local", "trainer=cpu", "trainer.progress=none")

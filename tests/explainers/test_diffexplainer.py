@@ -66,8 +66,8 @@ def test_latents_are_fresh_each_step_or_all_the_same(tmp_path: Path, monkeypatch
     seen: list[Tensor] = []
     latents = PromptOptimisation.latents
 
-    def spy(module: PromptOptimisation) -> Tensor:
-        seen.append(latents(module))
+    def spy(module: PromptOptimisation, attempt: int) -> Tensor:
+        seen.append(latents(module, attempt))
         return seen[-1]
 
     monkeypatch.setattr(PromptOptimisation, "latents", spy)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
 from typing import IO, Any
 
 
@@ -45,8 +46,9 @@ class Stream:
 @contextmanager
 def lasting() -> Iterator[Stream]:
     """Standard output and error as `Stream`; gives the former, flushed when the block has ended."""
-    output, errors = Stream(sys.stdout), Stream(sys.stderr)
-    with redirect_stdout(output), redirect_stderr(errors):  # type: ignore[type-var]
-        yield output
-        output.flush()
-        errors.flush()
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:  # Where one was closed, Python has none.
+        output, errors = Stream(sys.stdout or nowhere), Stream(sys.stderr or nowhere)
+        with redirect_stdout(output), redirect_stderr(errors):
+            yield output
+            output.flush()
+            errors.flush()
