@@ -289,7 +289,7 @@ class PromptOptimisation(LightningModule):
         else:
             self.prompt.lean(screen(self.prompt, self.prior, self.objective, self.draws, images))
 
-    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         causes: list[str] = []
         while True:
             loss, scores, images = self.gradient.estimate(  # of objective(G(t)) in t
