@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,15 +56,15 @@ DAMAGES: Mapping[str, Callable[[bytes], bytes]] = {
 }
 
 
-def damage(folder: Path) -> list[dict[str, Any]]:
-    """Try what has not been tried yet; the lines of all that has."""
+def damage(folder: Path, most: int, end: float = float("inf")) -> list[dict[str, Any]]:
+    """Try what has not been tried yet, up to ``most``, none begun after ``end``; the lines of all that has been."""
     record = folder / "corruptions.jsonl"
     lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
     done = {(line["file"], line["damage"]) for line in lines}
     whole = folder / "undamaged"
     for kind in DAMAGES:
         for part, name in EVERY:
-            if (f"{part}: {name}", kind) in done:
+            if (f"{part}: {name}", kind) in done or len(lines) >= most or time.monotonic() > end:
                 continue
             if not whole.is_dir() or not list(whole.rglob("summary.json")):
                 _asked(emptied(whole), folder / "logs" / "undamaged.log")

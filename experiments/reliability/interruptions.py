@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import signal
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,15 +24,15 @@ MOST = 3
 """Interruptions of one run at most."""
 
 
-def torment(folder: Path, trials: int) -> list[dict[str, Any]]:
-    """Interrupt ``trials`` runs of each explainer; the lines of all that have been."""
+def torment(folder: Path, trials: int, end: float = float("inf")) -> list[dict[str, Any]]:
+    """Interrupt ``trials`` runs of each explainer, none begun after ``end``; the lines of all that have been."""
     record = folder / "interruptions.jsonl"
     lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
     done = {(line["explainer"], line["trial"]) for line in lines}
     expected: dict[str, tuple[dict[str, str], float]] = {}
     for trial in range(trials):
         for explainer in EXPLAINERS:
-            if (explainer, trial) in done:
+            if (explainer, trial) in done or time.monotonic() > end:
                 continue
             if explainer not in expected:
                 expected[explainer] = _uninterrupted(folder, explainer)
