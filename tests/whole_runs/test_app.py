@@ -249,12 +249,12 @@ def test_a_classifier_that_does_not_fit_reads_half_a_block_at_a_time_and_the_sum
 ) -> None:
     forward = pretend.Boxes.forward
 
-    def up_to_two(boxes: pretend.Boxes, images: Any) -> Any:
-        if len(images) > 2:
+    def up_to_eight(boxes: pretend.Boxes, images: Any) -> Any:
+        if len(images) > 8:
             raise RuntimeError(CPU_ALLOCATOR)
         return forward(boxes, images)
 
-    monkeypatch.setattr(pretend.Boxes, "forward", up_to_two)
+    monkeypatch.setattr(pretend.Boxes, "forward", up_to_eight)
     assert run() == 0
     printed = capsys.readouterr()
     assert "need more memory than there is" in printed.err
