@@ -80,7 +80,7 @@ ROWS = (
         ("config/test_configuration.py", "config/test_numbers.py"),
         (
             Meeting(("explainer.stepz=3",), 2, "nearest:  explainer.steps"),
-            Meeting(("explainer.steps=many",), 2, "whole number"),
+            Meeting(("seed=much",), 2, "whole number"),
             Meeting(("threads=100000",), 2, "at most"),
             Meeting(("prompt=free",), 2, "reads no prompt"),
         ),
