@@ -19,9 +19,9 @@ from torch import Tensor, nn
 import diffexplain
 from diffexplain.classifiers import Classifier, Preprocessing
 from diffexplain.classifiers.labels import find_labels
-from diffexplain.diffusion.memory import MicroBatches
 from diffexplain.editing import Composition, Paired, Prepared, State
 from diffexplain.errors import RetryableError, UserError
+from diffexplain.memory import MicroBatches
 from diffexplain.prompts.soft_prompt import Word
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
@@ -173,6 +173,10 @@ def accident(kind: str) -> None:
             raise ZeroDivisionError("a bug")
         case "exit":
             raise SystemExit(1)
+        case "exit0":
+            raise SystemExit(0)
+        case "exit3":
+            raise SystemExit(3)
         case "interrupt":
             raise KeyboardInterrupt
         case name:

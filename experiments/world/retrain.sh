@@ -10,4 +10,5 @@ python -m experiments.world.train_clip --stage vision      # CLIP's vision tower
 python -m experiments.world.train_classifiers              # two fair and two shortcut classifiers
 python -m experiments.world.train_oracle                   # the judge of the gates, apart from all others
 python -m experiments.world.truth_tables                   # what the classifiers learned
+python -m diffexplain.weights.shipped                      # their checksums, by which runs know them
 python -m experiments.world.check

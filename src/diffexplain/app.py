@@ -24,7 +24,7 @@ from diffexplain.report import wandb_mirror
 from diffexplain.report.load import REPORT
 from diffexplain.report.summary import Summary
 from diffexplain.report.sweep import write_sweep_report
-from diffexplain.runs import sweep
+from diffexplain.runs import signals, sweep
 from diffexplain.runs.machine import (
     Stopwatch,
     device_kind,
@@ -100,9 +100,10 @@ def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
         run.check_free()
         parts, watch = parts or Parts(), Stopwatch()
         # All that can be refused is, before anything is written.
-        pipeline = prepare(run, target, parts, watch)
-        if run.is_writer:
-            announce(config, target)
+        with signals.loading():
+            pipeline = prepare(run, target, parts, watch)
+            if run.is_writer:
+                announce(config, target)
         with run.taken():
             if run.is_finished:  # By another process, in the meantime.
                 return Outcome(run.directory, Summary.load(run.directory), made=False)

@@ -86,9 +86,10 @@ class RetryableError(Exception):
     exit_status = 75
 
 
-class Interrupted(RetryableError):
-    """The run was asked to stop and did so after saving where it was.
+class Interrupted(BaseException):
+    """The run was asked to stop and did so after saving where it was; the same command later continues it.
 
+    No ``Exception``, as `KeyboardInterrupt` is none: what catches those, as libraries do, must not go on with the run.
     ``signal_name`` is ``SIGINT`` (exit status 130) or any other signal's name (exit status 75).
     """
 

@@ -8,8 +8,9 @@ from tests.tiny import tiny_prior
 from torch import Tensor
 
 from diffexplain.diffusion import MemorySettings, Prior
-from diffexplain.diffusion.memory import MicroBatches, PeakMemory
+from diffexplain.diffusion.memory import PeakMemory
 from diffexplain.errors import UserError
+from diffexplain.memory import MicroBatches
 from diffexplain.runs.draws import Draws
 
 

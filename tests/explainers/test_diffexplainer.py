@@ -66,8 +66,8 @@ def test_latents_are_fresh_each_step_or_all_the_same(tmp_path: Path, monkeypatch
     seen: list[Tensor] = []
     latents = PromptOptimisation.latents
 
-    def spy(module: PromptOptimisation) -> Tensor:
-        seen.append(latents(module))
+    def spy(module: PromptOptimisation, attempt: int) -> Tensor:
+        seen.append(latents(module, attempt))
         return seen[-1]
 
     monkeypatch.setattr(PromptOptimisation, "latents", spy)
@@ -163,3 +163,30 @@ def test_progress_is_shown(progress: Any, tmp_path: Path, capfd: pytest.CaptureF
 def test_a_batch_that_cannot_be_shared_is_the_users_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="evenly"):
         explain(tmp_path, explainer(batch=3), trainer=TrainerSettings(accelerator="cpu", devices=2))
+
+
+class FailsBetween(FailsAt):
+    """Answers again after so many failures."""
+
+    def __init__(self, call: int, times: int, *, gradient: bool = False) -> None:
+        super().__init__(call, gradient=gradient)
+        self.until = call + times
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.calls < self.until:
+            return super().forward(images)
+        return TinyClassifier.forward(self, images)
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_a_step_that_is_not_finite_is_made_anew_and_is_never_the_best(gradient: bool, tmp_path: Path) -> None:
+    found = explain(tmp_path / "failing", classifier=FailsBetween(3, 2, gradient=gradient))
+    rows = [json.loads(line) for line in (tmp_path / "failing" / "metrics.jsonl").read_text().splitlines()]
+    assert [len(row.get("made_anew", ())) for row in rows] == [0, 0, 0, 2, 0, 0]
+    assert found.steps == 6
+    reference = explain(tmp_path / "reference")
+    assert found.curve[:3] == reference.curve[:3]
+    assert found.curve[3]["score"] != reference.curve[3]["score"], "another attempt has other noise"
+    assert all(torch.isfinite(value) for value in found.embeddings.flatten())
+    state = torch.load(tmp_path / "failing" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["optimizer_states"][0]["param_groups"][0]["lr"] == 0.5 / 4

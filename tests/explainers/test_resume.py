@@ -13,7 +13,7 @@ from tests.explainers.support import artefacts, explain, explainer
 from tests.tiny import TinyClassifier
 from torch import Tensor
 
-from diffexplain.errors import Interrupted
+from diffexplain.errors import Interrupted, RetryableError
 from diffexplain.explainers import checkpoint as checkpoints
 from diffexplain.explainers.checkpoint import AtomicCheckpointIO, previous_path, read_checkpoint
 
@@ -110,8 +110,79 @@ def test_a_damaged_checkpoint_falls_back_on_the_one_before(tmp_path: Path, unint
 def test_a_missing_record_starts_the_run_again(tmp_path: Path, uninterrupted: dict[str, bytes]) -> None:
     killed_in_a_child(tmp_path, 5)
     (tmp_path / "metrics.jsonl").unlink()
+    with pytest.warns(UserWarning, match="damaged or gone"):
+        explain(tmp_path)
+    assert artefacts(tmp_path) == uninterrupted
+
+
+class FailsOnce(SignalsAt):
+    """Gives no finite answer in one forward pass, and sends a signal in a later one."""
+
+    def __init__(self, call: int, step: int) -> None:
+        super().__init__(step, signal.SIGTERM)
+        self.until = call
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.until -= 1
+        answer = super().forward(images)
+        return answer * float("nan") if self.until == -1 else answer
+
+
+def test_a_learning_rate_that_was_halved_stays_so(tmp_path: Path) -> None:
+    explain(tmp_path / "whole", classifier=FailsOnce(2, 100))
+    assert b"made_anew" in (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+    with pytest.raises(Interrupted):
+        explain(tmp_path / "stopped", classifier=FailsOnce(2, 4))
+    explain(tmp_path / "stopped")
+    assert artefacts(tmp_path / "stopped") == artefacts(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]\n", b"{", b"0" * 10_000, b"[" * 100_000, b"\xff\n"])
+def test_a_damaged_record_starts_the_prompt_again(
+    damage: bytes, tmp_path: Path, uninterrupted: dict[str, bytes]
+) -> None:
+    killed_in_a_child(tmp_path, 5)
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_bytes(damage or metrics.read_bytes().replace(b"0", b"1", 1))
+    with pytest.warns(UserWarning, match="damaged or gone"):
+        explain(tmp_path)
+    assert artefacts(tmp_path) == uninterrupted
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_picture_that_is_gone_or_damaged_is_made_again(
+    whole: bool, tmp_path: Path, uninterrupted: dict[str, bytes]
+) -> None:
+    explain(tmp_path) if whole else killed_in_a_child(tmp_path, 5)
+    picture = tmp_path / "images" / "step-00000.png"
+    picture.write_bytes(b"") if whole else picture.unlink()
+    with pytest.warns(UserWarning, match="damaged or gone"):
+        explain(tmp_path)
+    assert artefacts(tmp_path) == uninterrupted
+
+
+def test_what_was_added_to_the_record_of_a_finished_optimisation_is_cut_off(
+    tmp_path: Path, uninterrupted: dict[str, bytes]
+) -> None:
+    explain(tmp_path)
+    with (tmp_path / "metrics.jsonl").open("ab") as file:
+        file.write(b'{"step": 6, "lo')
     explain(tmp_path)
     assert artefacts(tmp_path) == uninterrupted
+
+
+def test_a_record_that_vanishes_under_a_run_is_one_line(tmp_path: Path) -> None:
+    class Deleting(TinyClassifier):
+        calls = 0
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.calls += 1
+            if self.calls == 4:
+                (tmp_path / "metrics.jsonl").unlink()
+            return super().forward(images)
+
+    with pytest.raises(RetryableError, match=r"metrics\.jsonl was changed or deleted"):
+        explain(tmp_path, classifier=Deleting())
 
 
 def test_a_save_that_fails_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

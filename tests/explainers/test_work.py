@@ -121,15 +121,19 @@ def test_too_little_memory_halves_the_micro_batch_and_the_run_says_so(
 
     monkeypatch.setattr(TinyClassifier, "forward", small)
     parted = explain(tmp_path / "parted", tiny_prior(steps=1), Exact())
-    assert "1 from here on (memory.micro_batch=1" in capsys.readouterr().err
+    assert "1 from here on (memory.micro_batch=1 says so" in capsys.readouterr().err
     assert json.loads((tmp_path / "parted" / "timings.json").read_text()) == {"micro_batches_halved_from": [2]}
     torch.testing.assert_close(parted.embeddings, whole.embeddings, rtol=1e-3, atol=1e-5)
     assert [row["loss"] for row in parted.curve] == pytest.approx([row["loss"] for row in whole.curve], rel=1e-4)
 
 
-def test_not_even_one_image_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("injected"), MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+)
+def test_not_even_one_image_fits(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(classifier: TinyClassifier, images: Tensor) -> Tensor:
-        raise torch.OutOfMemoryError("injected")
+        raise error
 
     monkeypatch.setattr(TinyClassifier, "forward", never)
     with pytest.raises(RetryableError, match="low_vram"):

@@ -213,7 +213,11 @@ def test_a_damaged_file_is_refused_by_a_run_and_mended_by_the_command(place: Pla
     file.write_bytes(BIG[:-1])
     with pytest.raises(UserError, match=rf"{len(BIG)} bytes\n.*{len(BIG) - 1} bytes"):
         fetch_command.require(configuration.compose(place.overrides))
-    file.write_bytes(BIG[:-1] + b"?")
+    flipped = BIG[:-1] + b"?"
+    file.write_bytes(flipped)
+    expected, found = (hashlib.sha256(content).hexdigest() for content in (BIG, flipped))
+    with pytest.raises(UserError, match=rf"{file}(.|\n)*sha256 {expected}\n(.|\n)*sha256 {found}.*diffexplain fetch"):
+        fetch_command.require(configuration.compose(place.overrides))
     assert "damaged" in place.fetch()
     assert file.read_bytes() == BIG
 

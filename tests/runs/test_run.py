@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -16,7 +17,8 @@ from tests.claiming import claim
 from diffexplain.errors import OwnedElsewhere, RetryableError, UserError
 from diffexplain.runs import manifest
 from diffexplain.runs import run as run_module
-from diffexplain.runs.run import MANIFEST
+from diffexplain.runs.machine import Stopwatch
+from diffexplain.runs.run import MANIFEST, TIMINGS
 from diffexplain.weights import atomic
 
 
@@ -84,6 +86,44 @@ def test_times_may_change_without_harm(tmp_path: Path) -> None:
     (finished(tmp_path) / "timings.json").write_text("{}")
     with claim(config(), tmp_path) as run:
         assert run.is_finished
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "3", "{}", '{"made_with": []}', '{"made_with": [3]}', "[" * 100_000]
+)
+@pytest.mark.parametrize("name", [MANIFEST, TIMINGS])
+def test_a_damaged_file_of_an_unfinished_run_is_written_anew(name: str, content: str, tmp_path: Path) -> None:
+    with claim(config(), tmp_path) as run:
+        run.record_timings(seconds={"explain": 1.0})
+    (run.directory / name).write_text(content)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with claim(config(), tmp_path) as run:
+            Stopwatch().belongs_to(run)
+            run.record_device("cpu")
+            run.record_timings(more=1)
+            run.finish()
+    assert [("is damaged" in str(warning.message)) for warning in said] == [True] * (name == MANIFEST)
+    assert run.is_finished
+    assert run.read_json(MANIFEST)["made_with"][-1]["device"] == "cpu"
+
+
+@pytest.mark.parametrize("name", ["summary.json", MANIFEST, "everything"])
+def test_a_run_whose_files_are_deleted_while_it_goes_on_is_not_finished(name: str, tmp_path: Path) -> None:
+    with claim(config(), tmp_path) as run:
+        run.write_json("summary.json", {"score": 0.5})
+        if name == "everything":
+            shutil.rmtree(run.directory)
+        else:
+            (run.directory / name).unlink()
+        with pytest.raises(RetryableError, match="was deleted or damaged while the run went on"):
+            run.finish()
+        assert not run.is_finished
+
+
+def test_a_home_that_nobody_has_is_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such home"):
+        claim(config(), "~nobody-has-this-name/outputs")
 
 
 def test_force_keeps_every_old_copy(tmp_path: Path) -> None:

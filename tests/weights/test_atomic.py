@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -77,6 +78,33 @@ def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.Monke
     assert caught.value.exit_status == 75
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def inodes(monkeypatch: pytest.MonkeyPatch, left: int, of: int) -> None:
+    usage = os.statvfs("/")
+    plain = {name: getattr(usage, name) for name in dir(usage) if name.startswith("f_")}
+    given = SimpleNamespace(**plain | {"f_favail": left, "f_files": of})
+    monkeypatch.setattr(os, "statvfs", lambda _: given)
+
+
+def test_a_disk_without_inodes_is_not_said_to_have_megabytes_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inodes(monkeypatch, 0, 1000)
+    said = atomic.describe_storage_error(OSError(errno.ENOSPC, "full"), tmp_path / "a", 10)
+    assert said is not None and "no inodes are left" in said and "MB are free" not in said
+    with pytest.raises(RetryableError, match="no inodes are left"):
+        atomic.require_free_space(tmp_path, 1)
+    inodes(monkeypatch, 0, 0)  # A file system that makes them as it needs them.
+    atomic.require_free_space(tmp_path, 1)
+
+
+def test_a_circle_of_links_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(RetryableError, match="Cannot write"):
+        atomic.write_text(tmp_path / "a" / "outputs" / "file", "b")
+    atomic.require_free_space(tmp_path / "a" / "outputs", 1)
 
 
 def test_too_little_space_is_refused_before_the_run(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,8 @@ import diffexplain
 from diffexplain import app, cli
 from diffexplain.config import configuration
 from diffexplain.effects.results import Verdict
-from diffexplain.errors import OwnedElsewhere, UserError
+from diffexplain.errors import OwnedElsewhere, RetryableError, UserError
+from diffexplain.pipelines import prompt as prompt_pipeline
 from diffexplain.pipelines.parts import Parts
 from diffexplain.report import Summary
 from diffexplain.runs.machine import HANDED_ON
@@ -206,22 +208,121 @@ def test_too_little_memory_for_the_evaluations_images_is_recorded(
     assert json.loads(timings.read_text())["images_at_a_time_halved_from"] == [8]
 
 
+CPU_ALLOCATOR = (
+    "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: you tried ..."
+)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("injected"), RuntimeError(CPU_ALLOCATOR), MemoryError()])
 @pytest.mark.parametrize(
-    ("part", "remedy"),
+    ("part", "purpose"),
     [
-        ("tests.pretend.Segmenter.masks", "effects.batch_size"),
-        ("diffexplain.pipelines.prompt.evaluate", "evaluation.batch_size"),
+        ("tests.pretend.load_classifier", "for this run"),
+        ("tests.pretend.Segmenter.masks", "to edit one picture"),
+        ("tests.pretend.Explainer.explain", "for this run"),
+        ("diffexplain.pipelines.prompt.evaluate", "to evaluate one picture"),
     ],
 )
-def test_too_little_memory_to_look_at_images_is_one_line(
-    part: str, remedy: str, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_too_little_memory_is_one_line_whose_remedy_is_the_same_run(
+    part: str,
+    purpose: str,
+    error: Exception,
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def never(*_: Any, **__: Any) -> None:
-        raise torch.OutOfMemoryError("injected")
+        raise error
 
-    monkeypatch.setattr(part, never)
-    assert run() == 75
-    assert f"lower {remedy} or segmenter.pairs_at_once" in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setattr(part, never)
+        assert run() == 75
+    *_, line = capsys.readouterr().err.splitlines()
+    assert f"The memory is not enough {purpose}" in line
+    # A smaller batch would be another run, which begins anew.
+    assert "batch" not in line and "at_once" not in line
+    assert run() == 0
+
+
+def test_a_classifier_that_does_not_fit_reads_half_a_block_at_a_time_and_the_summary_says_so(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = pretend.Boxes.forward
+
+    def up_to_eight(boxes: pretend.Boxes, images: Any) -> Any:
+        if len(images) > 8:
+            raise RuntimeError(CPU_ALLOCATOR)
+        return forward(boxes, images)
+
+    monkeypatch.setattr(pretend.Boxes, "forward", up_to_eight)
+    assert run() == 0
+    printed = capsys.readouterr()
+    assert "need more memory than there is" in printed.err
+    summary = Summary.load(Path(printed.out.split("Report: ")[1].strip()).parent)
+    assert any("Memory was short" in note for note in summary.notes)
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_plugin_that_ends_the_program_has_neither_finished_a_run_nor_interrupted_it(
+    status: int, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ACCIDENT, f"exit{status}")
+    assert run() == 1
+    said = capsys.readouterr().err
+    assert "An error in your code (tests), not in diffexplain's:" in said
+    assert f"SystemExit: {status}" in said
+
+
+def test_outputs_that_are_deleted_under_a_run_are_no_finished_run(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate = prompt_pipeline.evaluate
+
+    def deleting(*arguments: Any, **options: Any) -> Any:
+        shutil.rmtree(tmp_path / "outputs" / "pretend")
+        return evaluate(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prompt_pipeline, "evaluate", deleting)
+        assert run() == 75
+    *_, line = capsys.readouterr().err.splitlines()
+    assert "deleted" in line
+    assert run() == 0
+    assert "Report: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", ["cut off", "empty", "flipped", "nested", "another type", "a folder"])
+def test_damaged_records_of_an_unfinished_run_are_made_again(damage: str, settings: list[str], tmp_path: Path) -> None:
+    diffexplain.explain(*settings)
+    expected = artefacts(tmp_path / "outputs")
+    (directory,) = {path.parent for path in (tmp_path / "outputs").rglob("summary.json")}
+    (directory / "finished.json").unlink()
+    for path in [*directory.glob("effects/*.json"), directory / "concepts.yaml"]:
+        content = path.read_bytes()
+        path.unlink()
+        match damage:
+            case "cut off":
+                path.write_bytes(content[: len(content) // 2])
+            case "empty":
+                path.write_bytes(b"")
+            case "flipped":
+                path.write_bytes(content.replace(b"0", b"1", 1).replace(b"flag", b"flak", 1))
+            case "nested":
+                path.write_bytes(b"[" * 100_000)
+            case "another type":
+                path.write_bytes(b"3")
+            case _:
+                path.mkdir()
+    if damage == "a folder":
+        with pytest.raises(RetryableError, match="Cannot write"), pytest.warns(UserWarning, match="damaged"):
+            diffexplain.explain(*settings)
+        return
+    with pytest.warns(UserWarning, match="is damaged, or of an earlier version"):
+        diffexplain.explain(*settings)
+    made = artefacts(tmp_path / "outputs")
+    assert {name for name in made if made[name] != expected[name]} <= {
+        name for name in made if name.endswith("manifest.json")
+    }
 
 
 def test_a_bug_is_not_hidden(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

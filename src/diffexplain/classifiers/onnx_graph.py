@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from diffexplain import memory
 from diffexplain.classifiers.black_box import BlackBox
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.labels import IMAGENET, find_labels
@@ -100,6 +102,8 @@ class Graph:
         except MemoryError:
             raise
         except Exception as error:  # onnxruntime's errors have no class of their own in common.
+            if memory.says_short(str(error)):
+                raise MemoryError(_first_line(error)) from error
             message = f"onnxruntime cannot compute {self.path} for pictures {values.shape}: {_first_line(error)}"
             raise UserError(message) from error
         return [output[:count] for output in outputs]
@@ -256,6 +260,8 @@ def _never(images: Tensor) -> Tensor:
 
 
 def _onnxruntime() -> Any:
+    # Else it writes an identifier of this machine into the user's home as soon as it is imported, for its maker.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ModuleNotFoundError as error:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from diffexplain.classifiers.output import assigned, log_odds, probabilities
 from diffexplain.errors import UserError
+from diffexplain.memory import MicroBatches
 from diffexplain.statistics.estimates import SameAnswer
 from diffexplain.target import Kind, ResolvedTarget
 
@@ -78,6 +79,7 @@ class TargetReader:
         self.threshold = threshold
         self.mean = mean
         self.deviation = deviation
+        self._at_once = MicroBatches(None)
 
     def calibrated(self, neutral_images: Tensor) -> TargetReader:
         """For a unit, the reader that counts in standard deviations from its mean activation on these images.
@@ -105,7 +107,7 @@ class TargetReader:
         Raises:
             UserError: an answer is NaN or infinite; the message says to how many images, and what the first is.
         """
-        parts = [self._read(part.to(self.device)) for part in images.split(self.batch_size)]
+        parts = [read for block in images.split(self.batch_size) for read in self._read_block(block)]
         score, activates, probability, odds = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
         named = self.target.class_index is not None
         self._check_finite(np.isfinite(score) & (np.isfinite(odds) | (not named)), shown)
@@ -127,6 +129,10 @@ class TargetReader:
             "the same command goes on from there once the classifier answers every picture.",
             given=f"NaN or infinity, for {first}",
         )
+
+    def _read_block(self, images: Tensor) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """What decides the bits is the block: it is read in smaller parts only where it does not fit."""
+        return self._at_once.run(len(images), lambda part: self._read(images[part].to(self.device)))
 
     def _read(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         scores, index = self.classifier(images).float(), self.target.class_index

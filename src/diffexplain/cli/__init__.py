@@ -1,19 +1,29 @@
-"""The command line: `diffexplain <command>`."""
+"""The command line: `diffexplain <command>`.
+
+The doctor must come up where nothing else can be imported, and signals are met from the first moment on: so whatever is
+not needed for that is imported when a command begins.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from diffexplain.cli.commands import main, run
+from diffexplain.runs import signals
 
 __all__ = ["main", "run"]
 
 
-def __getattr__(name: str) -> Any:
-    # The doctor must come up where nothing else can be imported.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from diffexplain.cli import commands
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The ``diffexplain`` command; returns its exit status."""
+    with signals.command():
+        with signals.loading():
+            from diffexplain.cli import commands
+        return commands.main(arguments)
 
-    return getattr(commands, name)
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """``python run.py``: one run, or a sweep; returns the exit status."""
+    with signals.command():
+        with signals.loading():
+            from diffexplain.cli import commands
+        return commands.run(arguments)

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from diffexplain import app
+from diffexplain import app, memory
 from diffexplain.app import Outcome
-from diffexplain.cli import listing
+from diffexplain.cli import listing, streams
 from diffexplain.config import configuration, plugins
 from diffexplain.config.digests import CONTENTS
 from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError, printable
@@ -85,8 +85,18 @@ def guarded(action: Callable[[], int]) -> int:
     """Call ``action`` and turn what it raises into a message on stderr and an exit status.
 
     Bugs are not caught: Python's traceback and its exit status 1 are right for them. An error in the code of a plugin
-    has the same status, and a traceback that begins in that code.
+    has the same status, and a traceback that begins in that code. Whoever reads the output may stop reading; where it
+    cannot be written, that is said at the end.
     """
+    with streams.lasting() as output:
+        status = _guarded(action)
+    if output.failure is None or isinstance(output.failure, BrokenPipeError):
+        return status
+    print(f"diffexplain: Cannot write to standard output: {output.failure.strerror}.", file=sys.stderr)
+    return status or RETRYABLE
+
+
+def _guarded(action: Callable[[], int]) -> int:
     try:
         return action()
     except OwnedElsewhere as error:
@@ -97,14 +107,14 @@ def guarded(action: Callable[[], int]) -> int:
         theirs = plugins.shown(error.__cause__) if isinstance(error.__cause__, OSError) else None
         print(f"diffexplain: {printable(error)}" if theirs is None else theirs, file=sys.stderr)
         return error.exit_status if theirs is None else 1
-    except KeyboardInterrupt:
-        stop = Interrupted("SIGINT")
+    except (Interrupted, KeyboardInterrupt) as error:
+        stop = error if isinstance(error, Interrupted) else Interrupted("SIGINT")
         print(f"diffexplain: {stop}", file=sys.stderr)
         return stop.exit_status
-    except MemoryError:
-        print("diffexplain: out of memory; try smaller batches.", file=sys.stderr)
-        return RETRYABLE
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if memory.is_short(error):
+            print(f"diffexplain: There is not enough memory. {memory.REMEDY}", file=sys.stderr)
+            return RETRYABLE
         theirs = plugins.shown(error)
         if theirs is not None:
             print(theirs, end="", file=sys.stderr)

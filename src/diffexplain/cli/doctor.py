@@ -166,21 +166,25 @@ def check_weights(root: Path = EMBEDDED_ROOT) -> Check:
 def check_contents() -> list[Check]:
     """Every file whose checksum is known holds what it did: read anew, however old its times are.
 
-    Of fetched files the lock file has the checksum, of others that runs have read, embedded ones included, the store.
+    Of fetched files the lock file has the checksum, of embedded ones the package, of others that runs read the store.
     """
     from diffexplain.errors import UserError
-    from diffexplain.weights import checksums
+    from diffexplain.weights import checksums, shipped
     from diffexplain.weights.store import Lock, store_folder
 
     try:
-        recorded = Lock(store_folder()).recorded()
+        fetched, recorded = Lock(store_folder()).recorded(), shipped.recorded()
     except UserError as error:
         return [Check("contents", "problem", _first_line(error))]
     faults = []
+    recorded |= fetched
     for path, checksum in recorded.items():
         fault = _other_content(path, checksum)
         if fault:
-            faults.append(Check("contents", "problem", f"{path} {fault}", "`diffexplain fetch` brings it again"))
+            remedy = (
+                "`diffexplain fetch` brings it again" if path in fetched else "`git status` shows it; install again"
+            )
+            faults.append(Check("contents", "problem", f"{path} {fault}", remedy))
     known = {path: checksum for path, checksum in checksums.kept().items() if path not in recorded}
     for path, checksum in known.items():
         fault = _other_content(path, checksum)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,10 +36,7 @@ def main(arguments: Sequence[str]) -> int:
         lines = [weights_page()]
     else:
         raise UserError("There is no such list.", given=subject, accepted=SUBJECTS, hint="diffexplain --help")
-    try:
-        print(printable("\n".join(lines)), flush=True)
-    except BrokenPipeError:  # Whoever reads has seen enough, as `head` has.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(printable("\n".join(lines)))
     return 0
 
 

@@ -31,6 +31,7 @@ from omegaconf.resolvers import oc
 
 from diffexplain.config.digests import EDITOR_OF_NONE, EDITORS_OF_IMAGES, known
 from diffexplain.config.from_run import taken_over
+from diffexplain.config.numbers import check as check_numbers
 from diffexplain.config.plugins import check as check_plugins
 from diffexplain.errors import UserError
 from diffexplain.weights.documents import MOST_OF_YAML, check_yaml, from_yaml, read_text
@@ -124,6 +125,7 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
         config = _plain(_assign(composed, assigned)) if assigned else reference
     for override in assigned:
         _check_value(override, reference, config)
+    check_numbers(config)
     if folders:
         _check_nothing_is_decided(config, {str(override.key_or_group) for override in typed}, chosen)
     check_plugins(config[PLUGINS])

@@ -1,26 +1,47 @@
-"""Whether what a run needs from elsewhere is there, and the command that brings it; no network is reached here."""
+"""Whether the files that a run needs are there and whole, and the command that brings them; it reaches no network."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from diffexplain.errors import UserError
+from diffexplain.weights import shipped
+from diffexplain.weights.checksums import file_sha256
+from diffexplain.weights.files import refusal
 from diffexplain.weights.sources import Source, sources
-from diffexplain.weights.store import Lock, locate, store_folder
+from diffexplain.weights.store import Lock, locate, places, store_folder
 
 
 def require(config: Mapping[str, Any]) -> None:
-    """See that every file that a run needs from elsewhere is there and whole, before anything is loaded.
+    """See that every file of the package's and from elsewhere is there and whole, before anything is loaded.
 
     Raises:
-        UserError: something is missing; one line names it and the command that brings it.
+        UserError: something is missing, in one line that names it and the command that brings it; or damaged.
     """
-    left = missing(config)
-    if left:
-        command, lock = fetch_command(config), Lock(store_folder())  # Composing this takes a moment.
+    shipped.check(_texts(config))
+    wanted = sources(config)
+    if not wanted:
+        return
+    lock = Lock(store_folder())
+    if left := missing(config):
+        command = fetch_command(config)  # Composing this takes a moment.
         for source in left:
             locate(source, lock, command)
+    for path, recorded in ((path, one) for source in wanted for path, one in places(source, lock).items()):
+        found = file_sha256(path)
+        if found != recorded.sha256:
+            told = f"sha256 {found}: the file is damaged; {fetch_command(config)} brings it again"
+            raise refusal(path, f"sha256 {recorded.sha256}", told)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a configuration."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(one)
 
 
 def missing(config: Mapping[str, Any]) -> list[Source]:

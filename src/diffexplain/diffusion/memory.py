@@ -1,12 +1,11 @@
-"""What a device's memory allows: how many images pass at a time, and what the networks keep of them."""
+"""What of a device's memory the networks of a prior keep."""
 
 from __future__ import annotations
 
-import sys
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from diffusers import ModelMixin
@@ -15,8 +14,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from diffexplain.errors import UserError
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,55 +38,6 @@ class MemorySettings:
     def __post_init__(self) -> None:
         if self.micro_batch is not None and self.micro_batch < 1:
             raise UserError("At least one image passes at a time.", given=f"memory.micro_batch={self.micro_batch}")
-
-
-class MicroBatches:
-    """How many images pass through the networks at a time: half as many whenever the memory is not enough.
-
-    The smaller size is kept, so that each size fails once.
-
-    Args:
-        size: images at a time; ``None`` for all at once.
-        setting: the key by which a user sets the size, for messages.
-
-    Attributes:
-        halvings: the sizes that were too large.
-    """
-
-    def __init__(self, size: int | None, setting: str) -> None:
-        self.size = size
-        self.setting = setting
-        self.halvings: list[int] = []
-
-    def run(self, count: int, work: Callable[[slice], T]) -> list[T]:
-        """What ``work`` gives for each micro-batch of ``count`` images, in order.
-
-        When the memory is not enough, all of them are done again in smaller ones: a result never mixes sizes.
-
-        Raises:
-            torch.OutOfMemoryError: a single image does not fit.
-        """
-        while True:
-            size = max(1, count if self.size is None else min(self.size, count))
-            try:
-                return [work(slice(start, min(start + size, count))) for start in range(0, count, size)]
-            except torch.OutOfMemoryError:
-                if size == 1:
-                    raise
-            # Outside the handler, which would keep the failed pass's tensors alive.
-            self._halve(size)
-
-    def _halve(self, size: int) -> None:
-        self.halvings.append(size)
-        self.size = size // 2
-        print(
-            f"diffexplain: {size} images at a time need more memory than the device has: {self.size} from here on "
-            f"({self.setting}={self.size} says so from the start).",
-            file=sys.stderr,
-            flush=True,
-        )
-        if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
 
 
 def arrange(networks: Iterable[ModelMixin], settings: MemorySettings) -> None:

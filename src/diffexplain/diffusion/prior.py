@@ -17,9 +17,10 @@ from diffusers import (
 from torch import Tensor
 
 from diffexplain.diffusion.inpainting import composite, inpaint_latents, shrink_mask
-from diffexplain.diffusion.memory import MemorySettings, MicroBatches, arrange
+from diffexplain.diffusion.memory import MemorySettings, arrange
 from diffexplain.diffusion.sampling import Denoiser, StraightClamp
 from diffexplain.errors import UserError
+from diffexplain.memory import MicroBatches
 
 SCHEDULERS = {
     "ddim": DDIMScheduler,

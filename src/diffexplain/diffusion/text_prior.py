@@ -21,10 +21,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from diffexplain.diffusion.loading import DTYPES
-from diffexplain.diffusion.memory import MemorySettings, MicroBatches, arrange
+from diffexplain.diffusion.memory import MemorySettings, arrange
 from diffexplain.diffusion.pipelines import NETWORKS, check_call, read_pipeline
 from diffexplain.diffusion.sampling import first_sample, noise_key
 from diffexplain.errors import UserError
+from diffexplain.memory import MicroBatches
 from diffexplain.weights.store import Node, source_path
 
 LETTERS, CHARACTERS = 64, 1024

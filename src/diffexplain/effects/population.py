@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -23,6 +24,8 @@ from diffexplain.effects.results import Path
 from diffexplain.runs.draws import Draws
 from diffexplain.statistics.estimates import SameAnswer
 
+DIGEST = "sha256"
+"""Key under which a file of records holds that of all else in it."""
 FOLDER = "effects"
 DRAWN_FROM = 1_000_000
 """The index of the first image that is drawn for itself: none of the population's noise is its."""
@@ -279,14 +282,29 @@ class Population:
         return tuple(range(number * self.chunk, min((number + 1) * self.chunk, self.count)))
 
     def _read(self, name: str) -> dict[str, Any] | None:
+        """What was written; None where nothing was, or what is there is something else."""
         path = self.files.directory / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content.pop(DIGEST, None) == _digest_of(content):
+                return content
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+            pass
+        message = f"{path} is damaged, or of an earlier version: what it holds is made again."
+        warnings.warn(message, stacklevel=2)
+        return None
 
     def _write(self, name: str, content: dict[str, Any]) -> dict[str, Any]:
-        """Write it, and give back what reading it would."""
-        self.files.write_json(name, content)
+        """Write it with its own SHA-256, and give back what reading it would."""
+        self.files.write_json(name, {**content, DIGEST: _digest_of(content)})
         written: dict[str, Any] = json.loads(json.dumps(content))
         return written
+
+
+def _digest_of(content: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(pairs: Sequence[Pair]) -> str:

@@ -1,7 +1,8 @@
 """What happens around an optimisation step: best prompt, record, signals, checkpoint.
 
 In this order: each uses what the one before it has found out about the step. A step's outputs are a
-mapping with ``mean_loss`` and ``score`` (means over the whole batch) and ``images`` (this process's).
+mapping with ``mean_loss`` and ``score`` (means over the whole batch), ``images`` (this process's) and ``causes``, for
+which the step was made anew.
 """
 
 from __future__ import annotations
@@ -11,16 +12,21 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from diffexplain.errors import RetryableError
 from diffexplain.explainers.pictures import image_grid, png
 from diffexplain.runs.run import Run
 from diffexplain.weights.atomic import storage_errors
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -92,7 +98,8 @@ class SmoothedBest(Callback):
 class Recorder(Callback):
     """Writes one line a step to ``metrics.jsonl`` and, now and then, the step's images as a PNG.
 
-    On resume the file is cut to the length that it had at the checkpoint.
+    On resume the file is cut to the length that it had at the checkpoint, which knows it by a SHA-256 of lines and
+    pictures.
 
     Args:
         image_every: steps between pictures; the last step's are always written.
@@ -104,11 +111,13 @@ class Recorder(Callback):
         self.image_every = image_every
         self.path = run.directory / METRICS_FILE
         self.length = 0
+        self._digest = sha256()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
             with storage_errors(self.path), self.path.open("ab") as file:
                 file.truncate(self.length)
+        self._digest = record_digest(self.run.directory, self.length) or sha256()
 
     def on_train_batch_end(
         self,
@@ -127,6 +136,8 @@ class Recorder(Callback):
             "gradient_norm": pl_module.gradient_norm,
             "words": [token[0].text for token in pl_module.prompt.nearest_words(1)],
         }
+        if outputs["causes"]:
+            row["made_anew"] = outputs["causes"]
         if step % self.image_every == 0 or is_last_step(trainer):
             row["image"] = self._write_images(trainer, pl_module.gathered(outputs["images"]), step)
         if trainer.is_global_zero:
@@ -136,7 +147,9 @@ class Recorder(Callback):
         name = f"images/step-{step:05d}.png"
         if trainer.is_global_zero:
             picture = image_grid(images)
-            self.run.write_bytes(name, png(picture))
+            content = png(picture)
+            self.run.write_bytes(name, content)
+            self._digest.update(content)
             for logger in trainer.loggers:
                 if hasattr(logger, "log_image"):
                     logger.log_image(key="generated", images=[picture], step=step)
@@ -144,16 +157,35 @@ class Recorder(Callback):
 
     def _append(self, line: bytes) -> None:
         with storage_errors(self.path, needed=len(line)), self.path.open("ab") as file:
+            if file.tell() != self.length:
+                message = f"{self.path} was changed or deleted while the run wrote it; the same command makes it again."
+                raise RetryableError(message)
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
             self.length = file.tell()
+        self._digest.update(line)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"length": self.length}
+        return {"length": self.length, "sha256": self._digest.hexdigest()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.length = state_dict["length"]
+
+
+def record_digest(directory: Path, length: int) -> Hash | None:
+    """SHA-256 of a run's record up to a length of ``metrics.jsonl``, pictures included; None: it is not all there."""
+    digest = sha256()
+    try:
+        content = (directory / METRICS_FILE).read_bytes()[:length]
+        for line in content.splitlines(keepends=True):
+            row = json.loads(line)
+            if "image" in row:
+                digest.update((directory / row["image"]).read_bytes())
+            digest.update(line)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+    return digest if len(content) == length else None
 
 
 class StopOnSignal(Callback):

@@ -61,6 +61,9 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
             content = file.read_bytes()
         except FileNotFoundError:
             continue
+        except OSError as error:
+            warnings.warn(f"The checkpoint {file} cannot be read: {error.strerror}", stacklevel=2)
+            continue
         payload, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
         if sha256(payload).digest() != digest:
             warnings.warn(f"The checkpoint {file} is damaged and is not used.", stacklevel=2)

@@ -11,7 +11,9 @@ design choices of this project.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -23,7 +25,7 @@ from diffexplain.classifiers.classifier import Classifier
 from diffexplain.diffusion import AnyPrior, TextPrior
 from diffexplain.diffusion.gradients import Exact, GradientEstimator
 from diffexplain.diffusion.memory import MemorySettings
-from diffexplain.errors import Interrupted, RetryableError, UserError
+from diffexplain.errors import Interrupted, UserError
 from diffexplain.explainers.augmentation import Augmentation
 from diffexplain.explainers.callbacks import (
     METRICS_FILE,
@@ -32,6 +34,7 @@ from diffexplain.explainers.callbacks import (
     SmoothedBest,
     StopOnSignal,
     callback_state,
+    record_digest,
 )
 from diffexplain.explainers.checkpoint import read_checkpoint
 from diffexplain.explainers.divergence import Diverged, unanswered
@@ -39,15 +42,21 @@ from diffexplain.explainers.explanation import Explanation
 from diffexplain.explainers.objective import Objective, Outcome, objective_for
 from diffexplain.explainers.screening import Beginning, screen
 from diffexplain.explainers.training import StepCounter, TrainerSettings, build_trainer, quiet_lightning
+from diffexplain.memory import REMEDY, explained
 from diffexplain.prompts.soft_prompt import SoftPrompt
 from diffexplain.prompts.textual_inversion import textual_inversion
 from diffexplain.runs.draws import Draws
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
+from diffexplain.weights.atomic import storage_errors
 
 PROMPT_FILE = "prompt.safetensors"
 PROMPT_TOKEN = "<target>"
 NEAREST_WORDS = 5
+RETRIES = 3
+"""Times that a step is made anew where a number is not finite."""
+SLOWEST = 2.0**-8
+"""The share of the learning rate below which nothing is tried anew."""
 
 
 class DiffExplainer:
@@ -150,16 +159,15 @@ class DiffExplainer:
         if checkpoint is not None and callback_state(checkpoint, RunCheckpoint)["finished"]:
             best.load_state_dict(callback_state(checkpoint, SmoothedBest))
             return self._explanation(module, best, run)
+        # A preset is another run, which begins anew.
+        remedy = f"{REMEDY} A run with memory=low_vram, or with a smaller prior, needs less."
         try:
-            self._optimise(module, best, run, settings, loggers, resume=checkpoint is not None)
+            with explained("for one image", remedy):
+                self._optimise(module, best, run, settings, loggers, resume=checkpoint is not None)
         except Diverged as error:
             if best.best_prompt:
                 error.explanation = self._explanation(module, best, run)
             raise
-        except torch.OutOfMemoryError as error:
-            raise RetryableError(
-                "The device's memory is not enough for one image: try memory=low_vram, or a smaller prior."
-            ) from error
         finally:
             if prior.with_gradient.halvings and run.is_writer:
                 run.record_timings(micro_batches_halved_from=prior.with_gradient.halvings)
@@ -186,20 +194,29 @@ class DiffExplainer:
                     ckpt_path=str(run.checkpoint_path) if resume else None,
                     weights_only=True,
                 )
-            except SystemExit:
+            except SystemExit as error:
+                if not isinstance(error.__context__, KeyboardInterrupt):
+                    raise
                 # How the trainer ends on a second interrupt from the keyboard.
                 raise Interrupted("SIGINT") from None
         if signals.received is not None:
             raise Interrupted(signals.received)
 
     def _checkpoint(self, run: Run) -> dict[str, Any] | None:
-        """The run's checkpoint, unless the record up to it is no longer there."""
+        """The run's checkpoint, unless the record up to it is no longer there, or is another."""
         checkpoint = read_checkpoint(run.checkpoint_path)
         if checkpoint is None:
             return None
-        metrics = run.directory / METRICS_FILE
-        recorded = metrics.stat().st_size if metrics.exists() else 0
-        return checkpoint if recorded >= callback_state(checkpoint, Recorder)["length"] else None
+        record = callback_state(checkpoint, Recorder)
+        found = record_digest(run.directory, record["length"])
+        if found is None or found.hexdigest() != record.get("sha256"):
+            message = f"{METRICS_FILE} or a picture in {run.directory} is damaged or gone: the prompt is found anew."
+            warnings.warn(message, stacklevel=2)
+            return None
+        if run.is_writer:
+            with storage_errors(run.directory):
+                os.truncate(run.directory / METRICS_FILE, record["length"])
+        return checkpoint
 
     def _explanation(self, module: PromptOptimisation, best: SmoothedBest, run: Run) -> Explanation:
         module.load_state_dict(best.best_prompt)
@@ -274,13 +291,34 @@ class PromptOptimisation(LightningModule):
         else:
             self.prompt.lean(screen(self.prompt, self.prior, self.objective, self.draws, images))
 
-    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
-        loss, scores, images = self.gradient.estimate(  # of objective(G(t)) in t
-            self.prompt, self.prior, self.latents(), self.shown(), self.draws, self.global_step
-        )
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+        causes: list[str] = []
+        while True:
+            loss, scores, images = self.gradient.estimate(  # of objective(G(t)) in t
+                self.prompt, self.prior, self.latents(len(causes)), self.shown(), self.draws, self.global_step
+            )
+            cause = self._not_finite(loss, scores)
+            if cause is None:
+                break
+            self._try_again(causes, cause)
         self.prompt.observe(self.gathered(loss.detach().reshape(1)).mean())
         loss = loss + self.prompt.penalty(self.global_step / self.settings.steps)
-        return {"loss": loss, "images": images, **self._over_all_devices(loss, scores)}
+        means = self.gathered(torch.stack([loss.detach(), scores.mean()]).unsqueeze(0)).mean(dim=0)
+        self.log_dict({"loss": means[0], "score": means[1]}, prog_bar=True, batch_size=self.settings.batch)
+        return {"loss": loss, "images": images, "mean_loss": means[0], "score": means[1], "causes": causes}
+
+    def _try_again(self, causes: list[str], cause: str) -> None:
+        """Forget what was made of this step: other noise, and half the learning rate from here on.
+
+        Raises:
+            Diverged: that was tried often enough, for this step or for all together.
+        """
+        causes.append(cause)
+        groups = [group for optimizer in self.trainer.optimizers for group in optimizer.param_groups]
+        if len(causes) > RETRIES or any(group["lr"] < self.prompt.learning_rate * SLOWEST for group in groups):
+            raise Diverged(self.global_step, cause)
+        for group in groups:
+            group["lr"] /= 2
 
     def shown(self) -> Callable[[Tensor], Outcome]:
         """The objective of images as the classifier is shown them at this step."""
@@ -288,12 +326,13 @@ class PromptOptimisation(LightningModule):
             return self.objective
         return self.augmentation.through(self.objective, self.draws, self.global_step)
 
-    def latents(self) -> Tensor:
-        """This step's starting noise for this device's share of the batch, (B, C, h, w)."""
+    def latents(self, attempt: int = 0) -> Tensor:
+        """This step's starting noise for this device's share of the batch, (B, C, h, w); each attempt has its own."""
         count = self.settings.batch // self.trainer.world_size
-        step = self.global_step if self.settings.fresh_latents else 0
+        step = self.global_step if self.settings.fresh_latents or attempt else 0
         start = self.global_rank * count
-        return self.draws.normals("optimise", step, count, self.prior.latent_shape, start=start)
+        purpose = f"optimise again {attempt}" if attempt else "optimise"
+        return self.draws.normals(purpose, step, count, self.prior.latent_shape, start=start)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         gradients = [p.grad for p in self.prompt.parameters() if p.grad is not None]
@@ -308,18 +347,16 @@ class PromptOptimisation(LightningModule):
             return values
         return torch.cat(list(self.all_gather(values)))
 
-    def _over_all_devices(self, loss: Tensor, scores: Tensor) -> Mapping[str, Tensor]:
-        """Means over the whole batch, logged.
-
-        Raises:
-            Diverged: one of them is not finite; on all devices alike.
-        """
-        bad = (~scores.isfinite()).sum().to(loss)
-        of_all = self.gathered(torch.stack([loss.detach(), scores.mean(), bad]).unsqueeze(0))
-        means, bad = of_all.mean(dim=0), of_all[:, 2].sum()
-        for name, value in zip(("loss", "score"), means[:2], strict=True):
+    def _not_finite(self, loss: Tensor, scores: Tensor) -> str | None:
+        """Which number of the step is not finite, if any; all devices say the same."""
+        # Of the gradient, only what leads through the text encoder is computed a second time.
+        parameters = [parameter for parameter in self.prompt.parameters() if parameter.requires_grad]
+        gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+        norm = torch.stack([part.norm() for part in gradients if part is not None]).norm()
+        bad = (~scores.isfinite()).sum()
+        parts = [part.to(loss) for part in (loss.detach(), scores.mean(), norm, bad)]
+        of_all = self.gathered(torch.stack(parts).unsqueeze(0))
+        for name, value in zip(("loss", "score", "gradient's norm"), of_all[:, :3].mean(dim=0), strict=True):
             if not torch.isfinite(value):
-                why = unanswered(int(bad), self.settings.batch)
-                raise Diverged(self.global_step, f"the {name} is {value.item()}{why}")
-        self.log_dict({"loss": means[0], "score": means[1]}, prog_bar=True, batch_size=self.settings.batch)
-        return {"mean_loss": means[0], "score": means[1]}
+                return f"the {name} is {value.item()}{unanswered(int(of_all[:, 3].sum()), self.settings.batch)}"
+        return None

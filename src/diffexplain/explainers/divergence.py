@@ -26,7 +26,7 @@ class Diverged(DivergedError):
         self.cause = cause
         self.explanation: Explanation | None = None
         super().__init__(
-            f"Stopped at step {step}: {cause}. The step was not applied; the best prompt before it is "
+            f"Diverged, and stopped at step {step}: {cause}. The step was not applied; the best prompt before it is "
             "kept. If the classifier answers every picture, try a lower prompt.learning_rate, another seed, or "
             "diffusion.dtype=float32."
         )

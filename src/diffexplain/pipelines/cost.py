@@ -104,10 +104,9 @@ def tera(operations: float) -> str:
 
 def duration(seconds: float) -> str:
     """To two figures: "3.0 seconds", "12 minutes", "3.4 hours"."""
-    size, unit = next(
-        one for one in ((3600, "hours"), (60, "minutes"), (1, "seconds")) if seconds >= 1.5 * one[0] or one[0] == 1
-    )
-    amount = seconds / size
+    sizes = {"hours": 3600.0, "minutes": 60.0}
+    unit = next((name for name, size in sizes.items() if seconds >= 1.5 * size), "seconds")
+    amount = seconds / sizes.get(unit, 1.0)
     return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:,.0f} {unit}"
 
 

@@ -19,7 +19,7 @@ from torch import distributed
 
 from diffexplain.effects.devices import Item, Step
 from diffexplain.effects.edits import Made
-from diffexplain.errors import FailedElsewhere, Interrupted, UserError
+from diffexplain.errors import FailedElsewhere, UserError
 from diffexplain.explainers.training import TrainerSettings, build_trainer, quiet_lightning
 
 Share = Sequence[tuple[list[Any], int, Exception | None]]
@@ -132,8 +132,6 @@ class _Module(LightningModule):
             return [], 0, None
         try:
             return (*self.step(batch), None)
-        except Interrupted:
-            raise
         except Exception as error:
             if not self.catch:
                 raise

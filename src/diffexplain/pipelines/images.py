@@ -8,16 +8,18 @@ from typing import Any
 
 import torch
 
+from diffexplain import memory
 from diffexplain.classifiers.target_scores import TargetReader, same_answer
 from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.config.instantiate import TARGET, build
-from diffexplain.errors import RetryableError, UserError
+from diffexplain.errors import UserError
 from diffexplain.evaluation import EvaluationSettings
 from diffexplain.evaluation.activation import summarise
 from diffexplain.evaluation.image_source import ImageSource, Seeds
 from diffexplain.evaluation.pictures import examples
 from diffexplain.evaluation.results import Activation, Evaluation, ObjectAbsence, Words
 from diffexplain.explainers.natural_pictures import NATURAL
+from diffexplain.pipelines.memory import halvings_recorded
 from diffexplain.pipelines.parts import Parts
 from diffexplain.pipelines.testing import PHOTOGRAPHS, find_photographs
 from diffexplain.report import Model, Optimisation, Summary
@@ -56,13 +58,12 @@ class ImagesPipeline:
         if self.photographs is not None:
             self.run.write_json(PHOTOGRAPHS, self.photographs.to_json())
             pictures = self.photographs.images(prior.image_size)
-        try:
+        # Nothing is kept of such a run, so that another batch size loses nothing.
+        remedy = "Lower explainer.batch_size."
+        with halvings_recorded(self.run, prior, "to make pictures"), memory.explained("to optimise pictures", remedy):
             self.found = self.method.explain(
                 self.target, classifier, prior, self.run.draws, pictures=pictures, augmentation=self.augmentation
             )
-        except torch.OutOfMemoryError as error:
-            message = "The device's memory is not enough to optimise images: lower explainer.batch_size."
-            raise RetryableError(message) from error
         self.run.write_text(METRICS, "".join(json.dumps(row) + "\n" for row in self.found.curve))
         for logger in loggers:
             for row in self.found.curve:

@@ -19,7 +19,7 @@ from diffexplain.evaluation.captions import CLIP, Captioner, ClipCaptioner, Mode
 from diffexplain.evaluation.control import random_weights
 from diffexplain.explainers.screening import Beginning
 from diffexplain.pipelines import photographs
-from diffexplain.pipelines.memory import halvings_recorded
+from diffexplain.pipelines.memory import halvings_recorded, notes_on_memory
 from diffexplain.pipelines.parts import Parts
 from diffexplain.pipelines.photographs import Photographs
 from diffexplain.pipelines.provenance import describe_optimisation
@@ -90,7 +90,7 @@ class PromptPipeline:
                 for concept in self.effects.rankings[0].ranked
                 if concept.over_all.significant and concept.over_all.score.value > 0
             ]
-        with halvings_recorded(self.run, self.prior, "to evaluate: lower evaluation.batch_size"):
+        with halvings_recorded(self.run, self.prior, "to evaluate one picture"):
             self.evaluation = evaluate(
                 self.explanation,
                 self.target,
@@ -125,7 +125,11 @@ class PromptPipeline:
             prior=prior,
             optimisation=describe_optimisation(self.explanation),
             command=command,
-            notes=() if self.effects is None else self.testing.notes(),
+            notes=(
+                *(() if self.effects is None else self.testing.notes()),
+                *notes_on_memory(self.run),
+                *notes_on_steps(self.explanation.curve),
+            ),
             same_answer=same,
         )
         summary = stated(summary, self.respondent)
@@ -169,6 +173,18 @@ class PromptPipeline:
 
     def _build(self, group: str, *arguments: Any) -> Any:
         return build(self.run.config[group], *arguments, plugins=self.plugins, where=group)
+
+
+def notes_on_steps(curve: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What the reader is to know of steps whose numbers were not finite at first."""
+    anew = [str(row["step"]) for row in curve if "made_anew" in row]
+    if not anew:
+        return ()
+    steps = f"step {anew[0]}" if len(anew) == 1 else f"{len(anew)} steps, the first of them {anew[0]},"
+    return (
+        f"At {steps} a loss or gradient was not finite at first: nothing of it was applied, and it was made anew with "
+        "other noise and, from there on, half the learning rate.",
+    )
 
 
 def _evaluation_settings(node: Mapping[str, Any], plugins: Sequence[str]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from diffexplain.config.instantiate import build
 from diffexplain.errors import UserError
+from diffexplain.pipelines.memory import notes_on_memory
 from diffexplain.pipelines.parts import Parts
 from diffexplain.pipelines.testing import Testing
 from diffexplain.report import Model, Summary, summarise, write_report
@@ -41,7 +42,7 @@ class RankingPipeline:
             classifier=classifier,
             prior=prior,
             command=command,
-            notes=self.testing.notes(),
+            notes=(*self.testing.notes(), *notes_on_memory(self.run)),
             same_answer=self.testing.same_answer(),
         )
         write_report(self.run, summary, effects=self.examples)

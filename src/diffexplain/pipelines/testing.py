@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from hashlib import sha256
 from itertools import islice
 from typing import Any
 
@@ -48,6 +50,8 @@ from diffexplain.target import ResolvedTarget
 from diffexplain.weights.paths import resolve_folder
 
 CONCEPTS = "concepts.yaml"
+DIGEST = "# sha256 of the above: "
+"""Before what the last line of `CONCEPTS` holds."""
 PHOTOGRAPHS = "photographs.json"
 CONTROL = "control"
 NEUTRAL_TEXT, NEUTRAL_IMAGES = "a photo", 100
@@ -110,8 +114,7 @@ class Testing:
         if control is not None:
             studied.append(Studied(CONTROL, control.to(self.device), self.target, control=True))
         checks = Checks(segmenter, self.engine.batch_size)
-        keys = ("editor.micro_batch, " if "micro_batch" in self.run.config["editor"] else "") + "effects.batch_size"
-        with self.loop, halvings_recorded(self.run, prior, f"to edit: lower {keys}"):
+        with self.loop, halvings_recorded(self.run, prior, "to edit one picture"):
             images = self._images(prior)
             hierarchy = self._concepts(prior, images)
             neutral = None if self.target.kind == "class" else self._neutral(prior)
@@ -200,10 +203,16 @@ class Testing:
     def _concepts(self, prior: Any, images: Tensor | None) -> Hierarchy:
         """What was proposed is kept: a model may answer differently when the run goes on."""
         path = self.run.directory / CONCEPTS
-        if path.is_file():
-            return Hierarchy.load(path)
+        if path.exists():
+            with suppress(OSError, UnicodeDecodeError):
+                text, _, digest = path.read_text(encoding="utf-8").rpartition(DIGEST)
+                if sha256(text.encode()).hexdigest() == digest.strip():
+                    return Hierarchy.load(path)
+            message = f"{path} is damaged, or of an earlier version: concepts are proposed again."
+            warnings.warn(message, stacklevel=2)
         hierarchy = self._proposed(prior, images)
-        self.run.write_text(CONCEPTS, hierarchy.to_yaml())
+        text = hierarchy.to_yaml()
+        self.run.write_text(CONCEPTS, f"{text}{DIGEST}{sha256(text.encode()).hexdigest()}\n")
         return hierarchy
 
     def _proposed(self, prior: Any, images: Tensor | None) -> Hierarchy:

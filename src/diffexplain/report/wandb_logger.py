@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from lightning.pytorch.loggers import WandbLogger
 
-from diffexplain.report.wandb_key import has_key
+from diffexplain.report.wandb_key import folders, has_key
 
 Mode = Literal["auto", "online", "offline"]
 
@@ -32,6 +32,7 @@ def wandb_logger(
         config: the resolved configuration, shown beside the run.
         mode: ``auto`` is online when a key is known (environment or netrc) and offline otherwise.
     """
+    os.environ.update(folders(directory))  # The run's own: they are gone with its environment.
     import wandb
 
     if mode == "auto":

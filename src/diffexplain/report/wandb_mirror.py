@@ -19,7 +19,7 @@ from diffexplain.errors import RetryableError
 from diffexplain.report import wording
 from diffexplain.report.load import LoadedRun, load_run
 from diffexplain.report.summary import Summary
-from diffexplain.report.wandb_key import has_key
+from diffexplain.report.wandb_key import folders, has_key
 from diffexplain.runs.run import IDENTITY_DIGITS, MANIFEST
 from diffexplain.weights.documents import read_json
 from diffexplain.weights.store import inside
@@ -41,11 +41,16 @@ def sync(run_directory: str | Path) -> str:
         RetryableError: W&B failed; the run's own files are untouched.
     """
     run = load_run(run_directory)
+    own = folders(run.directory)
+    os.environ.update(own)
     try:
         return _sync(run)
     except Exception as error:
         reason = f"{type(error).__name__}: {_first_line(error)}"
         raise RetryableError(f"{run.directory} was not copied to W&B: {reason}") from error
+    finally:
+        for name in own:
+            del os.environ[name]
 
 
 def show_findings(copy: Any, run_directory: str | Path) -> None:

@@ -61,5 +61,5 @@ class RunLock:
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
             return f"process {note['process']} on {note['host']}"
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return "another process"

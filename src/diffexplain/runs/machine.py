@@ -5,17 +5,17 @@ from __future__ import annotations
 import importlib
 import os
 import resource
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
-from diffexplain.errors import Interrupted, RetryableError, UserError
+from diffexplain import memory
+from diffexplain.errors import UserError
+from diffexplain.runs import signals
 from diffexplain.runs.run import TIMINGS, Run, process_rank
+from diffexplain.weights.store import store_folder
 
 HANDED_ON = "DIFFEXPLAIN_RUN"
 """Environment variable by which the first process tells its helpers which run they belong to."""
@@ -36,11 +36,10 @@ class Stopwatch:
     def belongs_to(self, run: Run) -> None:
         """Write down from now on, in ``run``."""
         self._run = run
-        try:
-            before = run.read_json(TIMINGS)
-            self._earlier = [*before.get("earlier_attempts", []), before["seconds"]]
-        except (OSError, ValueError, KeyError):
-            self._earlier = []
+        before = run.recorded(TIMINGS)
+        earlier = before.get("earlier_attempts")
+        attempts = [*(earlier if isinstance(earlier, list) else []), before.get("seconds")]
+        self._earlier = [seconds for seconds in attempts if isinstance(seconds, dict)]
         self._record()
 
     @contextmanager
@@ -81,13 +80,12 @@ def job_environment(run: Run, threads: int) -> Iterator[bool]:
     os.environ[HANDED_ON] = os.environ.get(HANDED_ON, run.identity) if process_rank() else run.identity
     # Read when torch is imported; and Lightning's launcher leaves the number of threads alone then.
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGTERM, _stop) if in_main_thread else None
+    # Libraries that draw write down the machine's fonts: not in the user's home.
+    os.environ.setdefault("MPLCONFIGDIR", str(store_folder() / "matplotlib"))
     try:
-        yield belongs_here
+        with signals.stopping():
+            yield belongs_here
     finally:
-        if in_main_thread:
-            signal.signal(signal.SIGTERM, handler)
         # Lightning leaves ranks and ports behind, which would make the next run a helper of this one.
         for name in set(os.environ) - set(before):
             del os.environ[name]
@@ -99,7 +97,7 @@ def torch_session(threads: int) -> Iterator[None]:
     """Torch's threads and float arithmetic for one run, and no process group left behind.
 
     Raises:
-        RetryableError: the device's memory was not enough.
+        RetryableError: the memory was not enough.
     """
     import torch
 
@@ -108,10 +106,8 @@ def torch_session(threads: int) -> Iterator[None]:
     torch.set_num_threads(threads)
     torch.backends.cudnn.allow_tf32 = False
     try:
-        yield
-    except torch.OutOfMemoryError as error:
-        message = "The device's memory is not enough; lower evaluation.batch_size or diffusion.micro_batch."
-        raise RetryableError(message) from error
+        with memory.explained("for this run"):
+            yield
     finally:
         torch.set_num_threads(threads_before)
         torch.backends.cudnn.allow_tf32 = rounding_before
@@ -158,10 +154,6 @@ def device_name(kind: str) -> str:
     import torch
 
     return torch.cuda.get_device_name() if kind == "cuda" else kind
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(signal.Signals(number).name)
 
 
 def _peak_memory() -> int:

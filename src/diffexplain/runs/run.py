@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import file_digest
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from diffexplain.config.identity import identifying, identity
-from diffexplain.errors import UserError
+from diffexplain.errors import RetryableError, UserError
 from diffexplain.runs import manifest
 from diffexplain.runs.draws import Draws
 from diffexplain.runs.lock import RunLock
@@ -53,6 +53,7 @@ class Run:
         self.is_writer = is_writer
         self.draws = Draws(int(config["seed"]), target)
         self._lock = lock
+        self._written: set[str] = set()
 
     @property
     def is_finished(self) -> bool:
@@ -63,7 +64,7 @@ class Run:
             return finished["identity"] == self.identity and all(
                 _sha256(self.directory / name) == digest for name, digest in artefacts.items()
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return False
 
     @property
@@ -90,6 +91,7 @@ class Run:
         path = self.path(name)
         if self.is_writer:
             atomic.write_bytes(path, data)
+            self._written.add(name)
         return path
 
     def write_text(self, name: str, text: str) -> Path:
@@ -106,17 +108,23 @@ class Run:
 
     def record_timings(self, **values: Any) -> None:
         """Add to ``timings.json``, the only file of a run that depends on time and memory."""
+        self.write_json(TIMINGS, self.recorded(TIMINGS) | values)
+
+    def recorded(self, name: str) -> dict[str, Any]:
+        """What a JSON file of the run holds by name; nothing if it is not there, or damaged."""
         try:
-            timings = self.read_json(TIMINGS)
-        except (OSError, ValueError):
-            timings = {}
-        self.write_json(TIMINGS, timings | values)
+            content = self.read_json(name)
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return content if isinstance(content, dict) else {}
 
     def record_device(self, device: str) -> None:
         """Add the kind of device to the manifest; another kind than an earlier attempt's warns."""
         if not self.is_writer:
             return
-        content = self.read_json(MANIFEST)
+        content = _read_manifest(self)
+        if content is None:
+            raise RetryableError(_vanished(self, [MANIFEST]))
         history = content["made_with"]
         before = history[-1].get("device", device)
         if before != device:
@@ -130,7 +138,14 @@ class Run:
         self.write_json(MANIFEST, content)
 
     def finish(self) -> None:
-        """Mark the run as done, with the SHA-256 of all its files."""
+        """Mark the run as done, with the SHA-256 of all its files.
+
+        Raises:
+            RetryableError: some that were written are there no more.
+        """
+        vanished = sorted(name for name in self._written if not (self.directory / name).is_file())
+        if vanished:
+            raise RetryableError(_vanished(self, vanished))
         artefacts = {
             path.relative_to(self.directory).as_posix(): _sha256(path)
             for path in sorted(self.directory.rglob("*"))
@@ -206,8 +221,20 @@ class Run:
 def run_directory(config: Mapping[str, Any], root: str | Path, slug: str) -> Path:
     """``<root>/<classifier>/<target>/<explainer>-<identity>``, as an absolute path."""
     name = f"{slugify(config['explainer']['name'])}-{identity(config)[:IDENTITY_DIGITS]}"
-    folder = Path(root).expanduser().absolute() / slugify(config["classifier"]["name"])
+    folder = outputs_folder(root) / slugify(config["classifier"]["name"])
     return folder / slug / name
+
+
+def outputs_folder(root: str | Path) -> Path:
+    """The folder of all runs, as an absolute path.
+
+    Raises:
+        UserError: it begins with the home of somebody who has none.
+    """
+    try:
+        return Path(root).expanduser().absolute()
+    except RuntimeError as error:
+        raise UserError("There is no such home directory.", given=f"paths.outputs={root}") from error
 
 
 def planned(config: Mapping[str, Any], root: str | Path, *, target: ResolvedTarget | None = None) -> Run:
@@ -241,14 +268,13 @@ def _record_manifest(run: Run) -> None:
     """Write what the run is made from; when it goes on with an older attempt, keep both."""
     made_with = manifest.made_with(run.config)
     history = [made_with]
-    path = run.directory / MANIFEST
-    if path.exists():
-        try:
-            before = run.read_json(MANIFEST)
-            history = before["made_with"]
-        except (OSError, ValueError, KeyError):
-            before = None  # Damaged: it is written anew below.
-        if before is not None and before["identity"] != run.identity:
+    before = _read_manifest(run)
+    if before is None and (run.directory / MANIFEST).exists():
+        message = f"{run.directory / MANIFEST} is damaged and is written anew: what began the run is no longer known."
+        warnings.warn(message, stacklevel=2)
+    if before is not None:
+        history = before["made_with"]
+        if before["identity"] != run.identity:
             raise UserError(
                 f"{run.directory} belongs to another configuration with the same short identity; "
                 "change the seed or paths.outputs."
@@ -266,12 +292,29 @@ def _record_manifest(run: Run) -> None:
     run.write_json(MANIFEST, content)
 
 
-def _warn_of_differences(run: Run) -> None:
+def _read_manifest(run: Run) -> dict[str, Any] | None:
+    """The manifest, or None where it is not there, or not as a run writes it."""
+    content = run.recorded(MANIFEST)
     try:
-        before = run.read_json(MANIFEST)["made_with"][-1]
-    except (OSError, ValueError, KeyError, IndexError):
+        history = [(dict(one["versions"]), dict(one["weights"])) for one in content["made_with"]]
+        return content if history and isinstance(content["identity"], str) else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _vanished(run: Run, names: Sequence[str]) -> str:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return (
+        f"{run.directory / names[0]}{more} was deleted or damaged while the run went on, so that it is not finished; "
+        "the same command makes it again."
+    )
+
+
+def _warn_of_differences(run: Run) -> None:
+    before = _read_manifest(run)
+    if before is None:
         return
-    lines = manifest.differences(before, manifest.made_with(run.config))
+    lines = manifest.differences(before["made_with"][-1], manifest.made_with(run.config))
     if lines:
         warnings.warn(
             f"The run in {run.directory} was begun with {'; '.join(lines)}. Its result may differ "

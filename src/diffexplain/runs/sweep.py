@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from diffexplain.config.identity import identity
 from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError
+from diffexplain.runs.run import outputs_folder
 from diffexplain.weights import atomic
 
 SWEEP = "sweep.json"
@@ -95,7 +96,7 @@ def sweep_directory(jobs: Sequence[Job[Any]], root: str | Path) -> Path:
     """``<root>/sweeps/<identity>``: the same for the same runs in any order."""
     identities = sorted(identity(job.config) for job in jobs)
     name = sha256("\n".join(identities).encode()).hexdigest()[:12]
-    return Path(root).expanduser().absolute() / "sweeps" / name
+    return outputs_folder(root) / "sweeps" / name
 
 
 def write_sweep(directory: Path, jobs: Sequence[Job[Any]], directories: Sequence[Path | None]) -> Path:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diffexplain.errors import UserError
+from diffexplain.memory import MicroBatches
 from diffexplain.weights.documents import read_json
 from diffexplain.weights.files import library_reads, load_whole
 from diffexplain.weights.paths import resolve_folder
@@ -82,7 +83,7 @@ class Segmenter(nn.Module):
         self.model: Any = model
         self.tokenizer: Any = processor.tokenizer
         self.calibration = calibration
-        self.pairs_at_once = pairs_at_once
+        self._images, self._pairs = MicroBatches(None), MicroBatches(pairs_at_once, "segmenter.pairs_at_once")
         statistics = processor.image_processor
         self.register_buffer("mean", torch.tensor(statistics.image_mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(statistics.image_std).view(1, 3, 1, 1), persistent=False)
@@ -157,14 +158,15 @@ class Segmenter(nn.Module):
         conditions = self._conditions(phrases)
         count, width = images.shape[0], len(phrases)
         pairs = [(image, phrase) for image in range(count) for phrase in range(width)]
-        parts = []
-        for start in range(0, len(pairs), self.pairs_at_once):
-            chunk = torch.tensor(pairs[start : start + self.pairs_at_once], device=images.device)
+
+        def decode(part: slice) -> Tensor:
+            chunk = torch.tensor(pairs[part], device=images.device)
             chosen = tuple(activation[chunk[:, 0]] for activation in activations)
             decoded: Tensor = self.model.decoder(chosen, conditions[chunk[:, 1]]).logits
             # The decoder drops the batch axis of a single pair.
-            parts.append(decoded.reshape(len(chunk), *decoded.shape[-2:]))
-        stacked = torch.cat(parts)
+            return decoded.reshape(len(chunk), *decoded.shape[-2:])
+
+        stacked = torch.cat(self._pairs.run(len(pairs), decode))
         return stacked.reshape(count, width, *stacked.shape[-2:])
 
     def masks(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
@@ -179,7 +181,7 @@ class Segmenter(nn.Module):
         """
         if not len(phrases):
             return images.new_empty((len(images), 0, *images.shape[-2:]))
-        logits = self.logits(images, phrases)
+        logits = torch.cat(self._images.run(len(images), lambda part: self.logits(images[part], phrases)))
         if logits.shape[-2:] != images.shape[-2:]:
             logits = functional.interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False)
         return torch.sigmoid(logits)
@@ -198,9 +200,13 @@ class Segmenter(nn.Module):
 
     def image_features(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [0, 1], of any size, as unit vectors (B, D) of that CLIP."""
-        # CLIP was trained at its own size; only the decoder is used at another.
-        pixels = self.preprocess(images, int(self.model.config.vision_config.image_size))
-        return functional.normalize(self.model.clip.get_image_features(pixel_values=pixels).pooler_output, dim=-1)
+
+        def encode(part: slice) -> Tensor:
+            # CLIP was trained at its own size; only the decoder is used at another.
+            pixels = self.preprocess(images[part], int(self.model.config.vision_config.image_size))
+            return functional.normalize(self.model.clip.get_image_features(pixel_values=pixels).pooler_output, dim=-1)
+
+        return torch.cat(self._images.run(len(images), encode))
 
     def text_features(self, phrases: Sequence[str]) -> Tensor:
         """P texts as unit vectors (P, D) of that CLIP."""

@@ -19,7 +19,7 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp")
 _OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNWRITABLE = (
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
-    *(errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG),
+    *(errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.ESTALE),
 )
 
 
@@ -109,7 +109,7 @@ def describe_storage_error(error: OSError, path: Path | None = None, needed: int
     where = f" to {path}" if path else ""
     if error.errno in _OUT_OF_SPACE:
         amount = f" {_megabytes(needed)}" if needed is not None else ""
-        free = f"; {_megabytes(shutil.disk_usage(_existing(path)).free)} are free" if path else ""
+        free = "; your quota is used up" if error.errno == errno.EDQUOT else f"; {_left(path)}" if path else ""
         return (
             f"Disk full: cannot write{amount}{where}{free}. Free some space, or choose another "
             "folder with paths.outputs=<folder>, and give the same command again."
@@ -128,13 +128,27 @@ def require_free_space(directory: Path, needed: int) -> None:
     Raises:
         RetryableError: fewer than ``needed`` bytes are free where ``directory`` is.
     """
-    free = shutil.disk_usage(_existing(directory)).free
-    if free < needed:
+    existing = _existing(directory)
+    if shutil.disk_usage(existing).free < needed or not _has_inodes(existing):
         raise RetryableError(
             f"Disk nearly full: a run needs {_megabytes(needed)} in {directory}, "
-            f"{_megabytes(free)} are free. Free some space, or choose another folder with "
+            f"{_left(existing)}. Free some space, or choose another folder with "
             "paths.outputs=<folder>."
         )
+
+
+def _left(path: Path) -> str:
+    """What of a disk is left to be written to."""
+    existing = _existing(path)
+    if not _has_inodes(existing):
+        return "no inodes are left, so that no file can be added, however small"
+    return f"{_megabytes(shutil.disk_usage(existing).free)} are free"
+
+
+def _has_inodes(existing: Path) -> bool:
+    """Whether a file can be added; file systems that make them as they need them count none at all."""
+    status = os.statvfs(existing)
+    return status.f_favail > 0 or status.f_files == 0
 
 
 def _existing(path: Path) -> Path:

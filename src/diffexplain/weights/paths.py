@@ -7,9 +7,9 @@ from pathlib import Path
 from diffexplain.errors import UserError
 
 EMBEDDED_PREFIX = "embedded:"
-_PACKAGE = Path(__file__).parents[1]
-EMBEDDED_ROOT = _PACKAGE / "world" / "weights"
-DATA_ROOTS = (_PACKAGE / "classifiers" / "data", _PACKAGE / "concepts" / "data")
+PACKAGE = Path(__file__).parents[1]
+EMBEDDED_ROOT = PACKAGE / "world" / "weights"
+DATA_ROOTS = (PACKAGE / "classifiers" / "data", PACKAGE / "concepts" / "data")
 """Embedded lists that have nothing to do with the world: class names, phrases."""
 
 

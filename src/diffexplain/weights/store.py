@@ -256,6 +256,18 @@ def recorded_files(source: Source, lock: Lock) -> dict[str, str]:
     return {f"{source.name}/{path}": file.sha256 for path, file in files.items() if source.wants(path)}
 
 
+def places(source: Source, lock: Lock) -> dict[Path, Recorded]:
+    """Where the fetched files of a source are, and as what each was recorded."""
+    if isinstance(source, Address):
+        recorded = lock.file(source.url)
+        return {} if recorded is None else {address_file(lock.folder, source): recorded}
+    revision = lock.revision(source.name)
+    if revision is None:
+        return {}
+    folder = repository_folder(lock.folder, source.name, revision)
+    return {inside(folder, path): file for path, file in lock.files(source.name).items() if source.wants(path)}
+
+
 def _checked(content: Any) -> dict[str, Any]:
     """The content of a lock file, which may have been edited.
 

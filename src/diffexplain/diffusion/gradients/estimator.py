@@ -51,7 +51,7 @@ class GradientEstimator(Protocol):
             draws: of the run, for estimators that draw.
 
         Raises:
-            torch.OutOfMemoryError: not even a single image fits.
+            MemoryError, RuntimeError: not even a single image fits (`diffexplain.memory.is_short`).
         """
         ...
 

@@ -1,0 +1,110 @@
+"""Runs that are killed or told to stop at random moments, and then end with every byte of one that was not.
+
+A trial is drawn by its number alone: which signals come, and at which share of the uninterrupted run's time. One line
+is written for each, and what has a line is not tried again.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from diffexplain.weights.atomic import write_json
+from experiments.reliability.runs import EXPLAINERS, artefacts, emptied, overrides, run
+
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+STATUS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 75, signal.SIGINT: 130}
+MOST = 3
+"""Interruptions of one run at most."""
+
+
+def torment(folder: Path, trials: int, end: float = float("inf")) -> list[dict[str, Any]]:
+    """Interrupt ``trials`` runs of each explainer, none begun after ``end``; the lines of all that have been."""
+    record = folder / "interruptions.jsonl"
+    lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
+    done = {(line["explainer"], line["trial"]) for line in lines}
+    expected: dict[str, tuple[dict[str, str], float]] = {}
+    for trial in range(trials):
+        for explainer in EXPLAINERS:
+            if (explainer, trial) in done or time.monotonic() > end:
+                continue
+            if explainer not in expected:
+                expected[explainer] = _uninterrupted(folder, explainer)
+            line = _trial(folder, explainer, trial, *expected[explainer])
+            print(line, flush=True)
+            lines.append(line)
+            with record.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+    return lines
+
+
+def table(lines: Sequence[dict[str, Any]]) -> str:
+    """What came of the interrupted runs, by explainer."""
+    by: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    lines = [line for line in lines if line["cuts"]]  # A run that ended before its signal was not interrupted.
+    for line in lines:
+        by[line["explainer"]].append(line)
+    rows = [
+        "| explainer | runs interrupted | kill -9 | SIGTERM | SIGINT | other exit status | traceback | byte-equal |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, own in [*by.items(), ("all", lines)]:
+        cuts = [cut for line in own for cut in line["cuts"]]
+        counts = [sum(cut["signal"] == number.name for cut in cuts) for number in STATUS]
+        odd = sum(cut["status"] != STATUS[signal.Signals[cut["signal"]]] for cut in cuts)
+        tracebacks = sum(line["traceback"] for line in own)
+        equal = sum(line["equal"] for line in own)
+        rows.append(
+            f"| {name} | {len(own)} | {' | '.join(map(str, counts))} | {odd} | {tracebacks} | {equal} of {len(own)} |"
+        )
+    return "\n".join(rows)
+
+
+def _uninterrupted(folder: Path, explainer: str) -> tuple[dict[str, str], float]:
+    known = folder / "uninterrupted" / f"{explainer}.json"
+    if not known.exists():
+        outputs = emptied(folder / "uninterrupted" / explainer)
+        ended = run(overrides(explainer, outputs), folder / "logs" / f"{explainer}.log")
+        if ended.status:
+            raise RuntimeError(f"{explainer} fails without any interruption:\n{ended.said}")
+        write_json(known, {"files": artefacts(outputs), "seconds": ended.seconds})
+    content = json.loads(known.read_text())
+    return content["files"], content["seconds"]
+
+
+def _trial(folder: Path, explainer: str, trial: int, expected: dict[str, str], seconds: float) -> dict[str, Any]:
+    chance = random.Random(f"{explainer} {trial}")
+    outputs = emptied(folder / "interrupted" / explainer)
+    command, log = overrides(explainer, outputs), folder / "logs" / f"{explainer}-{trial}.log"
+    cuts: list[dict[str, Any]] = []
+    said = ""
+    # What one attempt has done the next has not to do, so that later cuts come earlier. A run that ended before its
+    # signal is not counted as interrupted by it.
+    for attempt in range(chance.randint(1, MOST)):
+        number = chance.choice(SIGNALS)
+        ended = run(command, log, chance.uniform(0.02, 0.95) * seconds / (attempt + 1), number)
+        said += ended.said
+        if ended.status == 0:
+            break
+        there = len(artefacts(outputs))
+        cuts.append({"signal": number.name, "status": ended.status, "seconds": round(ended.seconds, 2), "files": there})
+    last = run(command, log)
+    said += last.said
+    found = artefacts(outputs)
+    differing = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    equal = last.status == 0 and not differing
+    return {
+        "explainer": explainer,
+        "trial": trial,
+        "cuts": cuts,
+        "status": last.status,
+        "equal": equal,
+        "differing": differing,
+        "traceback": "Traceback" in said,
+    }

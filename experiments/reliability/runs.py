@@ -1,0 +1,117 @@
+"""Small runs of every explainer with the embedded parts, each in a process of its own that can be stopped at any time.
+
+The processes are forked from one that has imported the libraries, so that a run takes seconds and not a minute; what a
+run loads and computes is its own. How signals are met while libraries load is for whoever starts the program itself.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+FEW = ("effects=quick", "effects.chunk=4", "concepts.hierarchy=experiments/reliability/hierarchy.yaml")
+SHORT = ("explainer.steps=6", "explainer.batch=2", "explainer.checkpoint_every=2", "explainer.window=2")
+PICTURES = ("explainer.images=2", "explainer.steps=8")
+EXPLAINERS: Mapping[str, Sequence[str]] = {
+    "mahendran_vedaldi": PICTURES,
+    "yosinski": PICTURES,
+    "nguyen": PICTURES,
+    "maco": PICTURES,
+    "randomised_prompts": (*FEW, "discovery=quick"),
+    "diffexplainer": ("evaluation=quick", *SHORT, *FEW),
+    "dexter": ("evaluation=quick", "prompt=hard_words", *SHORT, "explainer.batch=1", *FEW),
+    "diffex": (*FEW, "explainer.beam=1", "explainer.roots=2", "explainer.search_images=2"),
+}
+"""What makes a run of each short; the world, its segmenter and its classifier are what the configuration chooses."""
+SHARED = ("logger=local", "trainer=cpu", "trainer.progress=none")
+UNEQUAL = ("manifest.json", "timings.json", ".lock", ".owner")
+"""Files that hold where and when a run was made, and so are another's in another folder."""
+CHECKPOINTS = "checkpoints"
+"""Folder of what a run goes on from, which is none of its results: in it Lightning counts how often it was started."""
+
+
+def overrides(explainer: str, outputs: Path) -> list[str]:
+    """The command line of an explainer's small run."""
+    settings = {text.partition("=")[0]: text for text in EXPLAINERS[explainer]}  # The last one said holds.
+    return [*SHARED, f"explainer={explainer}", *settings.values(), f"paths.outputs={outputs}"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: exit status, or minus the signal; what it said; and after how many seconds."""
+
+    status: int
+    said: str
+    seconds: float
+
+
+def load_libraries() -> None:
+    """Import what takes time, once, before anything is forked."""
+    os.environ |= {"TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    import transformers
+    from diffusers import StableDiffusionPipeline  # noqa: F401
+
+    import diffexplain.evaluation
+    import diffexplain.pipelines.pipeline  # noqa: F401
+
+    _ = (transformers.CLIPTextModel, transformers.CLIPSegForImageSegmentation)
+
+
+def run(arguments: Sequence[str], log: Path, after: float | None = None, number: int = signal.SIGKILL) -> Ended:
+    """Make a run in a child process; ``after`` so many seconds, if it still goes on, it gets a signal."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        _in_child(arguments, log)
+    waited = 0
+    while after is not None and not waited and time.monotonic() - began < after:
+        waited, status = os.waitpid(child, os.WNOHANG)
+        time.sleep(0.02)
+    if not waited:
+        if after is not None:
+            os.kill(child, number)
+        _, status = os.waitpid(child, 0)
+    return Ended(os.waitstatus_to_exitcode(status), log.read_text(encoding="utf-8"), time.monotonic() - began)
+
+
+def artefacts(outputs: Path) -> dict[str, str]:
+    """SHA-256 of every file of the runs in a folder, less checkpoints and those of `UNEQUAL`."""
+    return {
+        path.relative_to(outputs).as_posix(): sha256(path.read_bytes()).hexdigest()
+        for path in sorted(outputs.rglob("*"))
+        if path.is_file() and not path.name.endswith(UNEQUAL) and path.parent.name != CHECKPOINTS
+    }
+
+
+def emptied(folder: Path) -> Path:
+    """The folder, with nothing in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _in_child(arguments: Sequence[str], log: Path) -> None:
+    status = 1
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background job would ignore it.
+        with log.open("w", encoding="utf-8", buffering=1) as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            sys.stdout = sys.stderr = file
+            from diffexplain import cli
+
+            try:
+                status = cli.run(list(arguments))
+            except BaseException:
+                traceback.print_exc()
+    finally:
+        os._exit(status)

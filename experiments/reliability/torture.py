@@ -1,0 +1,67 @@
+"""Does a run survive what can happen to it? Interrupts and damages small runs of every explainer on the embedded world.
+
+    python -m experiments.reliability.torture                  as far as it is not done yet
+    python -m experiments.reliability.torture --minutes 10     so many minutes at most
+    python -m experiments.reliability.torture --report         write RESULTS.md from what has been done
+
+Goes on where it stopped. An hour or two of one processor's time for all of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.reliability import corruptions, interruptions, rows
+from experiments.reliability.runs import load_libraries
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+BEGIN, END = "<!-- torture: begin -->", "<!-- torture: end -->"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--outputs", type=Path, default=Path("outputs/reliability"))
+    parser.add_argument(
+        "--trials", type=int, default=8, help="interrupted runs of each explainer (default: %(default)s)"
+    )
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="after which nothing new is begun")
+    parser.add_argument("--report", action="store_true", help="run nothing, and write RESULTS.md")
+    given = parser.parse_args(arguments)
+    folder, end = given.outputs.absolute(), time.monotonic() + 60 * given.minutes
+    folder.mkdir(parents=True, exist_ok=True)
+    if not given.report:
+        load_libraries()
+        rows.meet(folder)
+        # In turns, so that little time brings some of each.
+        for trial in range(1, given.trials + 1):
+            interruptions.torment(folder, trial, end)
+            corruptions.damage(
+                folder, round(len(corruptions.EVERY) * len(corruptions.DAMAGES) * trial / given.trials), end
+            )
+    text = report(folder)
+    print(text)
+    if given.report:
+        before, rest = RESULTS.read_text(encoding="utf-8").split(BEGIN)
+        RESULTS.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+def report(folder: Path) -> str:
+    """All tables, from what has been written down."""
+    known = folder / "rows.json"
+    met = json.loads(known.read_text()) if known.exists() else {}
+    interrupted, damaged = (_lines(folder / f"{name}.jsonl") for name in ("interruptions", "corruptions"))
+    parts = [rows.table(met, interrupted, damaged), interruptions.table(interrupted), corruptions.table(damaged)]
+    return "\n\n".join(parts)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+if __name__ == "__main__":
+    main()
