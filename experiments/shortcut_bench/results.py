@@ -43,7 +43,7 @@ ELSEWHERE = {
     "README.md": (front_table, "<!-- shortcut bench: begin -->", "<!-- shortcut bench: end -->"),
     "docs/method.md": (failures, "<!-- failures: begin -->", "<!-- failures: end -->"),
 }
-"""Pages that show a part of the held-out half."""
+"""Pages that show a part of the fresh designs' tables."""
 
 
 @cache
@@ -115,9 +115,9 @@ def write_results(
     else:
         mark = "results" if of_set == "halves" else of_set
         write_between(RESULTS, f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->", text)
-    if beside is None and of_set == "halves":
+    if beside is None and of_set == "fresh":
         for page, (make, begin, end) in ELSEWHERE.items():
-            write_between(REPOSITORY / page, begin, end, make(groups["held_out"]))
+            write_between(REPOSITORY / page, begin, end, make(groups["fresh"]))
     ending = "" if of_set == "halves" else f"_{of_set}"
     write_classifiers(folder / f"results{ending}.csv", answers, split)
     write_findings((beside or OUTPUTS) / f"findings{ending}.csv", answers, split)

@@ -278,36 +278,29 @@ def cell(estimate: Estimate | None, digits: int = 2, signed: bool = False) -> st
     return f"{value} [{low}, {high}] n {estimate.n}"
 
 
+FRONT_ROWS = (
+    "first place right, where something is there",
+    "of what is there, reported with its sign",
+    "of absent concepts of controls, reported",
+    "of absent concepts, no effect",
+    "of absent concepts, undecided",
+    "intervals that hold the effect, at least 0.2",
+    "between",
+    "within ±0.02",
+    "denoiser evaluations, median",
+)
+"""What the README shows of `measured`."""
+
+
 def front_table(answers: Mapping[str, Mapping[str, Answer]]) -> str:
-    """For the README: one half in short."""
-    lines = [
-        "| method | first place right | AUROC | correlation with the true effects | false discoveries on controls | "
-        "denoiser evaluations |",
-        "|---|---|---|---|---|---|",
-    ]
-    sizes = set()
-    for method, mine in ((method, answers[method]) for method in FRONT if method in answers):
-        sizes.add(len(mine))
-        account = statistics.median(answer.explained.account.denoiser for answer in mine.values())
-        cells = [
-            short(mean_over(shortcut(mine), first_is_there)),
-            short(mean_over(shortcut(mine), auroc)),
-            short(spearman(shortcut(mine))),
-            short(mean_over(control(mine), false_share), 3),
-            f"{account:,.0f}" if account else "–",
-        ]
-        lines.append(f"| {TITLES[method]} | {' | '.join(cells)} |")
-    size = " to ".join(map(str, sorted({min(sizes), max(sizes)}))) if sizes else "0"
-    return "\n".join(
-        [*lines, "", f"{size} held-out classifiers of ShortcutBench, 95 % intervals over classifiers. {machine()}"]
-    )
-
-
-def short(estimate: Estimate | None, digits: int = 2) -> str:
-    """A value with its interval."""
-    if estimate is None:
-        return "–"
-    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    """For the README: one set in short, a column for each method."""
+    columns = {method: measured(answers[method]) for method in FRONT if method in answers}
+    lines = [f"| | {' | '.join(TITLES[method] for method in columns)} |", "|---|" + "---|" * len(columns)]
+    lines += [f"| {row} | {' | '.join(column[row] for column in columns.values())} |" for row in FRONT_ROWS]
+    most = max(answers.values(), key=len, default={})
+    controls = len(control(most))
+    size = f"{len(most)} classifiers of ShortcutBench's fresh designs, {controls} of them controls"
+    return "\n".join([*lines, "", f"{size}; 95 % intervals (Wilson). {machine()}"])
 
 
 def failures(answers: Mapping[str, Mapping[str, Answer]]) -> str:
@@ -320,7 +313,7 @@ def failures(answers: Mapping[str, Mapping[str, Answer]]) -> str:
         accused = [answer for answer in control(of_method) if any_false(answer)]
         lines += [
             "",
-            f"**{TITLES[method]}**, held-out half: of {len(asked)} classifiers with something to find the first place "
+            f"**{TITLES[method]}**, fresh designs: of {len(asked)} classifiers with something to find the first place "
             f"is wrong for {len(wrong)}; of {len(control(of_method))} controls {len(accused)} are accused of something "
             "absent.",
         ]
