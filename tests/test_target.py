@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffexplain.errors import UserError, nearest
-from diffexplain.target import Label, Labels, Target, slugify
+from diffexplain.target import Label, Labels, Target, several, slugify
 
 LABELS = Labels.from_mapping(
     {
@@ -110,6 +110,32 @@ def test_what_neither_reading_finds_is_refused(text: str) -> None:
 def test_several_classes_in_one_target_are_told_to_be_a_sweep() -> None:
     with pytest.raises(UserError, match="-m target=class:flagpole,class:dog sled"):
         Target.parse("class:flagpole, class:dog sled").resolve(LABELS)
+
+
+def test_all_is_every_class_by_the_key_that_finds_it() -> None:
+    targets = several("all", lambda: LABELS)
+    assert targets is not None
+    assert [Target.parse(text).resolve(LABELS).class_index for text in targets] == list(range(6))
+    assert several("class:all", lambda: LABELS) is None
+    with pytest.raises(UserError, match="-m target=all"):
+        Target.parse("all")
+
+
+def test_a_file_lists_targets_one_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "classes, mine.txt"
+    file.write_text("\ufeffflagpole\n\n# birds\nclass:crane, whooping\nunit:a.b:3@crane\nflagpole \n", encoding="utf-8")
+    assert several(f"file:{file}", lambda: LABELS) == ["class:flagpole", "class:crane, whooping", "unit:a.b:3@crane"]
+    with pytest.raises(UserError, match="-m target=file:"):
+        Target.parse(f"file:{file}")
+
+
+@pytest.mark.parametrize(("content", "told"), [(b"# none\n", "is empty"), (b"\xff\xfe\x00", "no text in UTF-8")])
+def test_a_file_that_lists_nothing_is_refused(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "classes.txt").write_bytes(content)
+    with pytest.raises(UserError, match=told):
+        several(f"file:{tmp_path}/classes.txt", lambda: LABELS)
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        several(f"file:{tmp_path}/clases.txt", lambda: LABELS)
 
 
 def test_wordnet_ids_of_names_that_come_without_are_said_to_be_missing() -> None:

@@ -6,7 +6,8 @@ import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,14 @@ from diffexplain.config.configuration import COMPARED
 from diffexplain.config.digests import CONTENTS, known
 from diffexplain.config.identity import identifying
 from diffexplain.config.instantiate import TARGET, build, locate
-from diffexplain.errors import FailedElsewhere, Interrupted, RetryableError, UserError
+from diffexplain.errors import FailedElsewhere, Interrupted, OwnedElsewhere, RetryableError, UserError
 from diffexplain.pipelines import provenance
 from diffexplain.pipelines.comparison import compared_targets
 from diffexplain.pipelines.parts import Parts, loading
 from diffexplain.report import wandb_mirror
 from diffexplain.report.load import REPORT
 from diffexplain.report.summary import Summary
-from diffexplain.report.sweep import write_sweep_report
+from diffexplain.report.sweep import SweepRow, row_of, write_sweep_report
 from diffexplain.runs import signals, sweep
 from diffexplain.runs.machine import (
     Stopwatch,
@@ -34,7 +35,7 @@ from diffexplain.runs.machine import (
     torch_session,
 )
 from diffexplain.runs.run import Run, planned
-from diffexplain.target import ResolvedTarget, Target
+from diffexplain.target import ResolvedTarget, Target, several
 from diffexplain.weights.store import measured_file
 
 if TYPE_CHECKING:
@@ -111,12 +112,65 @@ def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
             return Outcome(run.directory, _make(run, pipeline, parts, watch), made=True)
 
 
-def finish_sweep(jobs: Sequence[sweep.Job[Outcome]]) -> Path:
-    """Write ``sweep.json`` and the sweep's page; returns their directory."""
-    directory = sweep.sweep_directory(jobs, jobs[0].config["paths"]["outputs"])
-    write_sweep_report(directory, jobs)
-    sweep.write_sweep(directory, jobs, [None if job.result is None else job.result.directory for job in jobs])
-    return directory
+def plan_sweep(overrides: Sequence[str]) -> list[sweep.Job[SweepRow]]:
+    """The runs of a sweep: one for every combination of values, and for every class where the target is ``all``.
+
+    Raises:
+        UserError: one of them cannot be composed, or the file that lists the targets cannot be read.
+    """
+
+    def targets(config: Mapping[str, Any]) -> list[str] | None:
+        return several(str(config["target"]), lambda: classifier_labels(config["classifier"]))
+
+    return sweep.plan(configuration.expand(overrides), configuration.compose, targets)
+
+
+def make_job(folder: Path, job: sweep.Job[SweepRow], parts: Parts | None = None) -> SweepRow:
+    """`make` for a run of the sweep in ``folder``; what its table shows of it is all that is kept in memory."""
+    outcome = make(job.config, parts or _shared_parts())
+    return row_of(folder, job, outcome.directory, outcome.summary)
+
+
+def finish_sweep(folder: Path, jobs: Sequence[sweep.Job[SweepRow]]) -> list[SweepRow]:
+    """Write ``sweep.json`` and the sweep's page into ``folder``, and return the table's rows.
+
+    Other processes may make runs of the same sweep: what is not done here is looked up where they leave it.
+    """
+    with sweep.sole_writer(folder):
+        failed = sweep.failures(folder)
+        seen = [_looked_up(folder, job, failed.get(job.overrides)) for job in jobs]
+        rows = [row_of(folder, job) if job.result is None else job.result for job in seen]
+        write_sweep_report(folder, rows)
+        sweep.write_sweep(folder, seen, [row.directory for row in rows])
+    return rows
+
+
+def _looked_up(folder: Path, job: sweep.Job[SweepRow], failed: str | None) -> sweep.Job[SweepRow]:
+    """``job`` as it stands on the disk; ``failed``: the error that another process has left."""
+    if job.status == "done" or (job.status == "not started" and job.config["force"]):
+        return job
+    try:
+        target = resolve_target(job.config)
+        config = known({**job.config, "target": target.text})
+        run = planned(config, config["paths"]["outputs"], target=target)
+        if run.is_finished:
+            return replace(
+                job, status="done", error=None, result=row_of(folder, job, run.directory, Summary.load(run.directory))
+            )
+        run.check_free()
+    except OwnedElsewhere as error:
+        return replace(job, status="elsewhere", error=str(error))
+    except (UserError, RetryableError):
+        return job
+    if job.status == "failed":
+        return job
+    return replace(job, status="not started" if failed is None else "failed", error=failed)
+
+
+@cache
+def _shared_parts() -> Parts:
+    """One for all runs of a process that a launcher started: it may make several."""
+    return Parts()
 
 
 def resolve_target(config: Mapping[str, Any]) -> ResolvedTarget:

@@ -3,7 +3,8 @@
 ``class:flagpole``, ``class:557`` (index), ``class:n03355925`` (WordNet id), ``unit:layer4.2:512``
 (module path and channel), ``unit:layer4.2:512@flagpole`` (a unit, with the class whose core and
 spurious features it is compared with). Where 10 is the index of one class and the name of another,
-``class:index:10`` and ``class:name:10`` say which is meant.
+``class:index:10`` and ``class:name:10`` say which is meant. In a sweep ``all`` stands for every class, and
+``file:<path>`` for what a text file lists.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -30,6 +31,8 @@ GRAMMAR = (
     "unit:<module>:<channel>",
     "unit:<module>:<channel>@<class>",
 )
+ALL, FILE = "all", "file:"
+"""What stands for several targets."""
 WNID = re.compile(r"n\d{8}")
 """A WordNet id of a noun, as ImageNet's classes have one."""
 _INDEX, _NAME = "index:", "name:"
@@ -65,6 +68,10 @@ class Target:
             module, _, channel = unit.rpartition(":")
             if module and channel.isascii() and channel.isdigit() and bool(at) == bool(class_text):
                 return Target("unit", text, module, int(channel), class_text or None)
+        if text == ALL or text.startswith(FILE):
+            raise UserError(
+                "These are several targets; -m makes a run of each.", given=text, accepted=[f"-m target={text}"]
+            )
         raise UserError("The target is not written as one can be.", given=text, accepted=GRAMMAR)
 
     def resolve(self, labels: Labels) -> ResolvedTarget:
@@ -94,6 +101,32 @@ class Target:
         if index is not None and name is None:
             warnings.warn(f"{target.no_object}.", stacklevel=2)
         return target
+
+
+def several(text: str, labels: Callable[[], Labels]) -> list[str] | None:
+    """The targets for which ``all`` or ``file:<path>`` stands; None where ``text`` is one target.
+
+    Of a file, each line is a target, as a class also without ``class:``; empty lines and those behind ``#`` are none.
+
+    Raises:
+        UserError: the file cannot be read, or lists nothing.
+    """
+    text = text.strip()
+    if text == ALL:
+        known = labels()
+        return [f"class:{known.key(index)}" for index in range(len(known))]
+    if not text.startswith(FILE):
+        return None
+    path = Path(text.removeprefix(FILE).strip()).expanduser()
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise UserError(f"The list of targets cannot be read: {reason}.", given=path) from None
+    found = [line for line in lines if line and not line.startswith("#")]
+    if not found:
+        raise UserError("The list of targets is empty; it has one a line, as class:bee or bee.", given=path)
+    return list(dict.fromkeys(line if line.startswith(("class:", "unit:")) else f"class:{line}" for line in found))
 
 
 @dataclass(frozen=True)

@@ -282,6 +282,8 @@ def test_the_commas_of_a_sweep_over_targets_are_those_before_another_target() ->
     ]
     assert compose(["target='class:a, class:b'"])["target"] == "class:a, class:b"
     assert expand(["target=choice(class:a,class:b)"]) == [["target=class:a"], ["target=class:b"]]
+    assert expand(["target=file:a, b.txt,class:c"]) == [["target=file:a, b.txt"], ["target=class:c"]]
+    assert expand(["target=all"]) == [["target=all"]]
 
 
 def test_a_sweep_over_text_that_hydra_cannot_read_stays_a_sweep() -> None:

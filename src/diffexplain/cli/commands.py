@@ -10,6 +10,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from diffexplain.config.digests import CONTENTS
 from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError, printable
 from diffexplain.pipelines.parts import Parts
 from diffexplain.report.load import REPORT
-from diffexplain.report.sweep import rows_of, sweep_table
+from diffexplain.report.sweep import SweepRow, sweep_table
 from diffexplain.runs import sweep
+from diffexplain.runs.launch import is_of_launcher, launch
 from diffexplain.runs.run import process_rank
 from diffexplain.weights.atomic import describe_storage_error
 
@@ -48,6 +50,8 @@ Explain what an image classifier looks for.
   python run.py                                             the default: a flagpole, in the embedded world
   python run.py target=class:bee classifier=world_fair_cnn  another class of another classifier
   python run.py -m target=class:flagpole,class:bee seed=0,1 a sweep: a run for every combination
+  python run.py -m target=all                               every class; target=file:<path>: those in a file, one a line
+  python run.py -m target=all hydra/launcher=joblib         by one of Hydra's launchers: joblib, submitit_slurm, ray
   python run.py experiment=dog_sled_vit                     a ready-made run
   python run.py target=unit:stages.2.1:5@flagpole           a hidden unit, judged as part of a class
   python run.py explainer.steps=40 prompt.prefix='a texture of'   any key of the configuration
@@ -154,6 +158,9 @@ def _run(given: list[str]) -> int:
     _be_brief()
     if "-m" in flags or "--multirun" in flags:
         return _sweep(overrides)
+    alone = next(filter(is_of_launcher, overrides), None)
+    if alone is not None:
+        raise UserError("A launcher starts the runs of a sweep.", given=alone, accepted=[f"-m {alone}"])
     outcome = app.make(configuration.compose(overrides))
     if process_rank() == 0:
         _announce(outcome)
@@ -161,26 +168,31 @@ def _run(given: list[str]) -> int:
 
 
 def _sweep(overrides: list[str]) -> int:
-    jobs = sweep.plan(configuration.expand(overrides), configuration.compose)
-    parts = Parts()
+    of_launcher = [text for text in overrides if is_of_launcher(text)]
+    jobs = app.plan_sweep([text for text in overrides if text not in of_launcher])
+    folder = sweep.sweep_directory(jobs)
     leads = process_rank() == 0
 
-    def announce(number: int, job: sweep.Job[Outcome]) -> None:
+    def announce(number: int, job: sweep.Job[SweepRow]) -> None:
         if leads and job.status == "not started":
             print(f"[{number + 1}/{len(jobs)}] {job.name}", flush=True)
         elif leads and job.error is not None:
             print(f"[{number + 1}/{len(jobs)}] {job.status}: {printable(job.error)}", file=sys.stderr, flush=True)
 
-    ended = sweep.run_jobs(jobs, lambda config: app.make(config, parts), announce)
+    if of_launcher:
+        print(f"Runs: {len(jobs)}, by {' '.join(of_launcher)}", flush=True)
+        ended = launch(jobs, partial(app.make_job, folder), of_launcher, folder)
+    else:
+        ended = sweep.run_jobs(jobs, partial(app.make_job, folder, parts=Parts()), announce)
     if not leads:
         return 0
-    directory = app.finish_sweep(ended)
-    print(printable(sweep_table(rows_of(directory, ended))))
-    print(f"\nReport: {directory / REPORT}")
+    rows = app.finish_sweep(folder, ended)
+    print(printable(sweep_table(rows)))
+    print(f"\nReport: {folder / REPORT}")
     stopped = next((job.stopped_by for job in ended if job.stopped_by is not None), None)
     if stopped is not None:
         return stopped.exit_status
-    return SOME_FAILED if any(job.status == "failed" for job in ended) else 0
+    return SOME_FAILED if any(row.status == "failed" for row in rows) else 0
 
 
 def _announce(outcome: Outcome) -> None:

@@ -73,7 +73,7 @@ _TARGET = "target"
 _ASSIGNMENT = re.compile(r"((\+{0,2})([^=\s'\"+~][^=\s'\"]*))=(.*)", re.DOTALL)
 _QUOTED = re.compile(r"""\s*('([^'\\]|\\.)*'|"([^"\\]|\\.)*")\s*(?=,|$)""", re.DOTALL)
 """A value in quotation marks, up to the comma behind it."""
-_NEXT_TARGET = re.compile(r",(?=\s*['\"]?(?:class|unit):)")
+_NEXT_TARGET = re.compile(r",(?=\s*['\"]?(?:class|unit|file):)")
 """The commas that stand between targets; others belong to the name of a class."""
 _FUNCTION = re.compile(r"\s*(choice|glob|interval|range|shuffle|sort|tag)\(")
 """What begins one of Hydra's sweeps, and is no text."""
@@ -275,7 +275,7 @@ def _in_hydras_grammar(text: str) -> str:
     if found is None:
         return text
     key, value = found[1], found[4]
-    if found[3] == _TARGET and value.lstrip(" \t'\"").startswith(("class:", "unit:")):
+    if found[3] == _TARGET and value.lstrip(" \t'\"").startswith(("class:", "unit:", "file:")):
         return f"{key}={','.join(_written_target(target) for target in _targets(value))}"
     if _hydras(text) is not None:
         return text

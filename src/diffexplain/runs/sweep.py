@@ -1,15 +1,19 @@
-"""Several runs one after another, of which one may fail without the others noticing."""
+"""Several runs, of which one may fail without the others noticing; several processes may share them by their locks."""
 
 from __future__ import annotations
 
-import os
+import json
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+from filelock import FileLock
+
+from diffexplain.config.configuration import assignment
 from diffexplain.config.identity import identity
 from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError
 from diffexplain.runs.run import outputs_folder
@@ -47,59 +51,89 @@ class Job(Generic[Result]):
 
 
 def plan(
-    alternatives: Sequence[Sequence[str]], compose: Callable[[Sequence[str]], Mapping[str, Any]]
+    alternatives: Sequence[Sequence[str]],
+    compose: Callable[[Sequence[str]], Mapping[str, Any]],
+    targets: Callable[[Mapping[str, Any]], Sequence[str] | None] = lambda _config: None,
 ) -> list[Job[Any]]:
     """A job for every list of overrides, composed now, so that later edits of files change nothing.
+
+    ``targets`` tells those for which a configuration's target stands, if it stands for several; they share all else.
 
     Raises:
         UserError: one of them cannot be composed.
     """
-    shared = set.intersection(*(set(overrides) for overrides in alternatives)) if len(alternatives) > 1 else set()
-    return [
-        Job(tuple(text for text in overrides if text not in shared), compose(overrides)) for overrides in alternatives
-    ]
+    planned: list[tuple[Sequence[str], Mapping[str, Any]]] = []
+    for overrides in alternatives:
+        config = compose(overrides)
+        several = targets(config)
+        if several is None:
+            planned.append((overrides, config))
+            continue
+        others = [text for text in overrides if not text.startswith("target=")]
+        planned += [([*others, assignment("target", text)], {**config, "target": text}) for text in several]
+    shared = set.intersection(*(set(overrides) for overrides, _ in planned)) if len(planned) > 1 else set()
+    return [Job(tuple(text for text in overrides if text not in shared), config) for overrides, config in planned]
 
 
 def run_jobs(
     jobs: Sequence[Job[Result]],
-    explain: Callable[[Mapping[str, Any]], Result],
+    explain: Callable[[Job[Result]], Result],
     announce: Callable[[int, Job[Result]], None] = lambda _number, _job: None,
 ) -> list[Job[Result]]:
-    """Run ``explain`` on the config of every job; what a job raises becomes its ``error``.
+    """Run ``explain`` on every job; what a job raises becomes its ``error``.
 
+    Those in the hands of other processes are looked at again, until a look at all that are left finds each still there.
     ``announce`` is called with the number and the job before it begins and after it ended. An
     interruption ends the sweep: the jobs that are left stay ``not started``.
     """
-    ended = list(jobs)
-    for number, job in enumerate(jobs):
-        announce(number, job)
-        try:
-            ended[number] = replace(job, status="done", result=explain(job.config))
-        except OwnedElsewhere as error:
-            ended[number] = replace(job, status="elsewhere", error=str(error))
-        except (Interrupted, KeyboardInterrupt) as error:
-            stop = error if isinstance(error, Interrupted) else Interrupted("SIGINT")
-            ended[number] = replace(job, status="failed", error=str(stop), stopped_by=stop)
+    ended, left = list(jobs), list(range(len(jobs)))
+    while left:
+        for number in left:
+            announce(number, jobs[number])
+            ended[number] = ended_job(ended[number], explain)
             announce(number, ended[number])
-            break
-        except (UserError, RetryableError) as error:
-            ended[number] = replace(job, status="failed", error=str(error))
-        except (Exception, SystemExit) as error:
-            traceback.print_exception(error)
-            message = f"{type(error).__name__}: {error}"
-            ended[number] = replace(job, status="failed", error=message)
-        announce(number, ended[number])
+            if ended[number].stopped_by is not None:
+                return ended
+        elsewhere = [number for number in left if ended[number].status == "elsewhere"]
+        left = elsewhere if elsewhere != left else []
     return ended
 
 
-def sweep_directory(jobs: Sequence[Job[Any]], root: str | Path) -> Path:
-    """``<root>/sweeps/<identity>``: the same for the same runs in any order."""
+def ended_job(job: Job[Result], explain: Callable[[Job[Result]], Result]) -> Job[Result]:
+    """``job`` with what came of it."""
+    if job.status == "elsewhere":  # Whoever had it has made it again, if that was wanted.
+        job = replace(job, config={**job.config, "force": False})
+    try:
+        return replace(job, status="done", result=explain(job), error=None)
+    except OwnedElsewhere as error:
+        return replace(job, status="elsewhere", error=str(error))
+    except (Interrupted, KeyboardInterrupt) as error:
+        stop = error if isinstance(error, Interrupted) else Interrupted("SIGINT")
+        return replace(job, status="failed", error=str(stop), stopped_by=stop)
+    except (UserError, RetryableError) as error:
+        return replace(job, status="failed", error=str(error))
+    except (Exception, SystemExit) as error:
+        traceback.print_exception(error)
+        return replace(job, status="failed", error=f"{type(error).__name__}: {error}")
+
+
+def sweep_directory(jobs: Sequence[Job[Any]]) -> Path:
+    """``<outputs>/sweeps/<identity>``: the same for the same runs in any order."""
     identities = sorted(identity(job.config) for job in jobs)
     name = sha256("\n".join(identities).encode()).hexdigest()[:12]
-    return outputs_folder(root) / "sweeps" / name
+    return outputs_folder(jobs[0].config["paths"]["outputs"]) / "sweeps" / name
 
 
-def write_sweep(directory: Path, jobs: Sequence[Job[Any]], directories: Sequence[Path | None]) -> Path:
+@contextmanager
+def sole_writer(directory: Path) -> Iterator[None]:
+    """Of the processes that share a sweep, one at a time looks at all of its runs and writes what it saw."""
+    with atomic.storage_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        with FileLock(directory.with_name(f".{directory.name}.lock")):
+            yield
+
+
+def write_sweep(directory: Path, jobs: Sequence[Job[Any]], directories: Sequence[str | None]) -> Path:
     """Write ``sweep.json``: status and error of every job, and its directory relative to the file's."""
     records = [
         {
@@ -110,10 +144,19 @@ def write_sweep(directory: Path, jobs: Sequence[Job[Any]], directories: Sequence
             "seed": int(job.config["seed"]),
             "status": job.status,
             "error": job.error,
-            "directory": None if folder is None else os.path.relpath(folder, directory),
+            "directory": folder,
         }
         for job, folder in zip(jobs, directories, strict=True)
     ]
     path = directory / SWEEP
     atomic.write_json(path, {"schema_version": "1", "sweep": directory.name, "jobs": records})
     return path
+
+
+def failures(directory: Path) -> dict[tuple[str, ...], str]:
+    """The errors of the jobs that had failed when the sweep's record was last written, by their overrides."""
+    try:
+        jobs = json.loads((directory / SWEEP).read_text(encoding="utf-8"))["jobs"]
+        return {tuple(job["overrides"]): str(job["error"]) for job in jobs if job["status"] == "failed"}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
