@@ -97,6 +97,7 @@ class _Shown:
     """A row of the page; ``group``: its answer as a name of the style sheet; ``number``: its place by name."""
 
     row: SweepRow
+    name: str
     group: str
     number: int
     activates: int
@@ -189,6 +190,7 @@ def render(rows: Sequence[SweepRow], folder: Path) -> str:
     shown = [
         _Shown(
             row=row,
+            name=row.name.removeprefix("target="),
             group=row.answer.replace(" ", "-"),
             number=places[id(row)],
             activates=-round(1000 * row.activation.value) if row.activation else 1,
@@ -213,7 +215,7 @@ def render(rows: Sequence[SweepRow], folder: Path) -> str:
             more=max(len(unfinished) - _MOST_TOLD, 0),
             groups=groups,
             choices=["by-worst", "by-name", "by-share", "only-all", *(f"only-{group}" for group, _, _ in groups)],
-            scale=plots.scale(axis),
+            scale=plots.scale(plots.Axis(axis.low, axis.high, tuple(sorted({axis.low, 0.0, axis.high})))),
             nothing=_NOTHING,
             same_answer=SAME_ANSWER,
             parquet=find_spec("pyarrow") is not None,

@@ -23,8 +23,13 @@ from diffexplain.errors import UserError
 from diffexplain.runs.sweep import Job, Result, ended_job
 from diffexplain.weights import atomic
 
-EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
-"""What is to be installed for each launcher: an extra of this package."""
+PACKAGES = {
+    "joblib": "'diffexplain[joblib]'",
+    "submitit_local": "'diffexplain[slurm]'",
+    "submitit_slurm": "'diffexplain[slurm]'",
+    "ray": "hydra-ray-launcher",
+}
+"""What pip installs for each launcher; Ray is no extra, since the lock would have to hold all that it brings."""
 _GROUP = "hydra/launcher"
 _JOBS = "launched.json"
 _SILENT = ("hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_subdir=null")
@@ -88,11 +93,11 @@ def _check(overrides: Sequence[str], available: Sequence[str]) -> None:
     if choice is None:
         raise UserError("Choose the launcher whose key this is.", given=overrides[0], accepted=[f"{_GROUP}=joblib"])
     name = choice.partition("=")[2]
-    if name not in available and name in EXTRAS:
-        remedy = f"pip install 'diffexplain[{EXTRAS[name]}]'"
+    if name not in available and name in PACKAGES:
+        remedy = f"pip install {PACKAGES[name]}"
         raise UserError(f"This launcher is not installed; {remedy} installs it.", given=name, accepted=available)
     if name not in available:
-        raise UserError("There is no such launcher.", given=name, accepted=[*EXTRAS, "basic"])
+        raise UserError("There is no such launcher.", given=name, accepted=[*PACKAGES, "basic"])
     known = [f"hydra.launcher.{key}" for key in compose(overrides=[choice], return_hydra_config=True).hydra.launcher]
     for text in overrides:
         key = text.partition("=")[0]

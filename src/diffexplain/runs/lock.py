@@ -12,6 +12,9 @@ from filelock import FileLock, Timeout
 from diffexplain.errors import OwnedElsewhere
 from diffexplain.weights import atomic
 
+_LOOK = 0.2
+"""Seconds for which somebody who only looks whether the lock is free may have it, and never does."""
+
 
 class RunLock:
     """A lock file beside a run's directory, and next to it a note that says who holds it.
@@ -33,7 +36,7 @@ class RunLock:
         """
         with atomic.storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._take()
+            self._take(_LOOK)
             atomic.write_json(self._note, {"host": socket.gethostname(), "process": os.getpid()})
 
     def check_free(self) -> None:
@@ -51,9 +54,9 @@ class RunLock:
         """Give the lock back; may be called twice."""
         self._lock.release()
 
-    def _take(self) -> None:
+    def _take(self, seconds: float = 0) -> None:
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=seconds, poll_interval=0.02)
         except Timeout:
             raise OwnedElsewhere(f"This run is already being made by {self._owner()}; nothing to do here.") from None
 

@@ -127,10 +127,14 @@ def sweep_directory(jobs: Sequence[Job[Any]]) -> Path:
 @contextmanager
 def sole_writer(directory: Path) -> Iterator[None]:
     """Of the processes that share a sweep, one at a time looks at all of its runs and writes what it saw."""
+    lock = FileLock(directory.with_name(f".{directory.name}.lock"))
     with atomic.storage_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        with FileLock(directory.with_name(f".{directory.name}.lock")):
-            yield
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_sweep(directory: Path, jobs: Sequence[Job[Any]], directories: Sequence[str | None]) -> Path:
