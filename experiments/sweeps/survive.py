@@ -87,7 +87,7 @@ def survive(folder: Path, targets: int, processes: int, kills: int, seed: int = 
     sweep = command(labels, folder / "runs", "-m", "target=all")
     alive = {_fork(sweep, folder, log) for _ in range(processes)}
     for number in range(kills):
-        time.sleep(chance.uniform(0.0, 3 * seconds))
+        time.sleep(chance.uniform(0.0, seconds))
         _reap(alive)
         if not alive:
             kills = number
@@ -117,7 +117,7 @@ def _fork(arguments: Sequence[str], folder: Path, log: Path) -> int:
             with log.open("a", encoding="utf-8") as file:
                 file.write(f"{run.target}\t{os.getpid()}\t{resident}\n")
 
-        Run.finish = noted  # type: ignore[method-assign]
+        Run.finish = noted  # type: ignore[method-assign, assignment]
         status = _call(arguments, folder / f"process-{os.getpid()}.txt")
     finally:
         os._exit(status)

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from diffexplain.config.configuration import written
 from diffexplain.errors import UserError
-from diffexplain.runs.sweep import Job, Result, ended_job
+from diffexplain.runs.sweep import Job, Result, ended_job, sole_writer
 from diffexplain.weights import atomic
 
 PACKAGES = {
@@ -66,7 +66,8 @@ def launch(
         except (HydraException, OmegaConfBaseException) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"The launcher cannot be set up: {reason}", given=" ".join(overrides)) from error
-        atomic.write_json(file, [[list(job.overrides), job.config] for job in jobs])
+        with sole_writer(directory):
+            atomic.write_json(file, [[list(job.overrides), job.config] for job in jobs])
         try:
             answers = launcher.launch([[f"+job={number}"] for number in range(len(jobs))], initial_job_idx=0)
         except Exception as error:

@@ -37,6 +37,8 @@ class RunLock:
         with atomic.storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._take(_LOOK)
+            for stray in self.path.parent.glob(f".{self._note.name}.*.tmp"):
+                stray.unlink(missing_ok=True)  # Of an owner that was killed while it wrote the note.
             atomic.write_json(self._note, {"host": socket.gethostname(), "process": os.getpid()})
 
     def check_free(self) -> None:

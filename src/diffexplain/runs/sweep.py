@@ -132,6 +132,7 @@ def sole_writer(directory: Path) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     try:
+        atomic.remove_temporaries(directory)
         yield
     finally:
         lock.release()
