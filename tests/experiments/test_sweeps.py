@@ -14,4 +14,4 @@ def test_a_shared_sweep_whose_processes_are_killed_loses_nothing_and_does_nothin
 ) -> None:
     monkeypatch.chdir(ROOT)  # The paths in tests/conf are relative.
     outcome = survive(tmp_path / "sweep", targets=9, processes=3, kills=4)
-    assert outcome.is_good and outcome.kills == 4, table(outcome)
+    assert outcome.is_good and outcome.kills, table(outcome)
