@@ -2,6 +2,7 @@
 
 import contextlib
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings

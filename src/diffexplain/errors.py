@@ -98,7 +98,7 @@ class Interrupted(BaseException):
         self.exit_status = 130 if signal_name == "SIGINT" else 75
         super().__init__(message or f"Stopped by {signal_name}; the same command continues from here.")
 
-    def __reduce__(self) -> tuple[type[Exception], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type[BaseException], tuple[str, str]]:
         return (type(self), (self.signal_name, str(self)))
 
 
