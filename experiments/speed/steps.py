@@ -107,13 +107,13 @@ class Cost:
     memory: int
 
 
-def measured(theirs: Models, ours: Models, device: str, rounds: int) -> list[Cost]:
+def measured(theirs: Models, ours: Models, device: str, rounds: int, todo: Sequence[Variant] = VARIANTS) -> list[Cost]:
     """All variants in turns, after one untimed round each, in which a CPU's memory is watched."""
-    steps = [prepared(ours if variant.ours else theirs, variant) for variant in VARIANTS]
-    seconds: list[list[float]] = [[] for _ in VARIANTS]
-    peaks = [0] * len(VARIANTS)
+    steps = [prepared(ours if variant.ours else theirs, variant) for variant in todo]
+    seconds: list[list[float]] = [[] for _ in todo]
+    peaks = [0] * len(todo)
     for number in range(-1, rounds):
-        for index, (variant, step) in enumerate(zip(VARIANTS, steps, strict=True)):
+        for index, (variant, step) in enumerate(zip(todo, steps, strict=True)):
             if device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
                 before = torch.cuda.memory_allocated()
@@ -146,17 +146,24 @@ def matrix_rate(device: str, dtype: torch.dtype, side: int, repeats: int = 5) ->
 
 
 def table(
-    size: str, device: str, dtype: torch.dtype, rounds: int, memory: MemorySettings, counted: str = "full"
+    size: str,
+    device: str,
+    dtype: torch.dtype,
+    rounds: int,
+    memory: MemorySettings,
+    counted: str = "full",
+    todo: Sequence[Variant] = VARIANTS,
 ) -> tuple[str, list[float]]:
     """Everything measured, as Markdown; and of each variant the share of the operation floor.
 
     Args:
         counted: the size whose operations the table gives.
+        todo: the first is what the others are compared with.
     """
-    full = operations(counted)
-    here = full if size == counted else operations(size)
+    full = operations(counted, todo)
+    here = full if size == counted else operations(size, todo)
     theirs, ours = (Models(SIZES[size], device, dtype) for _ in range(2))
-    costs = measured(theirs, ours.arranged(memory), device, rounds)
+    costs = measured(theirs, ours.arranged(memory), device, rounds, todo)
     rate = matrix_rate(device, dtype, 8192 if device == "cuda" else 1024)
     medians = [statistics.median(cost.seconds) for cost in costs]
     lines = [
@@ -165,7 +172,7 @@ def table(
         "|---|---|---|---|---|---|---|---|",
     ]
     shares = [operations / rate / seconds for operations, seconds in zip(here, medians, strict=True)]
-    for index, variant in enumerate(VARIANTS):
+    for index, variant in enumerate(todo):
         cost = costs[index]
         lines.append(
             f"| {variant.name} | {full[index] / 1e12:.2f} | {full[0] / full[index]:.1f}x | {medians[index]:.4f} "
