@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from diffexplain.errors import Interrupted
 from experiments.gpu import stages
@@ -76,7 +77,7 @@ def _in_its_process(work: Callable[[stages.Place], None], place: stages.Place, p
 def attempt(stage: Stage, place: stages.Place, seconds: float) -> str:
     """Work on a stage for so long at most, in a process of its own; gives what became of it."""
     # A process that uses a card inherits nothing; in small, the libraries are imported once for all stages.
-    context = multiprocessing.get_context("fork" if place.toy else "spawn")
+    context: Any = multiprocessing.get_context("fork" if place.toy else "spawn")
     printed = place.folder / f"{stage.name}.txt"
     process = context.Process(target=_in_its_process, args=(stage.work, place, printed))
     process.start()
