@@ -47,6 +47,16 @@ def _stays_on_this_machine(request: pytest.FixtureRequest) -> Iterator[None]:
         pytest.fail("tried to reach the network: " + "; ".join(attempts))
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is to run on a GPU where there is none."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    import torch  # Not above, where the variables are not yet set.
+
+    if not torch.cuda.is_available():
+        pytest.skip("torch finds no GPU on this machine")
+
+
 def pytest_unconfigure() -> None:
     """Leave nothing behind in the folder for temporary files."""
     shutil.rmtree(ATTEMPTS.parent)

@@ -107,13 +107,13 @@ class Cost:
     memory: int
 
 
-def measured(theirs: Models, ours: Models, device: str, rounds: int) -> list[Cost]:
+def measured(theirs: Models, ours: Models, device: str, rounds: int, todo: Sequence[Variant] = VARIANTS) -> list[Cost]:
     """All variants in turns, after one untimed round each, in which a CPU's memory is watched."""
-    steps = [prepared(ours if variant.ours else theirs, variant) for variant in VARIANTS]
-    seconds: list[list[float]] = [[] for _ in VARIANTS]
-    peaks = [0] * len(VARIANTS)
+    steps = [prepared(ours if variant.ours else theirs, variant) for variant in todo]
+    seconds: list[list[float]] = [[] for _ in todo]
+    peaks = [0] * len(todo)
     for number in range(-1, rounds):
-        for index, (variant, step) in enumerate(zip(VARIANTS, steps, strict=True)):
+        for index, (variant, step) in enumerate(zip(todo, steps, strict=True)):
             if device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
                 before = torch.cuda.memory_allocated()
@@ -145,26 +145,39 @@ def matrix_rate(device: str, dtype: torch.dtype, side: int, repeats: int = 5) ->
     return 2.0 * side**3 / best
 
 
-def table(size: str, device: str, dtype: torch.dtype, rounds: int, memory: MemorySettings) -> str:
-    """Everything measured, as Markdown."""
-    full = operations("full")
-    here = full if size == "full" else operations(size)
+def table(
+    size: str,
+    device: str,
+    dtype: torch.dtype,
+    rounds: int,
+    memory: MemorySettings,
+    counted: str = "full",
+    todo: Sequence[Variant] = VARIANTS,
+) -> tuple[str, list[float]]:
+    """Everything measured, as Markdown; and of each variant the share of the operation floor.
+
+    Args:
+        counted: the size whose operations the table gives.
+        todo: the first is what the others are compared with.
+    """
+    full = operations(counted, todo)
+    here = full if size == counted else operations(size, todo)
     theirs, ours = (Models(SIZES[size], device, dtype) for _ in range(2))
-    costs = measured(theirs, ours.arranged(memory), device, rounds)
+    costs = measured(theirs, ours.arranged(memory), device, rounds, todo)
     rate = matrix_rate(device, dtype, 8192 if device == "cuda" else 1024)
     medians = [statistics.median(cost.seconds) for cost in costs]
     lines = [
-        "| step | operations at full size, TF an image | fewer | seconds an image | faster | peak memory beside the "
-        "weights, MiB | lower | share of the operation floor |",
+        f"| step | operations at {counted} size, TF an image | fewer | seconds an image | faster "
+        "| peak memory beside the weights, MiB | lower | share of the operation floor |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for index, variant in enumerate(VARIANTS):
+    shares = [operations / rate / seconds for operations, seconds in zip(here, medians, strict=True)]
+    for index, variant in enumerate(todo):
         cost = costs[index]
-        floor = here[index] / rate
         lines.append(
             f"| {variant.name} | {full[index] / 1e12:.2f} | {full[0] / full[index]:.1f}x | {medians[index]:.4f} "
             f"| {medians[0] / medians[index]:.1f}x | {cost.memory / 2**20:.0f} | {costs[0].memory / cost.memory:.1f}x "
-            f"| {floor / medians[index]:.0%} |"
+            f"| {shares[index]:.0%} |"
         )
     machine = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()} CPU"
     lines += [
@@ -175,7 +188,7 @@ def table(size: str, device: str, dtype: torch.dtype, rounds: int, memory: Memor
         f"{ours.weight_bytes / 2**20:.0f} MiB. The floor is the counted operations at the rate of large matrix "
         f"products measured in the same process, {rate / 1e12:.2f} TF/s.",
     ]
-    return "\n".join(lines)
+    return "\n".join(lines), shares
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -189,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     memory = MemorySettings(channels_last=device == "cuda", compile=options.compile)
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    text = table(options.size, device, dtype, options.rounds, memory)
+    text, _ = table(options.size, device, dtype, options.rounds, memory)
     print(text)
     if not options.print:
         write_between(RESULTS, BEGIN, END, text)

@@ -82,7 +82,8 @@ def sum_over_processes(tensors: Sequence[Tensor]) -> None:
 class Training:
     """A loop over steps with one-cycle learning rate, moving average and a checkpoint that it resumes from.
 
-    The moving average of the weights is what is saved in the end; `loss` is called with the step number.
+    The moving average of the weights is what is saved in the end; `loss` is called with the step number. What a
+    training that goes on draws at random is not what it drew at its beginning.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Training:
         options: argparse.Namespace,
         average: float = 0.999,
         optimizer: torch.optim.Optimizer | None = None,
+        checkpoints: Path | None = None,
     ) -> None:
         self.name, self.module, self.options, self.average = name, module, options, average
         self.parameters = [p for p in module.parameters() if p.requires_grad]
@@ -99,7 +101,7 @@ class Training:
             self.parameters, lr=options.rate, weight_decay=0.01, betas=(0.9, 0.99)
         )
         self.mean = {n: p.detach().clone() for n, p in module.named_parameters() if p.requires_grad}
-        self.checkpoint = CHECKPOINTS / f"{name}.pt"
+        self.checkpoint = (checkpoints or CHECKPOINTS) / f"{name}.pt"
         self.seconds = 0.0
 
     def rate(self, step: int) -> float:
@@ -174,6 +176,7 @@ class Training:
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.mean, self.seconds = state["mean"], state["seconds"]
+        torch.manual_seed(torch.initial_seed() + state["step"])
         print(f"{self.name} goes on at step {state['step']}", flush=True)
         return int(state["step"])
 

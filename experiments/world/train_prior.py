@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -138,13 +139,14 @@ def loss_weights(masks: Tensor) -> Tensor:
     return weights / weights.mean()
 
 
-def main(options: argparse.Namespace) -> None:
+def main(options: argparse.Namespace, checkpoints: Path | None = None, into: Path = FOLDER) -> None:
+    """Train, or go on from the checkpoint in `checkpoints`, by default the recipes' own; the pipeline goes `into`."""
     student = build()
     if options.go_on:
         student.load_state_dict(UNet2DConditionModel.from_pretrained(FOLDER / "unet").float().state_dict())
     student.to(options.device, memory_format=torch.channels_last)
     optimizer = Muon(student, options.rate, outer=("conv_in", "conv_out", "embedding"))
-    training = Training("prior", student, options, average=0.9985, optimizer=optimizer)
+    training = Training("prior", student, options, 0.9985, optimizer, checkpoints)
     data, noising = Latents(options), scheduler()
     alphas = noising.alphas_cumprod.to(options.device)
 
@@ -193,10 +195,10 @@ def main(options: argparse.Namespace) -> None:
     training.rate = rate  # type: ignore[method-assign]
     training.run(loss)
     if options.rank == 0:
-        save(student, options, training.seconds)
+        save(student, options, training.seconds, into)
 
 
-def save(student: UNet2DConditionModel, options: argparse.Namespace, seconds: float) -> None:
+def save(student: UNet2DConditionModel, options: argparse.Namespace, seconds: float, into: Path = FOLDER) -> None:
     """The whole pipeline, in half precision, with its card."""
     pipeline = StableDiffusionPipeline(
         vae=AutoencoderKL.from_pretrained(FOLDER / "vae", dtype=torch.float16),
@@ -205,10 +207,10 @@ def save(student: UNet2DConditionModel, options: argparse.Namespace, seconds: fl
         unet=student.half(), scheduler=scheduler(), safety_checker=None, feature_extractor=None,
         requires_safety_checker=False,
     )  # fmt: skip
-    pipeline.save_pretrained(FOLDER)
+    pipeline.save_pretrained(into)
     about = "The embedded prior, in Stable Diffusion's format, trained by `experiments/world/train_prior.py`."
-    model_card(FOLDER, "Prior", options, seconds, about)
-    tidy(FOLDER)
+    model_card(into, "Prior", options, seconds, about)
+    tidy(into)
 
 
 def export(options: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.tiny import WORDS, TinyClassifier, tiny_prior
 
+from diffexplain.diffusion import MemorySettings
 from diffexplain.diffusion.gradients import GradientEstimator
 from diffexplain.explainers import DiffExplainer, Explanation, TrainerSettings
 from diffexplain.explainers.augmentation import Augmentation
@@ -50,6 +51,7 @@ def explain(
     augmentation: Augmentation | None = None,
     gradient: GradientEstimator | None = None,
     beginning: Beginning | None = None,
+    memory: MemorySettings | None = None,
     trainer: TrainerSettings = QUIET,
 ) -> Explanation:
     """Explain ``target`` in ``directory``, from the start or from where the run there stopped."""
@@ -62,6 +64,7 @@ def explain(
         beginning=beginning,
         augmentation=augmentation,
         gradient=gradient,
+        memory=memory,
         trainer=trainer,
     )
 

@@ -51,10 +51,10 @@ def companion_counts(answers: Answers, scenes: list[Scene]) -> dict[str, tuple[i
     }
 
 
-def prior_rows(count: int = CAPTIONS, steps: int = STEPS) -> list[Row]:
+def prior_rows(count: int = CAPTIONS, steps: int = STEPS, folder: str = "embedded:prior") -> list[Row]:
     """Share of pictures in which each named attribute is as the caption says."""
     oracle = load_oracle()
-    prior = load_prior("embedded:prior", steps=steps)
+    prior = load_prior(folder, steps=steps)
     scenes, seeds = scenes_and_seeds(count, stream=3)
     texts = [caption(scene, seed) for scene, seed in zip(scenes, seeds, strict=True)]
     noise = np.random.default_rng(seeds[0]).standard_normal((count, *prior.latent_shape), dtype=np.float32)
