@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import nn
 
 from diffexplain.diffusion.loading import QUIETLY
 from diffexplain.errors import UserError
+from diffexplain.weights.documents import read_json
 from diffexplain.weights.files import check_folder, load_whole
 
 LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
@@ -83,7 +83,7 @@ def check_call(kind: type, options: Mapping[str, Any]) -> None:
 
 def _index(folder: Path) -> dict[str, Any]:
     try:
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        index = read_json(folder / "model_index.json")
     except FileNotFoundError:
         index = None
     except (OSError, ValueError) as error:

@@ -23,6 +23,7 @@ from diffexplain.effects.records import SEPARATOR, Record, key_of, path_of
 from diffexplain.effects.results import Path
 from diffexplain.runs.draws import Draws
 from diffexplain.statistics.estimates import SameAnswer
+from diffexplain.weights.documents import read_json
 
 DIGEST = "sha256"
 """Key under which a file of records holds that of all else in it."""
@@ -285,12 +286,12 @@ class Population:
         """What was written; None where nothing was, or what is there is something else."""
         path = self.files.directory / name
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             if content.pop(DIGEST, None) == _digest_of(content):
                 return content
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+        except (OSError, ValueError, AttributeError, TypeError):
             pass
         message = f"{path} is damaged, or of an earlier version: what it holds is made again."
         warnings.warn(message, stacklevel=2)

@@ -6,7 +6,6 @@ weights. What was found once is kept beside the fetched weights.
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -44,6 +43,8 @@ from diffexplain.pipelines.calls import (
 )
 from diffexplain.pipelines.parts import loading
 from diffexplain.weights import atomic
+from diffexplain.weights.documents import read_json
+from diffexplain.weights.files import library_reads
 from diffexplain.weights.paths import resolve_folder
 from diffexplain.weights.store import measured_file, source_path
 
@@ -175,7 +176,7 @@ def remembered(key: str, make: Callable[[], T]) -> T:
 
     def known() -> dict[str, Any]:
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
+            return dict(read_json(path))
         except (OSError, ValueError, TypeError):
             return {}
 
@@ -340,12 +341,12 @@ def _of_segmenter(node: Mapping[str, Any]) -> dict[str, Network]:
 def _side(folder: Path) -> int:
     for name in ("processor_config.json", "preprocessor_config.json"):
         if (folder / name).is_file():
-            content = json.loads((folder / name).read_text(encoding="utf-8"))
+            content = _read(folder, name)
             size = content.get("image_processor", content)["size"]
             return int(size["height"] if "height" in size else size["shortest_edge"])
     return CLIPSEG_SIDE
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return content
+def _read(folder: Path, name: str = "config.json") -> dict[str, Any]:
+    with library_reads(f"{folder / name} cannot be read"):
+        return dict(read_json(folder / name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from pathlib import Path
@@ -11,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from diffexplain.errors import OwnedElsewhere
 from diffexplain.weights import atomic
+from diffexplain.weights.documents import read_json
 
 _LOOK = 0.2
 """Seconds for which somebody who only looks whether the lock is free may have it, and never does."""
@@ -64,7 +64,7 @@ class RunLock:
 
     def _owner(self) -> str:
         try:
-            note = json.loads(self._note.read_text(encoding="utf-8"))
+            note = read_json(self._note)
             return f"process {note['process']} on {note['host']}"
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError):
             return "another process"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from diffexplain.runs.draws import Draws
 from diffexplain.runs.lock import RunLock
 from diffexplain.target import ResolvedTarget, slugify
 from diffexplain.weights import atomic
+from diffexplain.weights.documents import read_json
 
 IDENTITY_DIGITS = 12
 SPACE_NEEDED = 64_000_000
@@ -59,12 +59,12 @@ class Run:
     def is_finished(self) -> bool:
         """Whether the run was finished and every file is still as it was then."""
         try:
-            finished = json.loads((self.directory / FINISHED).read_text(encoding="utf-8"))
+            finished = read_json(self.directory / FINISHED)
             artefacts = finished["artefacts"]
             return finished["identity"] == self.identity and all(
                 _sha256(self.directory / name) == digest for name, digest in artefacts.items()
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
 
     @property
@@ -104,7 +104,7 @@ class Run:
 
     def read_json(self, name: str) -> Any:
         """Read a JSON file of the run."""
-        return json.loads((self.directory / name).read_text(encoding="utf-8"))
+        return read_json(self.directory / name)
 
     def record_timings(self, **values: Any) -> None:
         """Add to ``timings.json``, the only file of a run that depends on time and memory."""
@@ -114,7 +114,7 @@ class Run:
         """What a JSON file of the run holds by name; nothing if it is not there, or damaged."""
         try:
             content = self.read_json(name)
-        except (OSError, ValueError, RecursionError):
+        except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
 
