@@ -1,5 +1,7 @@
 """What a run costs, by the shapes of its networks and by what this device makes."""
 
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from diffexplain.errors import UserError
 from diffexplain.pipelines import cost as costs
 from diffexplain.pipelines.calls import CLASSIFIER, DENOISER, MASKS, SEGMENTER, TEXT
 from diffexplain.pipelines.cost import cost, duration
-from diffexplain.pipelines.networks import Network, networks, peak
+from diffexplain.pipelines.networks import Network, architecture_of, networks, peak
 from experiments.cost.make import WITHOUT, rows
 
 QUICK = ["logger=local", "trainer=cpu", "explainer=yosinski", "explainer.steps=2", "explainer.images=3"]
@@ -71,6 +73,20 @@ def test_what_is_asked_wrongly_is_named(capsys: pytest.CaptureFixture[str]) -> N
     assert "nearest:  h100" in capsys.readouterr().err
     assert cli.main(["plan", "--devise=h100"]) == 2
     assert "nearest:  --device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, "", "[" * 100_000, "3", '{"sample_size": 8}'])
+def test_a_damaged_configuration_of_a_network_is_one_line(content: str | None, tmp_path: Path) -> None:
+    for part in ("unet", "text_encoder", "vae"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "config.json").write_text("{}")
+    path = tmp_path / "text_encoder" / "config.json"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    whole = content is not None and content.startswith("{")
+    with pytest.raises(UserError, match="cannot be read") if not whole else nullcontext():
+        architecture_of({"folder": str(tmp_path)})
 
 
 def test_a_long_run_says_what_it_will_cost(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
