@@ -147,8 +147,13 @@ def test_where_answers_decide_no_more_is_called_than_was_said(
         ("editor=instruct", "editor=instruct"),
     ],
 )
-def test_what_only_the_run_knows_is_not_guessed(override: str, named: str) -> None:
-    images = ["images=docs"] if "editor" in override else []
+def test_what_only_the_run_knows_is_not_guessed(
+    override: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    for number in range(2):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
+    images = [f"images={tmp_path}"] if "editor" in override else []
     config = configuration.compose(["explainer=diffex", override, *images])
     with pytest.raises(UserError, match=named):
         forecast(config, app.resolve_target(config))

@@ -58,7 +58,7 @@ def test_the_device_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_plan_of_a_run_that_would_be_fetched(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["plan", "--device", "a100", "classifier=caffenet", "diffusion=sdxs", *QUICK]) == 0
-    lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    lines = {line[:17].strip(): line[17:] for line in capsys.readouterr().out.splitlines()}
     assert list(lines) == [
         "images", "denoiser calls", "decoder calls", "segmenter calls", "classifier calls", "operations", "peak memory",
         "disk", "download", "time",
@@ -89,7 +89,10 @@ def test_a_damaged_configuration_of_a_network_is_one_line(content: str | None, t
         architecture_of({"folder": str(tmp_path)})
 
 
-def test_a_long_run_says_what_it_will_cost(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_run_says_what_it_will_cost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DIFFEXPLAIN_CACHE", str(tmp_path))
     config, target = composed(*QUICK)
     monkeypatch.setattr(costs, "LONG", 0.0)
     app.announce(config, target)

@@ -6,20 +6,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-RUN_AND_LIBRARIES = """
+RUN_AND_SYNC = """
 import sys
 from pathlib import Path
 from diffexplain import cli
-from diffexplain.classifiers import onnx_graph
-load = onnx_graph._onnxruntime
-from tests import pretend
-make = pretend.load_classifier
-def also_loading():
-    load()
-    import matplotlib.font_manager  # as libraries that draw do when they are imported
-    return make()
-also_loading.__module__ = make.__module__  # Where it is from decides whether it may be called.
-pretend.load_classifier = also_loading
 status = cli.run(sys.argv[1:])
 (summary,) = Path(OUTPUTS).rglob("summary.json")
 sys.exit(status or cli.main(["sync", str(summary.parent)]))
@@ -32,7 +22,8 @@ def test_nothing_is_written_into_the_users_home(tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "XDG_", "MPL", "ORT_"))}
     environment = kept | {"HOME": str(home), "WANDB_MODE": "offline", "DIFFEXPLAIN_CACHE": str(store)}
     settings = ["paths.configs=[tests/conf]", "plugins=[tests]", "experiment=pretend", "logger=wandb"]
-    program = RUN_AND_LIBRARIES.replace("OUTPUTS", repr(str(outputs)))
+    settings.append("classifier._target_=tests.safety.libraries.load_classifier")
+    program = RUN_AND_SYNC.replace("OUTPUTS", repr(str(outputs)))
     command = [sys.executable, "-c", program, *settings, f"paths.outputs={outputs}"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -24,6 +24,7 @@ from diffexplain.errors import RetryableError
 from diffexplain.explainers.pictures import image_grid, png
 from diffexplain.runs.run import Run
 from diffexplain.weights.atomic import storage_errors
+from diffexplain.weights.documents import from_json
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
@@ -179,11 +180,11 @@ def record_digest(directory: Path, length: int) -> Hash | None:
     try:
         content = (directory / METRICS_FILE).read_bytes()[:length]
         for line in content.splitlines(keepends=True):
-            row = json.loads(line)
+            row = from_json(line)
             if "image" in row:
                 digest.update((directory / row["image"]).read_bytes())
             digest.update(line)
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (OSError, ValueError, TypeError):
         return None
     return digest if len(content) == length else None
 

@@ -163,6 +163,8 @@ class Counting:
                 )
                 calls += editing.most(combinations * method.search_images * self.own, method.largest)
                 exact = exact and not combinations
+        if given is not None:  # As they are, to tell the target's own from the others.
+            calls += Calls({CLASSIFIER: count * self.reading})
         if given is not None and given.used[0].label is not None:
             # All of them are read, and how well concepts are seen is tried.
             whole, tried = len(given.used) + len(given.rest), 2 * SEEN_IN * len(concepts)

@@ -316,7 +316,7 @@ def _of_segmenter(node: Mapping[str, Any]) -> dict[str, Network]:
     config, side = CLIPSegConfig(use_complex_transposed_convolution=True), CLIPSEG_SIDE  # as published
     if node.get("folder") is not None:
         folder = resolve_folder(str(node["folder"]))
-        config, side = CLIPSegConfig.from_pretrained(folder), _side(folder)
+        config, side = CLIPSegConfig.from_pretrained(folder, local_files_only=True), _side(folder)
     vision = config.vision_config
     cells = ((side // vision.patch_size) ** 2 + 1, vision.hidden_size)
 

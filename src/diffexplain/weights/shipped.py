@@ -5,13 +5,13 @@ python -m diffexplain.weights.shipped       remakes the list, after a part was t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from diffexplain.errors import UserError
 from diffexplain.weights import atomic
 from diffexplain.weights.checksums import file_sha256
+from diffexplain.weights.documents import read_json
 from diffexplain.weights.files import refusal
 from diffexplain.weights.paths import DATA_ROOTS, EMBEDDED_PREFIX, EMBEDDED_ROOT, PACKAGE, resolve_path
 
@@ -26,9 +26,9 @@ def recorded() -> dict[Path, str]:
         UserError: the list cannot be read.
     """
     try:
-        content: dict[str, str] = json.loads(LIST.read_text(encoding="utf-8"))
+        content: dict[str, str] = read_json(LIST)
         return {PACKAGE / str(name): str(digest) for name, digest in content.items()}
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         raise UserError(
             f"The checksums of the package's files cannot be read from {LIST}; install it again."
         ) from error
