@@ -65,8 +65,10 @@ def frame(rankings: Sequence[Ranking]) -> Any:
                 | {"effect": effect.score.value, "low": effect.score.low, "high": effect.score.high, "n": effect.n}
                 | {"adjusted_p": effect.adjusted_p, "took": None if took is None else took.value}
             )
-        for other in ranking.untested:
-            rows.append(names | _named(other.path, other.text, other.kind, Verdict.NOT_TESTED, other.reason))
+        rows += [
+            names | _named(other.path, other.text, other.kind, Verdict.NOT_TESTED, other.reason)
+            for other in ranking.untested
+        ]
     numbers = dict.fromkeys(("effect", "low", "high", "adjusted_p", "took"), "float64") | {"n": "Int64"}
     return pandas.DataFrame(rows, columns=list(COLUMNS)).astype(numbers)
 
