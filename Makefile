@@ -53,7 +53,7 @@ format: $(STAMP)  ## mend style and format where that is safe
 	$(BIN)/ruff format .
 
 docs: $(STAMP)  ## build the documentation into build/docs; a link that leads nowhere is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file docs/site/mkdocs.yml
 
 world-check: $(STAMP)  ## check the gates of the embedded world's trained parts (exit status 1 if one fails)
 	$(BIN)/python -m experiments.world.check

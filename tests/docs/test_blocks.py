@@ -107,7 +107,7 @@ def needs_weights(words: list[str]) -> bool:
 
 def runs(rest: list[str]) -> Iterator[list[str]]:
     """The first and the last run of a command."""
-    if rest[0] != "-m":
+    if rest[:1] != ["-m"]:
         yield rest
         return
     jobs = configuration.expand(rest[1:])
