@@ -102,10 +102,14 @@ def pairs(examples: Sequence[EffectExample], texts: Mapping[Path, str], most: in
         for axis in row:
             axis.set_axis_off()
         for place, example in enumerate(line):
-            row[2 * place].imshow(example.without)
-            row[2 * place].set_title(f"without: {example.score_without:.2f}", fontsize=8)
-            row[2 * place + 1].imshow(example.present)
-            row[2 * place + 1].set_title(f"{texts.get(path, path[-1])}: {example.score_present:.2f}", fontsize=8)
+            text = texts.get(path, path[-1])
+            sides = (
+                (example.without, "without", example.score_without),
+                (example.present, text, example.score_present),
+            )
+            for axis, (picture, said, score) in zip(row[2 * place :], sides, strict=False):
+                axis.imshow(picture)
+                axis.set_title(f"{said}: {score:.2f}", fontsize=8, parse_math=False)
     return figure
 
 
