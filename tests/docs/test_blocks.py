@@ -12,8 +12,9 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -25,6 +26,7 @@ from diffexplain.cli.commands import COMMANDS
 from diffexplain.concepts.hierarchy import Hierarchy
 from diffexplain.config import configuration, fetch_command
 from diffexplain.errors import UserError
+from diffexplain.runs.launch import is_of_launcher
 
 NEEDS_WEIGHTS, TAKES_MINUTES = "needs weights", "takes minutes"
 TRIED_ELSEWHERE = "docs/classifiers.md"
@@ -57,7 +59,7 @@ def follower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number in range(2):
         Image.new("RGB", (64, 64), (80 * number, 90, 100)).save(tmp_path / "photographs" / f"{number}.png")
     (tmp_path / "mine.yaml").write_text("concepts: [{name: companion, kind: object, children: [a flower, a tree]}]")
-    (tmp_path / "classes.txt").write_text("bee\nwasp\n")
+    (tmp_path / "classes.txt").write_text("bee\nflagpole\n")
     for name in ("my_package", "my_network"):
         (tmp_path / f"{name}.py").write_text("def build(): ...\n")
     for name in ("best.ckpt", "epoch_01.ckpt", "epoch_10.ckpt"):
@@ -85,11 +87,11 @@ def needs_weights(words: list[str]) -> bool:
             if {"--help", "--cfg"} & set(rest):
                 assert cli.run(rest) == 0
                 return False
-            return sum(lacks_weights(given) for given in runs(rest)) > 0  # All of them are tried.
+            return sum(lacks_weights(config) for config in runs(rest)) > 0  # All of them are tried.
         case ["diffexplain", "list", *rest]:
             assert cli.main(["list", *rest]) == 0
         case ["diffexplain", "fetch", *rest]:
-            return lacks_weights(rest)
+            return lacks_weights(configuration.compose(rest))
         case ["diffexplain", command, *_]:
             assert command in COMMANDS
         case ["python", "-m", module, *_]:
@@ -105,18 +107,17 @@ def needs_weights(words: list[str]) -> bool:
     return False
 
 
-def runs(rest: list[str]) -> Iterator[list[str]]:
-    """The first and the last run of a command."""
+def runs(rest: list[str]) -> Iterator[Mapping[str, Any]]:
+    """The configuration of a command's run, or of the first and the last run of its sweep."""
+    configuration.check_given_once([text for text in rest if text != "-m"])
     if rest[:1] != ["-m"]:
-        yield rest
+        yield configuration.compose(rest)
         return
-    jobs = configuration.expand(rest[1:])
-    yield from (jobs[0], jobs[-1])
+    jobs = app.plan_sweep([text for text in rest[1:] if not is_of_launcher(text)])
+    yield from (jobs[0].config, jobs[-1].config)
 
 
-def lacks_weights(overrides: list[str]) -> bool:
-    configuration.check_given_once(overrides)
-    config = configuration.compose(overrides)
+def lacks_weights(config: Mapping[str, Any]) -> bool:
     app.resolve_target(config)
     try:
         fetch_command.require(config)
