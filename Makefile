@@ -18,7 +18,7 @@ export UV_HTTP_TIMEOUT ?= 600
 # Empty is unset, where an environment forbids it.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help install demo test lint format world-check bench bench-full tables doctor lock clean
+.PHONY: help install demo test lint format docs world-check bench bench-full tables doctor lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ format: $(STAMP)  ## mend style and format where that is safe
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(STAMP)  ## build the documentation into build/docs; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file docs/site/mkdocs.yml
+
 world-check: $(STAMP)  ## check the gates of the embedded world's trained parts (exit status 1 if one fails)
 	$(BIN)/python -m experiments.world.check
 
@@ -75,7 +78,7 @@ doctor: $(STAMP)  ## check this machine and environment, and name what to do abo
 
 lock: $(STAMP)  ## resolve the requirements anew, after a change of dependencies in pyproject.toml
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --generate-hashes \
-		--python-version 3.11 --extra dev -o $(LOCK) pyproject.toml
+		--python-version 3.11 --extra dev --extra docs -o $(LOCK) pyproject.toml
 
 clean:  ## remove the environment and the caches; outputs/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist src/*.egg-info

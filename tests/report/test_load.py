@@ -1,12 +1,16 @@
 """A finished run is read back whole, or the reader is told what is missing."""
 
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.report import samples
 
 from diffexplain import load_run
+from diffexplain.effects.results import Verdict
 from diffexplain.errors import UserError
+from diffexplain.report import write_report
 from diffexplain.report.load import read_curve
 from diffexplain.runs.run import run_directory
 
@@ -22,6 +26,65 @@ def test_a_run_is_read_back_with_summary_pictures_and_curve(tmp_path: Path) -> N
     assert loaded.images[0].shape == (16, 16, 3)
     assert [row["step"] for row in loaded.curve] == [0, 1, 2]
     assert loaded.report.is_file()
+
+
+def test_a_run_shows_itself_in_a_notebook(tmp_path: Path) -> None:
+    run, found = samples.run_in(tmp_path), samples.evaluation()
+    odd = samples.concept("companion/odd", "a <b>", Verdict.SPURIOUS, 0.9)
+    summary = samples.summary_of(run, found, effects=samples.effects(odd, samples.FLAG))
+    samples.written(run, summary, found)
+    shown = summary._repr_html_()
+    assert "world_shortcut_cnn, class:flagpole" in shown
+    assert "<td>a &lt;b&gt;</td><td>spurious</td><td>+0.90</td><td>+0.85 to +0.95</td><td>24</td>" in shown
+    assert shown.index("a &lt;b&gt;") < shown.index("a flag")
+    assert "1 not tested" in shown
+    loaded = load_run(tmp_path)
+    assert loaded._repr_html_().startswith(shown)
+    assert loaded._repr_html_().count('<img src="data:image/png;base64,') == 5
+    assert "No concept was tested" in samples.summary_of(run, found, effects=None)._repr_html_()
+
+
+def test_a_runs_table_has_a_row_for_each_concept_tested_or_not(tmp_path: Path) -> None:
+    run, found = samples.run_in(tmp_path), samples.evaluation()
+    samples.written(run, samples.summary_of(run, found), found)
+    table = load_run(tmp_path).table()
+    assert list(table["concept"]) == ["a flag", "a pole", "a person", "a cloud", "a dog"]
+    first, last = table.iloc[0], table.iloc[-1]
+    assert (first["classifier"], first["path"], first["verdict"]) == (
+        "world_shortcut_cnn",
+        "companion/flag",
+        "spurious",
+    )
+    assert (first["effect"], first["n"], first["took"]) == (0.67, 24, 0.9)
+    assert last["verdict"] == "not tested" and last["reason"] == samples.DOG.reason
+    assert last[["effect", "low", "high", "n", "adjusted_p", "took"]].isna().all()
+
+
+def test_a_table_without_pandas_says_what_brings_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, found = samples.run_in(tmp_path), samples.evaluation()
+    samples.written(run, samples.summary_of(run, found), found)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(UserError, match=r"pip install 'diffexplain\[notebook\]'"):
+        load_run(tmp_path).table()
+
+
+def test_a_runs_figure_has_the_pairs_with_their_scores(tmp_path: Path) -> None:
+    run, found = samples.run_in(tmp_path), samples.evaluation()
+    samples.written(run, samples.summary_of(run, found), found)
+    loaded = load_run(tmp_path)
+    figure = loaded.figure()
+    assert [axis.get_title() for axis in figure.axes][:4] == ["without: 0.31", "a flag: 0.98"] * 2
+    assert len(figure.axes) == 8
+    assert np.array_equal(figure.axes[1].images[0].get_array(), loaded.effects[0].present)
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    assert len(loaded.figure(concepts=1, pictures=1).axes) == 2
+
+
+def test_a_run_without_pictures_has_no_figure(tmp_path: Path) -> None:
+    run, found = samples.run_in(tmp_path), samples.evaluation()
+    write_report(run, samples.summary_of(run, found))
+    with pytest.raises(UserError, match="kept no pictures"):
+        load_run(tmp_path).figure()
 
 
 def test_a_run_is_found_by_its_summary(tmp_path: Path) -> None:

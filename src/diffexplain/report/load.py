@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import escape
 from numpy.typing import NDArray
 
 from diffexplain.effects.results import EffectExample
 from diffexplain.errors import UserError
 from diffexplain.evaluation.results import Example
-from diffexplain.report.images import read_pictures
+from diffexplain.report import notebook
+from diffexplain.report.images import data_uri, read_pictures
 from diffexplain.report.summary import Summary
 from diffexplain.runs.run import run_directory
 from diffexplain.weights.documents import from_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 METRICS = "metrics.jsonl"
 REPORT = "report.html"
@@ -47,6 +52,37 @@ class LoadedRun:
     def report(self) -> Path:
         """The page."""
         return self.directory / REPORT
+
+    def table(self) -> Any:
+        """What was tested and what was not, as a pandas frame: a row for each classifier and concept.
+
+        Of what was not tested the numbers are missing, and ``reason`` says why.
+
+        Raises:
+            UserError: pandas is not installed.
+        """
+        return notebook.frame(() if self.summary.effects is None else self.summary.effects.rankings)
+
+    def figure(self, concepts: int = 4, pictures: int = 3) -> Figure:
+        """The pictures without a concept and with it, a line for each concept, as a matplotlib figure.
+
+        Args:
+            concepts: so many at most, in the order of the page.
+            pictures: pairs of each at most.
+
+        Raises:
+            UserError: the run kept no such pictures.
+        """
+        texts = {concept.path: concept.text for concept in self.summary.concepts}
+        return notebook.pairs(self.effects, texts, concepts, pictures)
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: the summary, a few pictures of the found prompt, and where the page is."""
+        shown = "".join(
+            f'<img src="{data_uri(image)}" alt="a picture of the found prompt" width="96"> '
+            for image in self.images[:6]
+        )
+        return f"{self.summary._repr_html_()}<p>{shown}</p><p>{escape(str(self.report))}</p>"
 
 
 def load_run(run: str | Path | Summary, outputs: str | Path = "outputs") -> LoadedRun:

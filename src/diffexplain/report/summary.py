@@ -16,6 +16,7 @@ from diffexplain.config.identity import identifying
 from diffexplain.effects.results import ConceptEffect, EffectsResult, Verdict
 from diffexplain.errors import UserError
 from diffexplain.evaluation.results import Activation, Comparison, Control, Evaluation, ObjectAbsence, Quality, Words
+from diffexplain.report import notebook
 from diffexplain.report.codec import Malformed, from_plain, to_plain
 from diffexplain.report.older import READ, as_present
 from diffexplain.report.older import SCHEMA_VERSION as SCHEMA_VERSION
@@ -123,6 +124,12 @@ class Summary:
         """Of the concepts with this verdict the one that raises the target most, or else lowers it most."""
         found = self.having(verdict)
         return next((concept for concept in found if concept.over_all.score.value > 0), found[0] if found else None)
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: the largest effects on the explained classifier, and what was not tested."""
+        said = None if self.statement is None else self.statement.text
+        untested = 0 if self.effects is None else len(self.effects.rankings[0].untested)
+        return notebook.html(f"{self.classifier.name}, {self.target.text}", said, self.concepts, untested)
 
     def to_json(self) -> str:
         """As JSON text with sorted keys; equal summaries give equal text.
