@@ -306,8 +306,8 @@ def front_table(answers: Mapping[str, Mapping[str, Answer]]) -> str:
 def failures(answers: Mapping[str, Mapping[str, Answer]]) -> str:
     """For docs/method.md: of which classifiers the first place is wrong, and how many controls are wrongly accused."""
     lines: list[str] = []
-    for method in FAILURES_OF:
-        of_method = answers.get(method, {})
+    for method in (method for method in FAILURES_OF if method in answers):
+        of_method = answers[method]
         asked = [answer for answer in shortcut(of_method) if any(answer.there)]
         wrong = [answer for answer in asked if (first_is_there(answer) or 0) < 1]
         accused = [answer for answer in control(of_method) if any_false(answer)]

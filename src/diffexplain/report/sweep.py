@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -30,6 +29,7 @@ from diffexplain.report.templating import template
 from diffexplain.runs.sweep import Job
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.weights import atomic
+from diffexplain.weights.documents import read_json
 
 SAME_ANSWER = "same answer to every picture"
 """In the place of what can be told of a classifier."""
@@ -339,7 +339,7 @@ def _thumbnail(folder: Path, row: SweepRow) -> str | None:
     """A picture of the run with its leading concept, or else the one that activates the target most, as data."""
     lead = row.spurious or row.concept
     try:
-        index = json.loads((folder / str(row.directory) / INDEX).read_text(encoding="utf-8"))
+        index = read_json(folder / str(row.directory) / INDEX)
         with_it = [entry for entry in index["effects"] if lead is not None and tuple(entry["path"]) == lead.path]
         best = max(index["examples"], key=lambda entry: entry["score"], default=None)
         file = with_it[0]["files"]["present"] if with_it else None if best is None else best["image"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,6 +21,7 @@ from diffexplain.config.configuration import written
 from diffexplain.errors import UserError
 from diffexplain.runs.sweep import Job, Result, ended_job, sole_writer
 from diffexplain.weights import atomic
+from diffexplain.weights.documents import read_json
 
 PACKAGES = {
     "joblib": "'diffexplain[joblib]'",
@@ -78,7 +78,7 @@ def launch(
 
 def _launched(file: Path, explain: Callable[[Job[Any]], Any], given: Any) -> Job[Any]:
     GlobalHydra.instance().clear()  # A run composes configurations of its own.
-    overrides, config = json.loads(file.read_text(encoding="utf-8"))[given.job]
+    overrides, config = read_json(file)[given.job]
     return replace(ended_job(Job(tuple(overrides), config), explain), config={})
 
 

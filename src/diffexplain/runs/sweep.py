@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from diffexplain.config.identity import identity
 from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError
 from diffexplain.runs.run import outputs_folder
 from diffexplain.weights import atomic
+from diffexplain.weights.documents import read_json
 
 SWEEP = "sweep.json"
 Result = TypeVar("Result", covariant=True)
@@ -161,7 +161,7 @@ def write_sweep(directory: Path, jobs: Sequence[Job[Any]], directories: Sequence
 def failures(directory: Path) -> dict[tuple[str, ...], str]:
     """The errors of the jobs that had failed when the sweep's record was last written, by their overrides."""
     try:
-        jobs = json.loads((directory / SWEEP).read_text(encoding="utf-8"))["jobs"]
+        jobs = read_json(directory / SWEEP)["jobs"]
         return {tuple(job["overrides"]): str(job["error"]) for job in jobs if job["status"] == "failed"}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
