@@ -31,9 +31,9 @@ def without_torch(*arguments: str, status: int = 0) -> subprocess.CompletedProce
     return done
 
 
-def test_help_has_six_examples_and_every_choice_and_is_no_dump() -> None:
+def test_help_has_eight_examples_and_every_choice_and_is_no_dump() -> None:
     text = without_torch("--help").stdout
-    assert sum(line.startswith("  python run.py") for line in text.splitlines()) == 6
+    assert sum(line.startswith("  python run.py") for line in text.splitlines()) == 8
     for group, choices in available().items():
         (line,) = [line for line in text.splitlines() if line.startswith(f"  {group} ")]
         for choice in choices:
