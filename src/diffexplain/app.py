@@ -17,7 +17,7 @@ from diffexplain.config.configuration import COMPARED
 from diffexplain.config.digests import CONTENTS, known
 from diffexplain.config.identity import identifying
 from diffexplain.config.instantiate import TARGET, build, locate
-from diffexplain.errors import FailedElsewhere, Interrupted, OwnedElsewhere, RetryableError, UserError
+from diffexplain.errors import FailedElsewhere, OwnedElsewhere, RetryableError, UserError
 from diffexplain.pipelines import provenance
 from diffexplain.pipelines.comparison import compared_targets
 from diffexplain.pipelines.parts import Parts, loading
@@ -220,8 +220,6 @@ def announce(config: Mapping[str, Any], target: ResolvedTarget) -> None:
 
     try:
         expected = cost(config, target)
-    except Interrupted:
-        raise
     except Exception:  # Whatever is wrong with the run, it will say itself.
         return
     if expected.seconds > LONG:
