@@ -6,7 +6,6 @@ whose identity says so.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from diffexplain.weights.paths import resolve_folder
-from experiments.reliability.runs import FEW, SHARED, artefacts, emptied, run
+from experiments.reliability.runs import FEW, SHARED, Record, artefacts, emptied, run
 
 EXPLAINER = ("explainer=randomised_prompts", "discovery=quick", *FEW)
 OF_A_RUN = (
@@ -55,25 +54,22 @@ DAMAGES: Mapping[str, Callable[[bytes], bytes]] = {
     "of another type": lambda _: b"3\n",
 }
 
+RECORD = "corruptions.jsonl"
+
 
 def damage(folder: Path, most: int, end: float = float("inf")) -> list[dict[str, Any]]:
     """Try what has not been tried yet, up to ``most``, none begun after ``end``; the lines of all that has been."""
-    record = folder / "corruptions.jsonl"
-    lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
-    done = {(line["file"], line["damage"]) for line in lines}
+    record = Record(folder / RECORD)
+    done = {(line["file"], line["damage"]) for line in record.lines}
     whole = folder / "undamaged"
     for kind in DAMAGES:
         for part, name in EVERY:
-            if (f"{part}: {name}", kind) in done or len(lines) >= most or time.monotonic() > end:
+            if (f"{part}: {name}", kind) in done or len(record.lines) >= most or time.monotonic() > end:
                 continue
             if not whole.is_dir() or not list(whole.rglob("summary.json")):
                 _asked(emptied(whole), folder / "logs" / "undamaged.log")
-            line = _of_run(folder, whole, name, kind) if part == "run" else _of_part(folder, part, name, kind)
-            print(line, flush=True)
-            lines.append(line)
-            with record.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-    return lines
+            record.add(_of_run(folder, whole, name, kind) if part == "run" else _of_part(folder, part, name, kind))
+    return record.lines
 
 
 def table(lines: Sequence[Mapping[str, Any]]) -> str:

@@ -16,19 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from diffexplain.weights.atomic import write_json
-from experiments.reliability.runs import EXPLAINERS, artefacts, emptied, overrides, run
+from experiments.reliability.runs import EXPLAINERS, Record, artefacts, emptied, overrides, run
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 STATUS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 75, signal.SIGINT: 130}
 MOST = 3
 """Interruptions of one run at most."""
 
+RECORD = "interruptions.jsonl"
+
 
 def torment(folder: Path, trials: int, end: float = float("inf")) -> list[dict[str, Any]]:
     """Interrupt ``trials`` runs of each explainer, none begun after ``end``; the lines of all that have been."""
-    record = folder / "interruptions.jsonl"
-    lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
-    done = {(line["explainer"], line["trial"]) for line in lines}
+    record = Record(folder / RECORD)
+    done = {(line["explainer"], line["trial"]) for line in record.lines}
     expected: dict[str, tuple[dict[str, str], float]] = {}
     for trial in range(trials):
         for explainer in EXPLAINERS:
@@ -36,12 +37,8 @@ def torment(folder: Path, trials: int, end: float = float("inf")) -> list[dict[s
                 continue
             if explainer not in expected:
                 expected[explainer] = _uninterrupted(folder, explainer)
-            line = _trial(folder, explainer, trial, *expected[explainer])
-            print(line, flush=True)
-            lines.append(line)
-            with record.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-    return lines
+            record.add(_trial(folder, explainer, trial, *expected[explainer]))
+    return record.lines
 
 
 def table(lines: Sequence[dict[str, Any]]) -> str:

@@ -6,6 +6,7 @@ run loads and computes is its own. How signals are met while libraries load is f
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 FEW = ("effects=quick", "effects.chunk=4", "concepts.hierarchy=experiments/reliability/hierarchy.yaml")
 SHORT = ("explainer.steps=6", "explainer.batch=2", "explainer.checkpoint_every=2", "explainer.window=2")
@@ -42,6 +44,23 @@ def overrides(explainer: str, outputs: Path) -> list[str]:
     """The command line of an explainer's small run."""
     settings = {text.partition("=")[0]: text for text in EXPLAINERS[explainer]}  # The last one said holds.
     return [*SHARED, f"explainer={explainer}", *settings.values(), f"paths.outputs={outputs}"]
+
+
+class Record:
+    """What was tried, a line of JSON each in a file, so that the same command goes on where it stopped."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: list[dict[str, Any]] = []
+        if path.exists():
+            self.lines = [json.loads(line) for line in path.read_text().splitlines()]
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Print the line and keep it."""
+        print(line, flush=True)
+        self.lines.append(line)
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from diffexplain.world.marked import write_between
 from experiments.reliability import corruptions, interruptions, rows
-from experiments.reliability.runs import load_libraries
+from experiments.reliability.runs import Record, load_libraries
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 BEGIN, END = "<!-- torture: begin -->", "<!-- torture: end -->"
@@ -46,21 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = report(folder)
     print(text)
     if given.report:
-        before, rest = RESULTS.read_text(encoding="utf-8").split(BEGIN)
-        RESULTS.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        write_between(RESULTS, BEGIN, END, text)
 
 
 def report(folder: Path) -> str:
     """All tables, from what has been written down."""
     known = folder / "rows.json"
     met = json.loads(known.read_text()) if known.exists() else {}
-    interrupted, damaged = (_lines(folder / f"{name}.jsonl") for name in ("interruptions", "corruptions"))
+    interrupted, damaged = (Record(folder / name).lines for name in (interruptions.RECORD, corruptions.RECORD))
     parts = [rows.table(met, interrupted, damaged), interruptions.table(interrupted), corruptions.table(damaged)]
     return "\n\n".join(parts)
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 if __name__ == "__main__":

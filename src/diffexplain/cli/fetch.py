@@ -13,7 +13,7 @@ from huggingface_hub import hf_hub_url
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from diffexplain.config import configuration
-from diffexplain.errors import Interrupted, RetryableError, UserError, printable
+from diffexplain.errors import RetryableError, UserError, printable
 from diffexplain.weights import hub, transfer
 from diffexplain.weights.sources import Address, Repository, Source, sources
 from diffexplain.weights.store import (
@@ -186,8 +186,6 @@ def _brought(source: Address, item: _Item) -> Recorded:
         try:
             with hub.explained(url):
                 return transfer.bring(url, item.path, item.expected, {}, item.name)
-        except Interrupted:
-            raise
         except (UserError, RetryableError) as error:
             failed.append(error)
             if url != item.urls[-1]:

@@ -49,12 +49,16 @@ def png(image: NDArray[Any]) -> bytes:
 def data_uri(image: NDArray[np.uint8]) -> str:
     """``image``, (H, W, 3) uint8, as a data URI: PNG, or WebP of `PHOTOGRAPHIC` pixels from there on."""
     if is_photographic(image):
-        buffer = io.BytesIO()
-        shown = Image.fromarray(image)
-        shown.thumbnail((PHOTOGRAPHIC, PHOTOGRAPHIC))
-        shown.save(buffer, format="WEBP", quality=_QUALITY)
-        return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+        return webp_uri(Image.fromarray(image), PHOTOGRAPHIC, _QUALITY)
     return "data:image/png;base64," + base64.b64encode(png(image)).decode("ascii")
+
+
+def webp_uri(picture: Image.Image, side: int, quality: int) -> str:
+    """The picture, made to fit a square of so many pixels, as a data URI of a lossy WebP."""
+    picture.thumbnail((side, side))
+    buffer = io.BytesIO()
+    picture.save(buffer, format="WEBP", quality=quality)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def is_photographic(image: NDArray[np.uint8]) -> bool:
@@ -152,8 +156,12 @@ def _read_masks(directory: Path, entry: dict[str, Any]) -> dict[str, NDArray[np.
     return dict(zip(entry["phrases"], np.split(stacked, len(entry["phrases"])), strict=True))
 
 
-def _open(directory: Path, name: str) -> Image.Image:
-    """A picture of a run, which may come from elsewhere: Pillow calls programs for some other formats."""
+def open_picture(directory: Path, name: str) -> Image.Image:
+    """A picture of a run, which may come from elsewhere: Pillow calls programs for some other formats.
+
+    Raises:
+        OSError, ValueError: it lies outside the run's directory, or is no PNG that can be read.
+    """
     try:
         return Image.open(inside(directory, name), formats=("PNG",))
     except Image.DecompressionBombError as error:
@@ -161,12 +169,12 @@ def _open(directory: Path, name: str) -> Image.Image:
 
 
 def _read(directory: Path, name: str) -> NDArray[np.uint8]:
-    with _open(directory, name) as picture:
+    with open_picture(directory, name) as picture:
         return np.asarray(picture.convert("RGB"), dtype=np.uint8)
 
 
 def _read_mask(directory: Path, name: str) -> NDArray[np.bool_]:
-    with _open(directory, name) as picture:
+    with open_picture(directory, name) as picture:
         return np.asarray(picture.convert("1"), dtype=np.bool_)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import os
@@ -15,14 +14,13 @@ from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup
-from PIL import Image
 
 from diffexplain.config.from_run import SUMMARY
 from diffexplain.effects.results import ConceptEffect, Verdict
 from diffexplain.report import plots, wording
 from diffexplain.report.codec import to_plain
 from diffexplain.report.findings import Toned, largest, untested_reason
-from diffexplain.report.images import INDEX
+from diffexplain.report.images import INDEX, open_picture, webp_uri
 from diffexplain.report.load import REPORT
 from diffexplain.report.summary import SCHEMA_VERSION, Summary
 from diffexplain.report.templating import template
@@ -339,18 +337,16 @@ def _thumbnail(folder: Path, row: SweepRow) -> str | None:
     """A picture of the run with its leading concept, or else the one that activates the target most, as data."""
     lead = row.spurious or row.concept
     try:
-        index = read_json(folder / str(row.directory) / INDEX)
+        run = folder / str(row.directory)
+        index = read_json(run / INDEX)
         with_it = [entry for entry in index["effects"] if lead is not None and tuple(entry["path"]) == lead.path]
         best = max(index["examples"], key=lambda entry: entry["score"], default=None)
         file = with_it[0]["files"]["present"] if with_it else None if best is None else best["image"]
-        with Image.open(folder / str(row.directory) / str(file)) as picture:
-            small = picture.convert("RGB")
+        with open_picture(run, str(file)) as picture:
+            shown = picture.convert("RGB")
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    buffer = io.BytesIO()
-    small.save(buffer, format="WEBP", quality=60, method=4)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return webp_uri(shown, _THUMBNAIL, quality=60)
 
 
 def _flat(row: SweepRow) -> Iterator[tuple[str, type, Any]]:
