@@ -40,13 +40,17 @@ class Lot:
     images: Tensor
 
 
-def look_for(checks: ChecksLike, composition: Composition, images: Tensor, paths: Sequence[Path]) -> Seen:
-    """Objects and their sub-types by mask; a setting where it fits better than every other.
+def can_be_seen(composition: Composition, path: Path) -> bool:
+    """Whether a single image tells: of how the target itself looks, two images alone do."""
+    by_fit = composition.role(path) == "setting" and bool(composition.rivals(path))
+    return by_fit or by_mask(composition, path)
 
-    How the target itself looks is told between two images alone.
-    """
-    masked = [path for path in paths if by_mask(composition, path)]
-    settings = [path for path in paths if composition.role(path) == "setting" and composition.rivals(path)]
+
+def look_for(checks: ChecksLike, composition: Composition, images: Tensor, paths: Sequence[Path]) -> Seen:
+    """Objects and their sub-types by mask; a setting where it fits better than every other."""
+    visible = [path for path in paths if can_be_seen(composition, path)]
+    masked = [path for path in visible if by_mask(composition, path)]
+    settings = [path for path in visible if path not in masked]
     similar = dict.fromkeys(other for path in settings for other in (path, *composition.rivals(path)))
     look = checks.look(composition, images, masked, list(similar))
     fits = [look.fits(place) for place in range(len(images))]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import sha256
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from diffexplain.classifiers.labels import classifier_labels
@@ -170,22 +172,26 @@ class Testing:
         told = ranked if isinstance(self.proposer, RunProposer) else [c for c in ranked if c.over_all.significant]
         raises = {concept.path: concept.over_all.score.value > 0 for concept in told}
         lots = in_lots(self.photographs, self.own_folders, prior.image_size, self.engine.batch_size)
-        sights = {path: found for path in raises if (found := self._sight(prior, checks, path)) is not None}
-        return accuracy.measure(lots, reader, checks, composition, raises, sights)
+        return accuracy.measure(lots, reader, checks, composition, raises, self._sights(prior, checks, raises))
 
-    def _sight(self, prior: Any, checks: Checks, path: Path) -> Sight | None:
-        """How well a concept is seen in pictures that the prior makes with it and without it."""
+    def _sights(self, prior: Any, checks: Checks, paths: Iterable[Path]) -> dict[Path, Sight]:
+        """How well concepts are seen in pictures that the prior makes with each and without it, where any can be."""
         composition, source = self.population.composition, ImageSource(prior, self.run.draws)
-        seen = []
-        for reverse in (False, True):
-            rivals = [self.run.draws.generator("sight", SEEN_IN, index) for index in range(SEEN_IN)]
-            states = [composition.apply(frozenset(), [Change(path, reverse)], one) for one in rivals]
-            images = source.images([composition.sentence(state) for state in states], Seeds.SIGHT, SEEN_IN)
-            found = accuracy.look_for(checks, composition, images, [path])[path]
-            if found is None:
-                return None
-            seen.append(found)
-        return accuracy.sight(*seen)
+
+        @lru_cache(maxsize=2)  # All objects are left out of the same pictures.
+        def made(*sentences: str) -> Tensor:
+            return source.images(sentences, Seeds.SIGHT, SEEN_IN)
+
+        def seen(path: Path, reverse: bool) -> NDArray[np.bool_]:
+            drawn = [self.run.draws.generator("sight", SEEN_IN, index) for index in range(SEEN_IN)]
+            states = [composition.apply(frozenset(), [Change(path, reverse)], one) for one in drawn]
+            sentences = [composition.sentence(state) for state in states]
+            found = accuracy.look_for(checks, composition, made(*sentences), [path])[path]
+            assert found is not None
+            return found
+
+        known = [path for path in paths if accuracy.can_be_seen(composition, path)]
+        return {path: accuracy.sight(seen(path, False), seen(path, True)) for path in known}
 
     def _neutral(self, prior: Any) -> Tensor:
         """The pictures that set a unit's scale: those of the evaluation, so that a page speaks of one scale."""
