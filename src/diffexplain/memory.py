@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -100,13 +100,18 @@ class MicroBatches:
         """
         while True:
             size = max(1, count if self.size is None else min(self.size, count))
+            parts = [slice(start, min(start + size, count)) for start in range(0, count, size)]
             try:
-                return [work(slice(start, min(start + size, count))) for start in range(0, count, size)]
+                return self.each(parts, work)
             except SHORT as error:
                 if size == 1 or not is_short(error):
                     raise
             # Outside the handler, which would keep the failed pass's tensors alive.
             self._halve(size)
+
+    def each(self, parts: Sequence[slice], work: Callable[[slice], T]) -> list[T]:
+        """What ``work`` gives for each part, in order: one after the other."""
+        return [work(part) for part in parts]
 
     def _halve(self, size: int) -> None:
         self.halvings.append(size)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 from tests.tiny import tiny_prior
 from torch import Tensor
 
 from diffexplain.diffusion import MemorySettings, Prior
-from diffexplain.diffusion.memory import PeakMemory
+from diffexplain.diffusion import memory as diffusion_memory
+from diffexplain.diffusion.memory import PeakMemory, SideBySide
+from diffexplain.diffusion.prior import SCHEDULERS
 from diffexplain.errors import UserError
 from diffexplain.memory import MicroBatches
 from diffexplain.runs.draws import Draws
@@ -53,6 +57,58 @@ def test_compiling_reaches_the_denoiser_and_the_decoder(monkeypatch: pytest.Monk
     assert compiled == ["UNet2DConditionModel", "Decoder"]
     prior.arrange(MemorySettings(compile=True))
     assert len(compiled) == 2
+
+
+@pytest.mark.parametrize("scheduler", ["ddim", "euler", "lcm", "flow_matching"])
+def test_micro_batches_side_by_side_give_what_they_give_one_after_the_other(
+    scheduler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prior = tiny_prior()
+    prior.pipeline.scheduler = SCHEDULERS[scheduler]()
+    latents = Draws(0, "test").normals("noise", 0, 7, prior.latent_shape)
+    texts = ["flag", "bee", "flag", "teapot", "bee", "flag", "teapot"]
+    prior.without_gradient.size = 2
+    threads = []
+    for cores in (1, 3):
+        monkeypatch.setattr(diffusion_memory, "usable_cores", lambda cores=cores: cores)
+        seen: set[int] = set()
+        handle = prior.network.register_forward_pre_hook(lambda *_, seen=seen: seen.add(threading.get_ident()))
+        images = prior.generate(texts, latents)
+        handle.remove()
+        threads.append((len(seen), images))
+        assert not images.requires_grad
+    (alone, expected), (several, found) = threads
+    assert alone == 1
+    assert several > 1
+    assert torch.equal(expected, found)
+
+
+def test_large_images_and_watched_work_stay_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diffusion_memory, "usable_cores", lambda: 8)
+
+    def threads(pixels: int, on_cpu: bool = True) -> int:
+        parts = SideBySide(4, "diffusion.micro_batch", lambda: on_cpu, pixels)
+        here = threading.get_ident()
+        return sum(thread != here for thread in parts.run(12, lambda part: threading.get_ident()))
+
+    assert threads(64 * 64) == 3
+    assert threads(512 * 512) == 0
+    assert threads(64 * 64, on_cpu=False) == 0
+    with PeakMemory():
+        assert threads(64 * 64) == 0
+
+
+def test_too_little_memory_side_by_side_is_halved_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diffusion_memory, "usable_cores", lambda: 4)
+    parts = SideBySide(4, "diffusion.micro_batch", lambda: True, 64 * 64)
+
+    def up_to_two(part: slice) -> int:
+        if part.stop - part.start > 2:
+            raise MemoryError
+        return part.start
+
+    assert parts.run(10, up_to_two) == [0, 2, 4, 6, 8]
+    assert parts.halvings == [4]
 
 
 def test_half_precision_comes_close() -> None:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from diffusers import ModelMixin
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 from torch.utils._pytree import tree_leaves
 
 from diffexplain.errors import UserError
+from diffexplain.memory import MicroBatches
+
+T = TypeVar("T")
+
+PIXELS_AT_ONCE = 64 * 64 * 64
+"""Of the images made side by side, at most: 64 of the embedded prior's, no two batches of Stable Diffusion's."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,50 @@ def arrange(networks: Iterable[ModelMixin], settings: MemorySettings) -> None:
         if settings.compile:
             # Of an autoencoder the decoder alone, which is not called through the autoencoder's `forward`.
             getattr(network, "decoder", network).compile()
+
+
+class SideBySide(MicroBatches):
+    """Micro-batches of small images, on a CPU as many at the same time as it has cores, each by a thread of its own.
+
+    What each gives is the same whether it is alone or not, so that no result depends on the number of cores. Work that
+    is watched (`TorchDispatchMode`, which sees one thread) and large images, of which a few fill the memory, go one
+    after the other.
+
+    Args:
+        size, setting: as of `MicroBatches`.
+        on_cpu: whether the networks are there now.
+        pixels: of an image.
+    """
+
+    def __init__(self, size: int, setting: str, on_cpu: Callable[[], bool], pixels: int) -> None:
+        super().__init__(size, setting)
+        self.on_cpu = on_cpu
+        self.pixels = pixels
+
+    def each(self, parts: Sequence[slice], work: Callable[[slice], T]) -> list[T]:
+        """What ``work`` gives for each part, in order."""
+        threads = torch.get_num_threads()
+        largest = max((part.stop - part.start for part in parts), default=1)
+        workers = min(len(parts), usable_cores() // threads, PIXELS_AT_ONCE // (largest * self.pixels))
+        if workers < 2 or not self.on_cpu() or _get_current_dispatch_mode_stack():
+            return super().each(parts, work)
+        with_gradient, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+        rounded, kind = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+
+        def alike(part: slice) -> T:
+            # All of these are a thread's own.
+            torch.set_num_threads(threads)
+            autocast = torch.autocast("cpu", dtype=kind, enabled=rounded)
+            with torch.inference_mode(inference), torch.set_grad_enabled(with_gradient), autocast:
+                return work(part)
+
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(alike, parts))
+
+
+def usable_cores() -> int:
+    """Of those that the machine has, the ones that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class PeakMemory(TorchDispatchMode):

@@ -17,7 +17,7 @@ from diffusers import (
 from torch import Tensor
 
 from diffexplain.diffusion.inpainting import composite, inpaint_latents, shrink_mask
-from diffexplain.diffusion.memory import MemorySettings, arrange
+from diffexplain.diffusion.memory import MemorySettings, SideBySide, arrange
 from diffexplain.diffusion.sampling import Denoiser, StraightClamp
 from diffexplain.errors import UserError
 from diffexplain.memory import MicroBatches
@@ -74,7 +74,10 @@ class Prior:
         self.pipeline = pipeline
         self.steps = steps
         self.guidance = float(guidance)
-        self.without_gradient = MicroBatches(micro_batch, "diffusion.micro_batch")
+        height, width = self.image_size
+        self.without_gradient = SideBySide(
+            micro_batch, "diffusion.micro_batch", lambda: self.device.type == "cpu", height * width
+        )
         self.with_gradient = MicroBatches(None, "memory.micro_batch")
         self._memory = MemorySettings()
         self.name = name

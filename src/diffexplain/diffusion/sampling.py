@@ -8,7 +8,8 @@ is chosen in ``gradients/``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -29,22 +30,26 @@ class Denoiser:
         guidance: classifier-free guidance scale; at most 1 means one network call a step.
         unconditional: text encoder's hidden states of the empty text, (1, T, D); ``None`` exactly
             when the network is called once a step.
+        scheduler: of the pipeline; one of its own, since a scheduler knows at which step it is.
     """
 
     pipeline: StableDiffusionPipeline
     guidance: float
     unconditional: Tensor | None
+    scheduler: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scheduler", copy(self.pipeline.scheduler))
 
     def timesteps(self, steps: int) -> Tensor:
         """Reset the scheduler and return its timesteps for ``steps`` steps, from noise to image."""
-        scheduler = self.pipeline.scheduler
-        scheduler.set_timesteps(steps, device=self.pipeline.unet.device)
-        return scheduler.timesteps
+        self.scheduler.set_timesteps(steps, device=self.pipeline.unet.device)
+        return self.scheduler.timesteps
 
     def start(self, noise: Tensor) -> Tensor:
         """The latents before the first step, from standard normal ``noise`` (B, C, h, w)."""
         # Flow matching starts from the noise itself.
-        return noise * getattr(self.pipeline.scheduler, "init_noise_sigma", 1.0)
+        return noise * getattr(self.scheduler, "init_noise_sigma", 1.0)
 
     def sample(self, condition: Tensor, noise: Tensor, steps: int, predict: Predict | None = None) -> Tensor:
         """Denoise standard normal ``noise`` (B, C, h, w) under ``condition`` (B, T, D), differentiable in both.
@@ -110,7 +115,7 @@ class Denoiser:
         """``clean`` latents as they are at ``timesteps[index]``, with standard normal ``noise``."""
         if index == len(timesteps):
             return clean
-        scheduler = self.pipeline.scheduler
+        scheduler = self.scheduler
         timestep = timesteps[index].expand(len(clean))
         if isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
             return scheduler.scale_noise(clean, timestep, noise)
@@ -135,7 +140,7 @@ class Denoiser:
         """How much of the clean image and of the noise the latents hold at ``timesteps[index]``; with
         ``stepped`` after the scheduler's step from there.
         """
-        scheduler = self.pipeline.scheduler
+        scheduler = self.scheduler
         if not isinstance(scheduler, DDIMScheduler):
             sigma = float(scheduler.sigmas[index + stepped])
             return (1.0 - sigma if isinstance(scheduler, FlowMatchEulerDiscreteScheduler) else 1.0), sigma
@@ -150,10 +155,9 @@ class Denoiser:
 
     def _scheduler_at(self, index: int) -> Any:
         """The scheduler, set to step ``index`` where it counts: a step may be made again, or out of turn."""
-        scheduler = self.pipeline.scheduler
-        if hasattr(scheduler, "_step_index"):
-            scheduler._step_index = index
-        return scheduler
+        if hasattr(self.scheduler, "_step_index"):
+            self.scheduler._step_index = index
+        return self.scheduler
 
     def _guidance_embedding(self, batch: int, like: Tensor) -> Tensor | None:
         """The guidance scale as an input, for networks distilled to take it (B, width)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -150,6 +151,7 @@ class Counter:
     def __init__(self, network: nn.Module) -> None:
         self.network = network
         self.count = 0
+        self._lock = Lock()  # A CPU's batches are made side by side.
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -161,4 +163,5 @@ class Counter:
             handle.remove()
 
     def _hear(self, _network: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        self.count += len(first_sample(arguments, named))
+        with self._lock:
+            self.count += len(first_sample(arguments, named))

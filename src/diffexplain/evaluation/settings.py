@@ -34,8 +34,8 @@ class EvaluationSettings:
         reference: folder of photographs that the images are compared with; it needs ``quality``. None: there is none.
     """
 
-    images: int = 100
-    random_images: int = 50
+    images: int = 48
+    random_images: int = 24
     random_words: int = 3
     neutral_text: str = "a photo"
     batch_size: int = 25
