@@ -1,4 +1,4 @@
-"""The prior: loading a text-to-image diffusion model, differentiable sampling, inpainting."""
+"""The prior: loading a text-to-image diffusion model, differentiable sampling."""
 
 from diffexplain.diffusion.loading import load_prior
 from diffexplain.diffusion.memory import MemorySettings

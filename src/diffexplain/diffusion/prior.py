@@ -16,7 +16,6 @@ from diffusers import (
 )
 from torch import Tensor
 
-from diffexplain.diffusion.inpainting import composite, inpaint_latents, shrink_mask
 from diffexplain.diffusion.memory import MemorySettings, SideBySide, arrange
 from diffexplain.diffusion.sampling import Denoiser, StraightClamp
 from diffexplain.errors import UserError
@@ -237,49 +236,6 @@ class Prior:
             return self._decode(self._denoise(condition[part], latents[part]))
 
         return torch.cat(self.without_gradient.run(len(latents), generated))
-
-    @torch.no_grad()
-    def inpaint(
-        self,
-        images: Tensor,
-        masks: Tensor,
-        condition: Sequence[str] | Tensor,
-        noise: Tensor,
-        *,
-        steps: int | None = None,
-        strength: float = 1.0,
-        edge: int = 1,
-    ) -> Tensor:
-        """Images (B, 3, H, W) whose masked part is drawn anew, without gradient.
-
-        Args:
-            images: (B, 3, H, W) in [0, 1].
-            masks: (B, 1, H, W), 1 where to replace; dilate them beforehand.
-            condition: texts or hidden states, one for each image or one for all.
-            noise: standard normal, (B, C, h, w).
-            steps: sampler steps; the prior's own if ``None``.
-            strength: share of the steps that are run, in (0, 1]; at 1 the masked part forgets the
-                input entirely.
-            edge: pixels inside the mask's rim over which old and new are blended.
-        """
-        states = condition if isinstance(condition, Tensor) else self.encode(condition)
-        states = self._for_each(states, len(images))
-        images = images.to(self.device, torch.float32)
-        masks = masks.to(self.device, torch.float32)
-
-        def inpainted(part: slice) -> Tensor:
-            latents = inpaint_latents(
-                self._denoiser(),
-                self.encode_images(images[part]),
-                shrink_mask(masks[part], self.latent_shape[1:]).to(self.dtype),
-                states[part],
-                noise[part].to(self.device, self.dtype),
-                steps or self.steps,
-                strength,
-            )
-            return composite(images[part], self._decode(latents), masks[part], edge)
-
-        return torch.cat(self.without_gradient.run(len(images), inpainted))
 
     def _modules(self) -> list[torch.nn.Module]:
         parts = (self.pipeline.text_encoder, self.pipeline.unet, self.pipeline.vae, self.tiny_decoder)

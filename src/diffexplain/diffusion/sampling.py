@@ -105,21 +105,11 @@ class Denoiser:
             _, clean = scheduler.step(prediction, timesteps[index], latents, generator=unused, return_dict=False)
             if to == len(timesteps):
                 return clean
-            return self.noised(clean, noise_after(start, to - 1), timesteps, to)
+            return scheduler.add_noise(clean, noise_after(start, to - 1), timesteps[to].expand(len(clean)))
         following = scheduler.step(prediction, timesteps[index], latents, return_dict=False)[0]
         if to == index + 1:
             return following
         return self._along(latents, following, timesteps, index, to)
-
-    def noised(self, clean: Tensor, noise: Tensor, timesteps: Tensor, index: int) -> Tensor:
-        """``clean`` latents as they are at ``timesteps[index]``, with standard normal ``noise``."""
-        if index == len(timesteps):
-            return clean
-        scheduler = self.scheduler
-        timestep = timesteps[index].expand(len(clean))
-        if isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
-            return scheduler.scale_noise(clean, timestep, noise)
-        return scheduler.add_noise(clean, noise, timestep)
 
     def _along(self, latents: Tensor, following: Tensor, timesteps: Tensor, index: int, to: int) -> Tensor:
         """Latents at ``timesteps[to]`` on the line that begins with one step, from ``latents`` to ``following``.
