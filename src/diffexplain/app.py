@@ -21,6 +21,7 @@ from diffexplain.errors import FailedElsewhere, OwnedElsewhere, RetryableError, 
 from diffexplain.pipelines import provenance
 from diffexplain.pipelines.comparison import compared_targets
 from diffexplain.pipelines.parts import Parts, loading
+from diffexplain.progress import shown_as
 from diffexplain.report import wandb_mirror
 from diffexplain.report.load import REPORT
 from diffexplain.report.summary import Summary
@@ -95,7 +96,8 @@ def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
     run = planned(config, config["paths"]["outputs"], target=target)
     if run.is_writer and run.is_done():
         return Outcome(run.directory, Summary.load(run.directory), made=False)
-    with job_environment(run, int(config["threads"])) as takes_part:
+    shown = str(config["trainer"]["progress"]) if run.is_writer else "none"
+    with job_environment(run, int(config["threads"])) as takes_part, shown_as(shown):
         if not takes_part:
             return Outcome(run.directory, None, made=True)
         run.check_free()

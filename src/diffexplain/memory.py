@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from diffexplain.errors import RetryableError
+from diffexplain.progress import progress
 
 T = TypeVar("T")
 
@@ -80,14 +81,16 @@ class MicroBatches:
     Args:
         size: images at a time; ``None`` for all at once.
         setting: the key by which a further run is told so from the start; ``None`` if there is none.
+        label: what progress calls them.
 
     Attributes:
         halvings: the sizes that were too large.
     """
 
-    def __init__(self, size: int | None, setting: str | None = None) -> None:
+    def __init__(self, size: int | None, setting: str | None = None, label: str = "micro-batches of pictures") -> None:
         self.size = size
         self.setting = setting
+        self.label = label
         self.halvings: list[int] = []
 
     def run(self, count: int, work: Callable[[slice], T]) -> list[T]:
@@ -111,7 +114,7 @@ class MicroBatches:
 
     def each(self, parts: Sequence[slice], work: Callable[[slice], T]) -> list[T]:
         """What ``work`` gives for each part, in order: one after the other."""
-        return [work(part) for part in parts]
+        return [work(part) for part in progress(parts, self.label)]
 
     def _halve(self, size: int) -> None:
         self.halvings.append(size)

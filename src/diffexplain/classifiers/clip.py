@@ -21,6 +21,7 @@ from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.state import load_state
 from diffexplain.classifiers.transformers_preprocessing import read_preprocessing
 from diffexplain.errors import UserError
+from diffexplain.progress import progress
 from diffexplain.target import Labels
 from diffexplain.weights.files import library_reads, load_whole
 from diffexplain.weights.store import Node, source_path
@@ -152,7 +153,8 @@ def class_features(encode: Callable[[Sequence[str]], Tensor], texts: Sequence[Se
     """Unit vectors of the classes, `(K, D)`, from the descriptions of each."""
     flat = [text for descriptions in texts for text in descriptions]
     with torch.no_grad():
-        encoded = torch.cat([encode(flat[i : i + _TEXTS_AT_ONCE]) for i in range(0, len(flat), _TEXTS_AT_ONCE)])
+        starts = progress(range(0, len(flat), _TEXTS_AT_ONCE), f"texts of classes, {_TEXTS_AT_ONCE} at a time")
+        encoded = torch.cat([encode(flat[i : i + _TEXTS_AT_ONCE]) for i in starts])
         each = functional.normalize(encoded.float(), dim=-1).unflatten(0, (len(texts), -1))
         return functional.normalize(each.mean(dim=1), dim=-1)
 

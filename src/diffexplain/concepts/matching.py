@@ -16,6 +16,7 @@ from diffexplain.classifiers.huggingface import read_config
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.transformers_preprocessing import read_preprocessing
 from diffexplain.errors import UserError
+from diffexplain.progress import progress
 from diffexplain.weights.files import library_reads, load_whole
 
 _AT_ONCE = 64
@@ -57,7 +58,7 @@ class Clip:
         """Images (N, 3, H, W) in [0, 1] as unit vectors (N, D)."""
         parts = [
             self.model.get_image_features(pixel_values=self.preprocessing(part)).pooler_output
-            for part in images.float().split(_AT_ONCE)
+            for part in progress(images.float().split(_AT_ONCE), f"pictures to encode, {_AT_ONCE} at a time")
         ]
         return functional.normalize(torch.cat(parts), dim=-1)
 
@@ -72,7 +73,7 @@ class Clip:
         """N texts as unit vectors (N, D); what is longer than the model reads is cut off."""
         limit = self.model.config.text_config.max_position_embeddings
         parts = []
-        for start in range(0, len(texts), _AT_ONCE):
+        for start in progress(range(0, len(texts), _AT_ONCE), f"texts to encode, {_AT_ONCE} at a time"):
             tokens = self.tokenizer(
                 list(texts[start : start + _AT_ONCE]),
                 padding="max_length",

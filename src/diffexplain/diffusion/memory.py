@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from diffexplain.errors import UserError
 from diffexplain.memory import MicroBatches
+from diffexplain.progress import progress
 
 T = TypeVar("T")
 
@@ -98,7 +99,7 @@ class SideBySide(MicroBatches):
                 return work(part)
 
         with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(alike, parts))
+            return list(progress(pool.map(alike, parts), self.label, len(parts)))
 
 
 def usable_cores() -> int:

@@ -20,6 +20,7 @@ from diffexplain.diffusion.memory import MemorySettings, SideBySide, arrange
 from diffexplain.diffusion.sampling import Denoiser, StraightClamp
 from diffexplain.errors import UserError
 from diffexplain.memory import MicroBatches
+from diffexplain.progress import progress
 
 SCHEDULERS = {
     "ddim": DDIMScheduler,
@@ -198,7 +199,7 @@ class Prior:
         """The text encoder's state behind each word alone, (V, D) in float32; each is one token."""
         tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
         rows = []
-        for start in range(0, len(words), WORDS_AT_ONCE):
+        for start in progress(range(0, len(words), WORDS_AT_ONCE), f"words to encode, {WORDS_AT_ONCE} at a time"):
             ids = tokenizer(list(words[start : start + WORDS_AT_ONCE]), return_tensors="pt").input_ids
             rows.append(encoder(ids.to(self.device))[0][:, -1].float())
         return torch.cat(rows)

@@ -20,6 +20,7 @@ from diffexplain.diffusion.loading import QUIETLY, assemble
 from diffexplain.editing.composition import Composition, Path, State
 from diffexplain.editing.editor import NOISE, PURPOSE, CountingEditor, Prepared
 from diffexplain.errors import UserError
+from diffexplain.progress import progress
 from diffexplain.runs.draws import Draws
 from diffexplain.weights.documents import read_json
 from diffexplain.weights.files import load_whole
@@ -99,7 +100,7 @@ class Instruct(CountingEditor):
     def _edit(self, images: Tensor, noise: Tensor, instructions: Sequence[str]) -> Tensor:
         edited = []
         with self._counter.listening():
-            for start in range(0, len(images), self.micro_batch):
+            for start in progress(range(0, len(images), self.micro_batch), f"edits, {self.micro_batch} at a time"):
                 part = slice(start, start + self.micro_batch)
                 made = self.pipeline(
                     list(instructions[part]),

@@ -33,6 +33,7 @@ from diffexplain.diffusion.prior import Prior
 from diffexplain.editing.composition import Composition, Path, State
 from diffexplain.editing.editor import INVERT, PURPOSE, CountingEditor, Prepared, drawn_kinds
 from diffexplain.errors import UserError
+from diffexplain.progress import progress
 from diffexplain.runs.draws import Draws
 
 COARSE = 4
@@ -159,7 +160,7 @@ class LeditsPP(CountingEditor):
         seeds = [int(draws.generator(PURPOSE, INVERT, index).integers(2**31)) for index in indices]
         parts = []
         with self._borrowed(), self._counter.listening():
-            for start in range(0, len(images), self.micro_batch):
+            for start in progress(range(0, len(images), self.micro_batch), f"pictures, {self.micro_batch} at a time"):
                 part = slice(start, start + self.micro_batch)
                 generators = [torch.Generator().manual_seed(seed) for seed in seeds[part]]
                 self.ledits.invert(
@@ -202,7 +203,7 @@ class LeditsPP(CountingEditor):
         """The inverted images at ``places``, each with its terms, of which all have equally many."""
         images = []
         with self._borrowed(), self._counter.listening():
-            for start in range(0, len(places), self.micro_batch):
+            for start in progress(range(0, len(places), self.micro_batch), f"edits, {self.micro_batch} at a time"):
                 part = slice(start, start + self.micro_batch)
                 latents = self._denoise(kept, list(places[part]), terms[part])
                 decoded = self.prior.pipeline.vae.decode(

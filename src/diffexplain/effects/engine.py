@@ -17,7 +17,6 @@ from types import MappingProxyType
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from diffexplain.classifiers.target_scores import ClassifierLike, TargetReader
 from diffexplain.concepts import Hierarchy
@@ -64,6 +63,7 @@ from diffexplain.effects.verdicts import (
     may_displace,
 )
 from diffexplain.errors import UserError
+from diffexplain.progress import progress
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import wilson
 from diffexplain.target import ResolvedTarget
@@ -189,10 +189,9 @@ class Engine:
         policy = policy_named(self.policy)
         left = list(population.composition.concepts)
         shares: dict[Path, Images] = {}
-        silent = None if population.devices.is_first else True  # None: unless on a terminal.
         for upto in policy.choosing(population.count):
             population.start(upto)
-            for path in tqdm(left, desc=f"concepts, {upto} images", disable=silent):
+            for path in progress(left, f"concepts, {upto} images each"):
                 shares[path] = Images(range(upto), tested=False, rivals=upto)
                 self.pairs(population, 0, path, shares[path])
             kept = {
@@ -205,7 +204,7 @@ class Engine:
             left = [path for path in left if path in kept]
         indices = policy.testing(population.count)
         population.start(population.count)
-        for path in tqdm(left, desc=f"concepts, {len(indices)} images to test on", disable=silent):
+        for path in progress(left, f"concepts to test, {len(indices)} images each"):
             shares[path] = Images(indices, tested=True, rivals=len(indices))
             self.pairs(population, 0, path, shares[path])
         return shares
@@ -224,8 +223,7 @@ class Engine:
         population.start(population.count)
         shares = {path: Images(range(few), tested=True, rivals=few) for path in composition.concepts if few}
         shares |= {path: Images(range(population.count), tested=True, rivals=few) for path in first}
-        silent = None if population.devices.is_first else True
-        for path in tqdm(shares, desc="concepts to test", disable=silent):
+        for path in progress(list(shares), "concepts to test"):
             self.pairs(population, 0, path, shares[path])
         return shares
 

@@ -21,6 +21,7 @@ from diffexplain.effects.devices import Devices, OneDevice
 from diffexplain.effects.edits import ChecksLike, Made, Maker, Pair
 from diffexplain.effects.records import SEPARATOR, Record, key_of, path_of
 from diffexplain.effects.results import Path
+from diffexplain.progress import progress
 from diffexplain.runs.draws import Draws
 from diffexplain.statistics.estimates import SameAnswer
 from diffexplain.weights.documents import read_json
@@ -116,9 +117,9 @@ class Population:
 
     def start(self, upto: int) -> None:
         """See to it that the first ``upto`` images are prepared and their null edits known."""
-        for number in range(-(-upto // self.chunk)):
-            if number * self.chunk not in self._states:
-                self._start_chunk(number)
+        numbers = [number for number in range(-(-upto // self.chunk)) if number * self.chunk not in self._states]
+        for number in progress(numbers, f"pictures without edits, {self.chunk} at a time"):
+            self._start_chunk(number)
 
     def records(self, changes: Sequence[Change], indices: Sequence[int]) -> list[Record]:
         """Those images under the changes; what is not known yet is made now.
@@ -189,7 +190,8 @@ class Population:
         """Images of their own that show these states, none of them of the population; what classifiers make of them."""
         pairs = [(DRAWN_FROM + place, state) for place, state in enumerate(states)]
         records: list[Record] = []
-        for start in range(0, len(pairs), self.chunk):
+        starts = range(0, len(pairs), self.chunk)
+        for start in progress(starts, f"pictures of random concepts, {self.chunk} at a time"):
             part = pairs[start : start + self.chunk]
             name = f"{FOLDER}/drawn-{_digest(part)}.json"
             content = self._read(name)

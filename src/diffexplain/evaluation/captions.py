@@ -14,6 +14,7 @@ from torch import Tensor
 
 from diffexplain.concepts.vocabulary import Phrase, Vocabulary
 from diffexplain.evaluation.quality import FeaturesLike
+from diffexplain.progress import progress
 from diffexplain.weights.paths import resolve_folder
 
 CLIP = "clip"
@@ -45,7 +46,7 @@ class ClipCaptioner:
     @torch.no_grad()
     def captions(self, images: Tensor) -> list[str]:
         """As `Captioner`."""
-        return [self._caption(self.clip.image_features(image[None])[0]) for image in images]
+        return [self._caption(self.clip.image_features(image[None])[0]) for image in progress(images, "captions")]
 
     def _caption(self, features: Tensor) -> str:
         said: tuple[Phrase, ...] = ()
@@ -104,7 +105,7 @@ class ModelCaptioner:
 
         processor, model = load_image_text(self.folder, torch.float32, self.device)
         said = []
-        for image in images:
+        for image in progress(images, "captions"):
             inputs = self._inputs(processor, to_pil_image(image)).to(self.device)
             tokens = model.generate(**inputs, do_sample=False, max_new_tokens=_TOKENS)
             # What only goes on writing repeats what it was asked.

@@ -12,6 +12,7 @@ from diffexplain.evaluation.activation import summarise
 from diffexplain.evaluation.image_source import PURPOSE, ImageSource, Seeds
 from diffexplain.evaluation.results import PhraseScore, Words
 from diffexplain.evaluation.settings import EvaluationSettings
+from diffexplain.progress import progress
 from diffexplain.statistics.tests import bootstrap_mean, wilson
 
 
@@ -49,12 +50,15 @@ def best_phrase(
     if not singles:
         return Words(tokens, (), None, "no phrase was tried")
     count = settings.choosing_images
-    tried = [((phrase,), _score(vocabulary.describe([phrase]), count, studio, reader, settings)) for phrase in singles]
+    tried = [
+        ((phrase,), _score(vocabulary.describe([phrase]), count, studio, reader, settings))
+        for phrase in progress(singles, "phrases to try")
+    ]
     tried.sort(key=lambda pair: _rank(pair[1]))
     (first,), *_ = (things for things, _ in tried)
     partners = [things[0] for things, _ in tried[1 : 1 + settings.pairs_of_phrases]]
     scores = [score for _, score in tried]
-    for partner in partners:
+    for partner in progress(partners, "pairs of phrases to try"):
         text = vocabulary.describe([first, partner])
         scores.append(_score(text, count, studio, reader, settings))
     scores.sort(key=_rank)

@@ -26,7 +26,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.v2 import functional
-from tqdm import tqdm
 
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.output import probabilities
@@ -38,6 +37,7 @@ from diffexplain.explainers.divergence import Diverged, unanswered
 from diffexplain.explainers.explanation import FoundImages
 from diffexplain.explainers.natural_pictures import Surroundings
 from diffexplain.explainers.objective import ClassObjective, Objective, Outcome, objective_for
+from diffexplain.progress import progress
 from diffexplain.runs.draws import Draws
 from diffexplain.target import ResolvedTarget
 
@@ -140,7 +140,7 @@ class ActivationMaximisation(ABC):
         x = self.begin(indices, around).to(around.prior.device).requires_grad_()
         optimizer = self.optimizer(x)
         record = np.zeros((self.steps, 2))
-        for step in tqdm(range(self.steps), desc=f"pictures {indices[0]} to {indices[-1]}", disable=None):
+        for step in progress(range(self.steps), f"steps of pictures {indices[0]} to {indices[-1]}"):
             shown = objective if augmentation is None else augmentation.through(objective, around.draws, step)
             loss, scores = shown(self.picture(x, around, step))
             if not torch.isfinite(loss):

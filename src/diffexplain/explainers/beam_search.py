@@ -12,6 +12,7 @@ from diffexplain.effects.estimation import Mean, top
 from diffexplain.effects.population import Population, Shares
 from diffexplain.effects.records import Record, Values, scores, shows
 from diffexplain.effects.results import Combination, Path
+from diffexplain.progress import progress
 from diffexplain.statistics.tests import p_mean_above, wilson
 
 
@@ -67,13 +68,13 @@ class Search:
         roots = {paths: self._gains(paths, shares[paths[0]].indices) for paths in tops if paths[0] in shares}
         above = [paths for paths, gains in roots.items() if gains.mean() >= self.threshold]
         firsts = _best(above, roots, self.roots)
-        scored = {paths: self._gains(paths) for paths in firsts}
+        scored = {paths: self._gains(paths) for paths in progress(firsts, "concepts to combine")}
         firsts = _best(firsts, scored, len(firsts))
         kept = {paths: self._combination(paths, scored[paths], None) for paths in firsts}
         beam = firsts[: self.beam]  # Step 2
         while beam:
             survivors: dict[tuple[Path, ...], Values] = {}
-            for parent in beam:  # Step 3
+            for parent in progress(beam, "combinations to extend"):  # Step 3
                 for child in self._extensions(parent, [paths[0] for paths in firsts]):
                     if child in kept or child in survivors:
                         continue

@@ -43,6 +43,7 @@ from diffexplain.explainers.objective import Objective, Outcome, objective_for
 from diffexplain.explainers.screening import Beginning, screen
 from diffexplain.explainers.training import StepCounter, TrainerSettings, build_trainer, quiet_lightning
 from diffexplain.memory import REMEDY, explained
+from diffexplain.progress import inside
 from diffexplain.prompts.soft_prompt import SoftPrompt
 from diffexplain.prompts.textual_inversion import textual_inversion
 from diffexplain.runs.draws import Draws
@@ -291,6 +292,7 @@ class PromptOptimisation(LightningModule):
         else:
             self.prompt.lean(screen(self.prompt, self.prior, self.objective, self.draws, images))
 
+    @inside()
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         causes: list[str] = []
         while True:

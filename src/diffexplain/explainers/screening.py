@@ -23,6 +23,7 @@ from torch import Tensor
 from diffexplain.diffusion import AnyPrior
 from diffexplain.explainers.divergence import Diverged, unanswered
 from diffexplain.explainers.objective import Objective
+from diffexplain.progress import progress
 from diffexplain.prompts.soft_prompt import SoftPrompt
 from diffexplain.runs.draws import Draws
 
@@ -76,7 +77,8 @@ def screen(prompt: SoftPrompt, prior: AnyPrior, objective: Objective, draws: Dra
             continue
         latents = draws.normals("screen", number, images, prior.latent_shape).to(prior.device)
         merits: list[Tensor] = []
-        for some in words.split(max(1, IMAGES_AT_ONCE // images)):
+        lots = words.split(max(1, IMAGES_AT_ONCE // images))
+        for some in progress(lots, f"words to begin with, {len(lots[0])} at a time"):
             conditions = []
             for word in some:
                 tokens[places[0] :] = word

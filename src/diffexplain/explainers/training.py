@@ -16,7 +16,8 @@ from lightning.pytorch.loggers import Logger
 
 from diffexplain.errors import UserError
 from diffexplain.explainers.checkpoint import AtomicCheckpointIO
-from diffexplain.explainers.progress import Progress, progress_callbacks
+from diffexplain.explainers.progress import progress_callbacks
+from diffexplain.progress import Progress
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "32", "bf16", "16", "64")
 """Lightning's names of number formats, less those that need another library."""

@@ -45,6 +45,7 @@ from diffexplain.pipelines.memory import halvings_recorded
 from diffexplain.pipelines.parts import Parts
 from diffexplain.pipelines.photographs import Photographs
 from diffexplain.pipelines.proposers import RunProposer
+from diffexplain.progress import progress
 from diffexplain.prompts import PriorProposer
 from diffexplain.runs.run import Run
 from diffexplain.statistics.estimates import SameAnswer
@@ -171,7 +172,10 @@ class Testing:
         # What an earlier run found is asked about, whatever these photographs show when they are edited.
         told = ranked if isinstance(self.proposer, RunProposer) else [c for c in ranked if c.over_all.significant]
         raises = {concept.path: concept.over_all.score.value > 0 for concept in told}
-        lots = in_lots(self.photographs, self.own_folders, prior.image_size, self.engine.batch_size)
+        at_once = self.engine.batch_size
+        lots = in_lots(self.photographs, self.own_folders, prior.image_size, at_once)
+        many = -(-(len(self.photographs.used) + len(self.photographs.rest)) // at_once)
+        lots = progress(lots, f"labelled photographs, {at_once} at a time", many)
         return accuracy.measure(lots, reader, checks, composition, raises, self._sights(prior, checks, raises))
 
     def _sights(self, prior: Any, checks: Checks, paths: Iterable[Path]) -> dict[Path, Sight]:

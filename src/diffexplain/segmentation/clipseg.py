@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from diffexplain.errors import UserError
 from diffexplain.memory import MicroBatches
+from diffexplain.progress import progress
 from diffexplain.weights.documents import read_json
 from diffexplain.weights.files import library_reads, load_whole
 from diffexplain.weights.paths import resolve_folder
@@ -83,7 +84,8 @@ class Segmenter(nn.Module):
         self.model: Any = model
         self.tokenizer: Any = processor.tokenizer
         self.calibration = calibration
-        self._images, self._pairs = MicroBatches(None), MicroBatches(pairs_at_once, "segmenter.pairs_at_once")
+        self._images = MicroBatches(None)
+        self._pairs = MicroBatches(pairs_at_once, "segmenter.pairs_at_once", "micro-batches of phrases to look for")
         statistics = processor.image_processor
         self.register_buffer("mean", torch.tensor(statistics.image_mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(statistics.image_std).view(1, 3, 1, 1), persistent=False)
@@ -240,7 +242,9 @@ class Segmenter(nn.Module):
         """(P, projection_dim), each phrase encoded once in the life of the segmenter."""
         new = [phrase for phrase in dict.fromkeys(phrases) if phrase not in self._embeddings]
         limit = int(self.model.config.text_config.max_position_embeddings)
-        for phrase in new:  # One by one: the bits of one in a padded batch would depend on the others.
+        for phrase in progress(
+            new, "phrases to encode"
+        ):  # One by one: the bits of one in a padded batch would depend on the others.
             tokens = self.tokenizer(phrase, truncation=True, max_length=limit, return_tensors="pt")
             embedded: Tensor = self.model.clip.get_text_features(
                 input_ids=tokens["input_ids"].to(self.mean.device),

@@ -22,6 +22,7 @@ from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defin
 from tqdm.auto import tqdm
 
 from diffexplain.errors import RetryableError, UserError
+from diffexplain.progress import Meter
 from diffexplain.weights.files import describe_start, refusal
 from diffexplain.weights.store import Recorded
 
@@ -200,6 +201,7 @@ def _stream(url: str, part: Path, expected: Expected, headers: Mapping[str, str]
             if total is not None and total > expected.most:
                 raise _too_much(part, expected, label, f"{total} bytes")
             shown: dict[str, Any] = {"unit": "B", "unit_scale": True, "desc": label, "disable": None, "leave": False}
+            meter = Meter(label, total or 0, before=start, unit="B")
             with part.open("ab" if start else "wb") as file, tqdm(total=total, initial=start, **shown) as bar:
                 for chunk in response.iter_raw():
                     start += len(chunk)
@@ -207,6 +209,7 @@ def _stream(url: str, part: Path, expected: Expected, headers: Mapping[str, str]
                         raise _too_much(part, expected, label, "more")
                     file.write(chunk)
                     bar.update(len(chunk))
+                    meter.say(start)
                 file.flush()
                 os.fsync(file.fileno())
     except HfHubHTTPError as error:
