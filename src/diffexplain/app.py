@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -15,14 +14,13 @@ from diffexplain.classifiers.labels import classifier_labels
 from diffexplain.config import configuration, fetch_command, plugins, reproduce
 from diffexplain.config.configuration import COMPARED
 from diffexplain.config.digests import CONTENTS, known
-from diffexplain.config.identity import identifying
 from diffexplain.config.instantiate import TARGET, build, locate
 from diffexplain.errors import FailedElsewhere, OwnedElsewhere, RetryableError, UserError
 from diffexplain.pipelines import provenance
 from diffexplain.pipelines.comparison import compared_targets
 from diffexplain.pipelines.parts import Parts, loading
 from diffexplain.progress import shown_as
-from diffexplain.report import wandb_mirror
+from diffexplain.report import mirror, wandb_mirror
 from diffexplain.report.load import REPORT
 from diffexplain.report.summary import Summary
 from diffexplain.report.sweep import SweepRow, row_of, write_sweep_report
@@ -129,7 +127,7 @@ def plan_sweep(overrides: Sequence[str]) -> list[sweep.Job[SweepRow]]:
 
 def make_job(folder: Path, job: sweep.Job[SweepRow], parts: Parts | None = None) -> SweepRow:
     """`make` for a run of the sweep in ``folder``; what its table shows of it is all that is kept in memory."""
-    outcome = make(job.config, parts or _shared_parts())
+    outcome = make(mirror.in_sweep(job.config, folder.name), parts or _shared_parts())
     return row_of(folder, job, outcome.directory, outcome.summary)
 
 
@@ -138,12 +136,17 @@ def finish_sweep(folder: Path, jobs: Sequence[sweep.Job[SweepRow]]) -> list[Swee
 
     Other processes may make runs of the same sweep: what is not done here is looked up where they leave it.
     """
+    record = folder / sweep.SWEEP
     with sweep.sole_writer(folder):
+        before = record.read_bytes() if record.is_file() else None
         failed = sweep.failures(folder)
         seen = [_looked_up(folder, job, failed.get(job.overrides)) for job in jobs]
         rows = [row_of(folder, job) if job.result is None else job.result for job in seen]
         write_sweep_report(folder, rows)
         sweep.write_sweep(folder, seen, [row.directory for row in rows])
+        news = record.read_bytes() != before
+    if news:
+        wandb_mirror.show_sweep(folder, jobs[0].config["logger"])
     return rows
 
 
@@ -192,19 +195,24 @@ def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) ->
     """
     config, packages = run.config, tuple(run.config["plugins"])
     fetch_command.require(config)
+    mirror.check(config)
     with watch("import"):
-        from diffexplain.pipelines.pipeline import pipeline_of
+        from diffexplain.pipelines.pipeline import PromptPipeline, pipeline_of
         from diffexplain.pipelines.suitability import check_prior, check_suitability
 
         kind = pipeline_of(config["explainer"], packages)
+        watching = mirror.callbacks(config)
+        if watching and kind is not PromptPipeline:
+            message = "Callbacks watch the optimisation of a prompt; this method makes none."
+            raise UserError(message, given=config["explainer"]["name"], accepted=["callbacks=none"])
         quiet_libraries()
 
     with watch("build"), torch_session(int(config["threads"])):
         trainer = build(config["trainer"], plugins=packages, where="trainer")
-        device_kind(trainer.accelerator, trainer.devices)
+        device_kind(trainer.accelerator, trainer.devices, trainer.precision)
         check_unit(target, config["classifier"], packages)
         check_prior(config, packages)
-        pipeline = kind(run, target, trainer, parts)
+        pipeline = kind(run, target, replace(trainer, callbacks=watching) if watching else trainer, parts)
         check_suitability(config, target, parts.classifier(config["classifier"], packages), packages)
         for name, node in config.get(COMPARED, {}).items():
             parts.classifier(node, packages, f"compared {name}")
@@ -238,7 +246,7 @@ def _make(run: Run, pipeline: Pipeline, parts: Parts, watch: Stopwatch) -> Summa
             raise RetryableError(message)
         run.record_device(device_name(device_kind(str(config["trainer"].get("accelerator", "auto")))))
 
-    with mirror(run, packages) as loggers, torch_session(int(config["threads"])):
+    with mirror.mirror(run, packages) as loggers, torch_session(int(config["threads"])):
         try:
             with watch("explain"):
                 pipeline.explain(classifier, prior, loggers)
@@ -293,23 +301,3 @@ def check_unit(target: ResolvedTarget, classifier: Mapping[str, Any], plugins: S
     if target.channel >= channels[target.module]:
         message = f"{target.module} has channels 0 to {channels[target.module] - 1}."
         raise UserError(message, given=target.channel, hint=command)
-
-
-@contextmanager
-def mirror(run: Run, plugins: Sequence[str]) -> Iterator[list[Any]]:
-    """Lightning's loggers for ``run``: the copy on W&B, or none where only files are wanted.
-
-    When the block has ended well, the copy shows what was found; it is closed in any case.
-    """
-    node = run.config["logger"]
-    logger = None
-    if run.is_writer and TARGET in node:
-        logger = build(node, run.directory, run.identity, identifying(run.config), plugins=plugins, where="logger")
-    if logger is None:
-        yield []
-        return
-    try:
-        yield [logger]
-        wandb_mirror.show_findings(logger.experiment, run.directory)
-    finally:
-        logger.experiment.finish()  # Else the next run of a sweep would be logged into this one.

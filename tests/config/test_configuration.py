@@ -78,8 +78,38 @@ def test_a_method_has_a_default_for_every_group_that_it_reads(name: str) -> None
     of_images = {key: {"augmentation"} for key in ("yosinski", "mahendran_vedaldi", "nguyen", "maco")}
     of_effects = {"diffex": of_a_test, "randomised_prompts": of_a_test | {"discovery"}}
     own = {**of_effects, **of_images}.get(name, of_a_test | of_a_prompt)
-    of_all = {"segmenter", "diffusion", "classifier", "explainer", "trainer", "logger"}
+    of_all = {"segmenter", "diffusion", "classifier", "explainer", "trainer", "logger", "callbacks"}
     assert {group for group in available() if group in config} == own | of_all
+
+
+@pytest.mark.parametrize(
+    ("overrides", "needed"),
+    [
+        (["experiment=confirm"], ["from_run", "images"]),
+        (["experiment=confirm", "images=tests/conf"], ["from_run"]),
+    ],
+)
+def test_all_that_an_experiment_leaves_to_the_command_line_is_named_at_once(
+    overrides: list[str], needed: list[str]
+) -> None:
+    with pytest.raises(UserError, match=f"needs {' and '.join(needed)}") as caught:
+        compose(overrides)
+    assert [text.partition("=")[0] for text in caught.value.accepted] == needed
+
+
+def test_several_loggers_are_chosen_at_once_each_under_its_name() -> None:
+    logger = compose(["logger=[wandb,csv]", "logger.wandb.project=mine"])["logger"]
+    assert (logger["wandb"]["project"], logger["csv"]["name"]) == ("mine", "csv")
+    assert compose(["logger=[]"])["logger"] == compose(["logger=local"])["logger"]
+    with pytest.raises(UserError, match="no such logger") as caught:
+        compose(["logger=[wandb,cvs]"])
+    assert caught.value.nearest[0] == "csv"
+
+
+def test_a_key_that_another_method_reads_is_said_to_be_its() -> None:
+    with pytest.raises(UserError, match="reads no images") as caught:
+        compose(["images=/nonexistent"])
+    assert "explainer=diffex" in caught.value.accepted
 
 
 def test_a_group_that_the_method_does_not_read_is_refused() -> None:
@@ -92,10 +122,12 @@ def test_a_group_that_the_method_does_not_read_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", available()["experiment"])
-def test_every_experiment_composes_without_new_keys(name: str) -> None:
-    config = compose([f"experiment={name}"])
+def test_every_experiment_composes_without_new_keys(name: str, tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text('{"command": "python run.py"}')
+    given = [f"from_run={tmp_path}", f"images={tmp_path}", "editor=leditspp"] if name == "confirm" else []
+    config = compose([f"experiment={name}", *given])
     chosen = [f"{group}={config[group]['name']}" for group in available() if group in config]
-    assert {key for key, _ in leaves(config)} == {key for key, _ in leaves(compose(chosen))}
+    assert {key for key, _ in leaves(config)} == {key for key, _ in leaves(compose([*chosen, *given[:2]]))}
 
 
 def test_profiles_are_what_they_say() -> None:

@@ -53,6 +53,21 @@ def test_everything_else_does(path: str) -> None:
     assert identity(changed(path, 123)) != identity(CONFIG)
 
 
+def test_a_package_of_loggers_and_callbacks_alone_does_not_matter() -> None:
+    own = {"name": "mine", "_target_": "mine.watching.Logger"}
+    contents = {"contents": {"plugins.mine": "a digest"}}
+    without = {**CONFIG, "plugins": ["other"], "contents": {"plugins.other": "another"}}
+    watched = {**CONFIG, "plugins": ["mine", "other"], "logger": {"name": "local", "mine": own}}
+    watched["contents"] = {**without["contents"], **contents["contents"]}
+    assert identity(watched) == identity(without)
+    assert identity({**CONFIG, "plugins": ["mine"], "callbacks": own, **contents}) == identity(
+        {**CONFIG, "plugins": []}
+    )
+    # It is another run where something else is of that package, or nothing is.
+    assert identity({**watched, "explainer": own}) != identity({**without, "explainer": own})
+    assert identity({**watched, "logger": CONFIG["logger"]}) != identity(without)
+
+
 def test_the_order_of_keys_does_not_matter() -> None:
     assert identity(dict(reversed(CONFIG.items()))) == identity(CONFIG)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def explain(
     beginning: Beginning | None = None,
     memory: MemorySettings | None = None,
     trainer: TrainerSettings = QUIET,
+    loggers: Sequence[Any] = (),
 ) -> Explanation:
     """Explain ``target`` in ``directory``, from the start or from where the run there stopped."""
     return (method or explainer()).explain(
@@ -66,6 +68,7 @@ def explain(
         gradient=gradient,
         memory=memory,
         trainer=trainer,
+        loggers=loggers,
     )
 
 

@@ -35,7 +35,11 @@ def test_what_the_machine_has_not_is_said(monkeypatch: pytest.MonkeyPatch) -> No
         device_kind("mps")
     with pytest.raises(UserError, match=r"no such trainer\.accelerator\.\n.*given: *cpi\n.*auto, cpu\n.*nearest: *cpu"):
         device_kind("cpi")
+    assert device_kind("cpu", precision="bf16-mixed") == "cpu"
+    with pytest.raises(UserError, match=r"for a GPU.*\n.*trainer\.precision=16-mixed"):
+        device_kind("auto", precision="16-mixed")
     machine(monkeypatch, gpus=2)
+    assert device_kind("auto", precision="16-true") == "cuda"
     with pytest.raises(UserError, match=r"more than this machine has of cuda\.\n.*given: *3\n.*accepted: 1, 2"):
         device_kind("auto", 3)
     machine(monkeypatch, mps=True)

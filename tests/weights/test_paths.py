@@ -44,3 +44,15 @@ def test_a_missing_path_is_named_with_its_nearest_sibling(tmp_path: Path) -> Non
         paths.resolve_folder(str(tmp_path / "resnet5O"))
     assert str(tmp_path / "resnet5O") in str(caught.value)
     assert caught.value.nearest == ["resnet50"]
+
+
+def test_what_lies_beside_a_missing_path_is_no_list_of_what_is_accepted(tmp_path: Path) -> None:
+    for name in "abcdefghijklmnop":
+        (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match="no folder at") as caught:
+        paths.resolve_folder(str(tmp_path / "nonexistent"))
+    assert caught.value.accepted == () and "one of" not in str(caught.value)
+    with pytest.raises(UserError, match=r"nor is there a folder .*gone"):
+        paths.resolve_file(str(tmp_path / "gone" / "labels.json"))
+    with pytest.raises(UserError, match=r"a is no file"):
+        paths.resolve_file(str(tmp_path / "a"))

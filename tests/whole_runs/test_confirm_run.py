@@ -119,7 +119,7 @@ def test_labelled_photographs_say_what_the_flag_comes_to_in_them(
 
 def test_classifier_target_and_prior_are_those_of_the_finished_run(tmp_path: Path) -> None:
     command = "python run.py classifier=world_fair_vit explainer.steps=3 segmenter.pairs_at_once=7 target=class:bee"
-    asked = ["experiment=confirm", f"from_run={finished(tmp_path, command)}"]
+    asked = ["experiment=confirm", f"from_run={finished(tmp_path, command)}", f"images={tmp_path}"]
     config = configuration.compose(asked)
     assert (config["classifier"]["name"], config["target"]) == ("world_fair_vit", "class:bee")
     assert config["segmenter"]["pairs_at_once"] == 7
@@ -133,7 +133,7 @@ def test_classifier_target_and_prior_are_those_of_the_finished_run(tmp_path: Pat
 
 def test_a_finished_run_from_elsewhere_names_no_code(tmp_path: Path) -> None:
     command = "python run.py plugins=[my_package] target=class:bee"
-    asked = ["experiment=confirm", f"from_run={finished(tmp_path, command)}"]
+    asked = ["experiment=confirm", f"from_run={finished(tmp_path, command)}", f"images={tmp_path}"]
     with pytest.raises(UserError, match=r"plugins=\[my_package\]"):
         configuration.compose(asked)
     assert configuration.compose([*asked, "plugins=[tests]"])["plugins"] == ["tests"]

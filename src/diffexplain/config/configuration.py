@@ -30,7 +30,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from omegaconf.resolvers import oc
 
 from diffexplain.config.digests import EDITOR_OF_NONE, EDITORS_OF_IMAGES, known
-from diffexplain.config.from_run import taken_over
+from diffexplain.config.from_run import FROM_RUN, taken_over
 from diffexplain.config.numbers import check as check_numbers
 from diffexplain.config.plugins import check as check_plugins
 from diffexplain.errors import UserError
@@ -48,6 +48,9 @@ OWN_FOLDERS = "paths.configs"
 PUBLISHED = "published"
 """Key of what files in ``conf/`` put into lists, which Hydra does not merge; no composed configuration holds it."""
 
+NEEDS = "needs"
+"""Key of what an experiment cannot do without: the keys that it leaves to the command line."""
+
 PLUGINS = "plugins"
 """Key of the packages whose code a run may call: said on the command line, in a Python call, or in ``conf/``."""
 
@@ -58,6 +61,9 @@ _KEY = "key_variable"
 """Key beside a ``base_url``: the environment variable whose content is sent there."""
 _REPLIES = "memory"
 """Key beside a ``base_url``: the folder of what it replies."""
+
+SEVERAL = {"callbacks": "none", "logger": "local"}
+"""Groups of which several may be chosen, ``logger=[wandb,csv]``, each under its name; and their choice that is none."""
 
 OR_LIST: Mapping[str, type] = {
     "classifier.labels": str,
@@ -108,7 +114,7 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
     chosen = [override for override in parsed if override.key_or_group in groups]
     for override in chosen:
         _check_choice(override, groups)
-    choices = tuple(str(override.input_line) for override in chosen)
+    choices = tuple(text for override in chosen for text in _hydras_choices(override))
     taken = len(parsed) > len(typed)
     for folder in folders:
         _check_bounded(folder)
@@ -123,6 +129,7 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
         _check_key(override, reference, groups)
     with _no_environment() if taken else nullcontext():
         config = _plain(_assign(composed, assigned)) if assigned else reference
+    _check_complete(config, composed.get(NEEDS) or ())
     for override in assigned:
         _check_value(override, reference, config)
     check_numbers(config)
@@ -420,7 +427,7 @@ def _plain(composed: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise _cannot_compose(error) from error
     assert isinstance(config, dict)
-    return {str(key): value for key, value in config.items() if key != PUBLISHED}
+    return {str(key): value for key, value in config.items() if key not in (NEEDS, PUBLISHED)}
 
 
 def _cannot_compose(error: Exception) -> UserError:
@@ -433,10 +440,15 @@ def _cannot_compose(error: Exception) -> UserError:
     unread = _UNREAD.search(reason)
     if unread is not None:
         message = f"The method that is chosen reads no {unread[1]}; another one does."
-        files = {name: FOLDER / "explainer" / f"{name}.yaml" for name in available()["explainer"]}
-        reading = [name for name, file in files.items() if f"- /{unread[1]}" in file.read_text(encoding="utf-8")]
-        return UserError(message, given=unread[1], accepted=[f"explainer={name}" for name in reading])
+        return UserError(message, given=unread[1], accepted=_methods_with(rf"- /{unread[1]}"))
     return UserError(f"The configuration cannot be composed: {reason}", hint=HELP)
+
+
+def _methods_with(pattern: str) -> list[str]:
+    """The choices of a method whose files, which say more than the method's own keys, hold a line of this pattern."""
+    texts = {file.stem: file.read_text(encoding="utf-8") for file in sorted((FOLDER / "explainer").glob("*.yaml"))}
+    whole = {name: text for name, text in texts.items() if "# @package _global_" in text}
+    return [f"explainer={name}" for name, text in whole.items() if re.search(pattern, text, re.MULTILINE)]
 
 
 @contextmanager
@@ -581,8 +593,21 @@ def _own_folders(parsed: Sequence[Override]) -> list[str]:
     return folders
 
 
+def _hydras_choices(override: Override) -> list[str]:
+    """The override as Hydra composes it: of several choices, each in a place of its own."""
+    group, value = override.key_or_group, override.value()
+    if not isinstance(value, list):
+        return [str(override.input_line)]
+    return [f"{group}={SEVERAL[group]}", *(f"+{group}@{group}.{name}={name}" for name in value)]
+
+
 def _check_choice(override: Override, groups: Mapping[str, Sequence[str]]) -> None:
     group, value = override.key_or_group, override.value()
+    if group in SEVERAL and isinstance(value, list):
+        for name in value:
+            if name not in groups[group]:
+                raise UserError(f"There is no such {group}.", given=name, accepted=groups[group], hint=HELP)
+        return
     if override.type is OverrideType.DEL or override.package is not None or isinstance(value, dict | list):
         raise UserError(f"{group} needs one of its choices.", given=override.input_line, hint=HELP)
     if value is None and group == "experiment":
@@ -602,9 +627,20 @@ def _check_key(override: Override, reference: Mapping[str, Any], groups: Mapping
     parent = _find(reference, key.rpartition(".")[0]) if "." in key else None
     if override.is_add() and parent is not None and isinstance(parent[0], dict) and "_target_" in parent[0]:
         return  # An argument left at its default: whatever is built refuses those that it does not know.
+    reading = _methods_with(rf"^{re.escape(key)}:")
+    if reading:
+        raise UserError(f"The method that is chosen reads no {key}; another one does.", given=key, accepted=reading)
     known = [*groups, *(name for name, _ in leaves(reference))]
     same_ending = [name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]]
     raise UserError("There is no such key.", given=key, accepted=same_ending or known, hint="python run.py --cfg")
+
+
+def _check_complete(config: Mapping[str, Any], needs: Sequence[str]) -> None:
+    """Refuse an experiment that leaves keys to the command line where these are not given; all are named at once."""
+    missing = [key for key in needs if _find(config, key) in (None, (None,))]
+    if missing:
+        accepted = [f"{key}=<{'directory' if key == FROM_RUN else 'folder'}>" for key in missing]
+        raise UserError(f"This experiment needs {' and '.join(missing)}.", accepted=accepted, hint=HELP)
 
 
 def _check_value(override: Override, reference: Mapping[str, Any], config: dict[str, Any]) -> None:

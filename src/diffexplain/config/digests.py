@@ -39,7 +39,19 @@ _FOLDERS = ("captions", "clip", "folder")
 """Keys, beside those that end in ``_folder``, whose value may be the folder of a model."""
 _OF_A_MODEL = (*WEIGHTS, *DATA, ".yaml")
 """Endings of the files of a model's folder that a library reads."""
-_ELSEWHERE = ("_target_", "contents", "force", "images", "logger", "memory", "name", "network", "paths", "reference")
+_ELSEWHERE = (
+    "_target_",
+    "callbacks",
+    "contents",
+    "force",
+    "images",
+    "logger",
+    "memory",
+    "name",
+    "network",
+    "paths",
+    "reference",
+)
 """Keys that name no file of the run's making, or one that is digested in a way of its own."""
 _LONGEST = 4096
 """Characters of a path."""
@@ -68,7 +80,7 @@ def digests(config: Mapping[str, Any]) -> dict[str, Digest]:
         found["evaluation.reference"] = digest([(name, mark(path)) for name, path in listing(reference).items()])
     found |= _of_parts(config)
     for name in config.get("plugins") or ():
-        files = plugins.source_files(str(name))
+        files = {} if name in plugins.WATCHING else plugins.source_files(str(name))
         if files:
             found[f"plugins.{name}"] = digest([(inside, mark(path)) for inside, path in sorted(files.items())])
     return found

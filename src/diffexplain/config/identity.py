@@ -11,6 +11,7 @@ from diffexplain.config.former_names import former
 from diffexplain.weights.sources import FURTHER
 
 EXCLUDED = (
+    "callbacks",
     "force",
     "images",
     "logger",
@@ -42,8 +43,19 @@ def identity(config: Mapping[str, Any]) -> str:
 
 
 def identifying(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of ``config`` that the identity is made of."""
-    return _without(config, "")
+    """The part of ``config`` that the identity is made of.
+
+    A package whose code loggers and callbacks alone call only watches the run.
+    """
+    kept = _without(config, "")
+    watching = _named(config.get("callbacks"), config.get("logger"))
+    if not watching or not isinstance(kept.get("plugins"), list):
+        return kept
+    used = _named({key: value for key, value in kept.items() if key not in ("contents", "plugins")})
+    only = [name for name in kept["plugins"] if _within(name, watching) and not _within(name, used)]
+    contents = {key: value for key, value in kept.get("contents", {}).items() if key not in _digests(only)}
+    kept["plugins"] = [name for name in kept["plugins"] if name not in only]
+    return {**kept, "contents": contents} if contents else {key: kept[key] for key in kept if key != "contents"}
 
 
 def _without(config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -53,6 +65,27 @@ def _without(config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         if path not in EXCLUDED:
             kept[str(key)] = _without(value, f"{path}.") if isinstance(value, Mapping) else value
     return kept
+
+
+def _named(*nodes: Any) -> set[str]:
+    """Every text in a configuration."""
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, Mapping):
+            found |= _named(*node.values())
+        elif isinstance(node, list):
+            found |= _named(*node)
+        elif isinstance(node, str):
+            found.add(node)
+    return found
+
+
+def _within(package: str, texts: set[str]) -> bool:
+    return any(f"{text}.".startswith(f"{package}.") for text in texts)
+
+
+def _digests(packages: list[str]) -> set[str]:
+    return {f"plugins.{name}" for name in packages}
 
 
 def _as_before(value: Any) -> Any:

@@ -29,6 +29,7 @@ PARTS = tuple(
         "explainers",
         "pipelines.proposers",
         "prompts",
+        "report.file_loggers",
         "report.wandb_logger",
         "segmentation",
     )

@@ -38,6 +38,8 @@ _OF_THE_RUN = (
     "yaml",
 )
 """Installed packages that are no plugins. A network of transformers' is `classifier=huggingface`."""
+WATCHING = ("lightning.pytorch.callbacks", "lightning.pytorch.loggers")
+"""Parts of these that may be named: loggers and callbacks watch a run, and write where they are told to."""
 _SHARED = ("site-packages", "dist-packages")
 """Folders in which every package's siblings are other people's."""
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
@@ -62,7 +64,7 @@ def check(plugins: Any) -> None:
             raise UserError("A plugin is the dotted name of a package or module.", given=name)
         if parts[0] in sys.stdlib_module_names:
             raise UserError("Python's own library is no plugin: it opens and executes anything.", given=name)
-        if parts[0] in _OF_THE_RUN:
+        if parts[0] in _OF_THE_RUN and name not in WATCHING:
             message = "This package is no plugin: a run is made with it, and it opens and executes anything."
             raise UserError(message, given=name)
 
@@ -94,7 +96,8 @@ def load(module: str) -> ModuleType:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
-    _loaded[top] = _place(spec)
+    if top not in _OF_THE_RUN:
+        _loaded[top] = _place(spec)
     before = sys.modules.get(top)
     if before is None:
         _execute(spec)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from diffexplain.errors import RetryableError
 from diffexplain.explainers.pictures import image_grid, png
+from diffexplain.runs.record import show
 from diffexplain.runs.run import Run
 from diffexplain.weights.atomic import storage_errors
 from diffexplain.weights.documents import from_json
@@ -118,6 +119,9 @@ class Recorder(Callback):
         if trainer.is_global_zero:
             with storage_errors(self.path), self.path.open("ab") as file:
                 file.truncate(self.length)
+            anew = [logger for logger in trainer.loggers if getattr(logger, "begins_anew", False)]
+            for line in self.path.read_bytes().splitlines() if anew else ():
+                show(anew, self.run.directory, from_json(line))
         self._digest = record_digest(self.run.directory, self.length) or sha256()
 
     def on_train_batch_end(
@@ -143,17 +147,14 @@ class Recorder(Callback):
             row["image"] = self._write_images(trainer, pl_module.gathered(outputs["images"]), step)
         if trainer.is_global_zero:
             self._append((json.dumps(row, sort_keys=True, allow_nan=False) + "\n").encode())
+            show(trainer.loggers, self.run.directory, row)
 
     def _write_images(self, trainer: Trainer, images: Tensor, step: int) -> str:
         name = f"images/step-{step:05d}.png"
         if trainer.is_global_zero:
-            picture = image_grid(images)
-            content = png(picture)
+            content = png(image_grid(images))
             self.run.write_bytes(name, content)
             self._digest.update(content)
-            for logger in trainer.loggers:
-                if hasattr(logger, "log_image"):
-                    logger.log_image(key="generated", images=[picture], step=step)
         return name
 
     def _append(self, line: bytes) -> None:

@@ -202,6 +202,9 @@ class DiffExplainer:
                 raise Interrupted("SIGINT") from None
         if signals.received is not None:
             raise Interrupted(signals.received)
+        if not keeper.finished:
+            message = "A callback stopped the optimisation; callbacks watch a run, explainer.steps and stop_at end it."
+            raise UserError(message, given=", ".join(type(one).__name__ for one in settings.callbacks))
 
     def _checkpoint(self, run: Run) -> dict[str, Any] | None:
         """The run's checkpoint, unless the record up to it is no longer there, or is another."""
@@ -306,7 +309,8 @@ class PromptOptimisation(LightningModule):
         self.prompt.observe(self.gathered(loss.detach().reshape(1)).mean())
         loss = loss + self.prompt.penalty(self.global_step / self.settings.steps)
         means = self.gathered(torch.stack([loss.detach(), scores.mean()]).unsqueeze(0)).mean(dim=0)
-        self.log_dict({"loss": means[0], "score": means[1]}, prog_bar=True, batch_size=self.settings.batch)
+        shown = {"loss": means[0], "score": means[1]}  # Loggers are shown the record.
+        self.log_dict(shown, prog_bar=True, logger=False, batch_size=self.settings.batch)
         return {"loss": loss, "images": images, "mean_loss": means[0], "score": means[1], "causes": causes}
 
     def _try_again(self, causes: list[str], cause: str) -> None:

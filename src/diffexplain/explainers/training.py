@@ -35,6 +35,7 @@ class TrainerSettings:
         precision: one of `PRECISIONS`.
         progress: ``auto``, ``bar``, ``lines`` or ``none``.
         deterministic: ask the libraries for repeatable kernels; on a GPU bits may differ without.
+        callbacks: the user's, which watch the optimisation.
 
     Raises:
         UserError: there is no such precision or progress, or no device.
@@ -45,6 +46,7 @@ class TrainerSettings:
     precision: str = "32-true"
     progress: Progress = "auto"
     deterministic: bool = False
+    callbacks: tuple[Callback, ...] = ()
 
     def __post_init__(self) -> None:
         if self.devices < 1:
@@ -91,7 +93,9 @@ def build_trainer(
 
     What a predict loop keeps may be of use outside it only without ``inference_mode``.
     """
-    progress = progress_callbacks(settings.progress)
+    watching = [*callbacks, *settings.callbacks]
+    if not any(isinstance(callback, ProgressBar) for callback in watching):
+        watching += progress_callbacks(settings.progress)
     return Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
@@ -99,7 +103,7 @@ def build_trainer(
         precision=settings.precision,  # type: ignore[arg-type]
         deterministic="warn" if settings.deterministic else None,
         max_steps=steps,
-        callbacks=[*callbacks, *progress],
+        callbacks=watching,
         logger=list(loggers),
         plugins=[AtomicCheckpointIO()],
         default_root_dir=directory,
@@ -109,7 +113,7 @@ def build_trainer(
         inference_mode=inference_mode,
         enable_checkpointing=False,
         enable_model_summary=False,
-        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in progress),
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in watching),
     )
 
 

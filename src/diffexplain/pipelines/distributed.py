@@ -39,9 +39,8 @@ class PredictLoop:
 
     def __init__(self, settings: TrainerSettings, directory: Path) -> None:
         with quiet_lightning():
-            self.trainer = build_trainer(
-                replace(settings, progress="none"), 1, directory, [_HandlerKept()], [], inference_mode=False
-            )
+            settings = replace(settings, progress="none", callbacks=())
+            self.trainer = build_trainer(settings, 1, directory, [_HandlerKept()], [], inference_mode=False)
         self._quiet = quiet_lightning()
 
     @property

@@ -26,6 +26,7 @@ from diffexplain.report import Model, Optimisation, Summary
 from diffexplain.report.found_images import summarise_images, write_images_report
 from diffexplain.report.load import METRICS
 from diffexplain.runs.machine import device_kind
+from diffexplain.runs.record import show
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
 
@@ -65,9 +66,8 @@ class ImagesPipeline:
                 self.target, classifier, prior, self.run.draws, pictures=pictures, augmentation=self.augmentation
             )
         self.run.write_text(METRICS, "".join(json.dumps(row) + "\n" for row in self.found.curve))
-        for logger in loggers:
-            for row in self.found.curve:
-                logger.log_metrics({"loss": row["loss"], "score": row["score"]}, step=row["step"])
+        for row in self.found.curve:
+            show(loggers, self.run.directory, row)
 
     def evaluate(self) -> None:
         """As many pictures of the prior are read beside those that were found, on seeds that no method saw."""

@@ -6,60 +6,87 @@ Without a key, or when W&B cannot be reached, the copy is an offline one inside 
 
 from __future__ import annotations
 
+import csv
 import os
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from diffexplain.config.from_run import SUMMARY
 from diffexplain.effects.results import Effect, EffectExample, EffectsResult, Verdict
-from diffexplain.errors import RetryableError
+from diffexplain.errors import RetryableError, UserError
 from diffexplain.report import wording
-from diffexplain.report.load import LoadedRun, load_run
+from diffexplain.report.codec import to_plain
+from diffexplain.report.load import REPORT, LoadedRun, load_run
 from diffexplain.report.summary import Summary
+from diffexplain.report.sweep import CSV
 from diffexplain.report.wandb_key import folders, has_key
+from diffexplain.runs.record import show
 from diffexplain.runs.run import IDENTITY_DIGITS, MANIFEST
+from diffexplain.runs.sweep import SWEEP
 from diffexplain.weights.documents import read_json
-from diffexplain.weights.store import inside
 
-PROJECT = "diffexplain"
-_SECONDS_TO_CONNECT = 30
 _MOST_PICTURES = 24
+_MEASURED = ("activation", "comparisons", "control", "effects", "object_absence", "quality", "words")
+"""Parts of a summary that hold estimates."""
+_IN_TABLES = {"over_all", "second"}
+"""What a concept and a difference have: these are rows of tables."""
 _NUMBERS = ("effect", "low", "high", "adjusted_p", "significant", "n")
 """Columns of an effect."""
 
 
 def sync(run_directory: str | Path) -> str:
-    """Log the run in ``run_directory`` to W&B from its files, and say where the copy is.
+    """Log the run, or the page of the sweep, in ``run_directory`` to W&B from its files, and say where the copy is.
 
-    It goes to the project and entity of the run's configuration.
+    It goes to the project, entity and group of the run's configuration.
 
     Raises:
         UserError: there is no finished run in ``run_directory``.
         RetryableError: W&B failed; the run's own files are untouched.
     """
-    run = load_run(run_directory)
-    own = folders(run.directory)
-    os.environ.update(own)
+    directory = Path(run_directory).expanduser()
+    if (directory / SWEEP).is_file():
+        name, settings = directory.resolve().name, _settings_of_sweep(directory)
+        return _copied(directory, name, {}, settings, partial(_log_sweep, directory))
+    run = load_run(directory)
+
+    def log(logger: Any) -> None:
+        for row in run.curve:
+            show([logger], run.directory, row)
+        _log_findings(logger, run)
+
+    summary = run.summary
+    return _copied(directory, summary.identity[:IDENTITY_DIGITS], summary.settings, _settings(directory), log)
+
+
+def show_sweep(folder: Path, logger: Mapping[str, Any]) -> None:
+    """Log a sweep's page beside its runs, where these are logged to W&B; a fault is one warning."""
+    if not _is_wandb(logger):
+        return
     try:
-        return _sync(run)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {_first_line(error)}"
-        raise RetryableError(f"{run.directory} was not copied to W&B: {reason}") from error
-    finally:
-        for name in own:
-            del os.environ[name]
+        sync(folder)
+    except (UserError, RetryableError) as error:
+        warnings.warn(_first_line(error), stacklevel=2)
 
 
-def show_findings(copy: Any, run_directory: str | Path) -> None:
-    """Add what a run found to ``copy``, its W&B run that is still open, from the run's files.
+def is_copy(logger: Any) -> bool:
+    """Whether a logger is W&B's; nothing is imported for one that is not."""
+    module = sys.modules.get("lightning.pytorch.loggers")
+    return module is not None and isinstance(logger, module.WandbLogger)
+
+
+def show_findings(logger: Any, run_directory: str | Path) -> None:
+    """Add what a run found to the W&B run of ``logger``, which is still open, from the run's files.
 
     Whatever goes wrong becomes one warning: a fault of the copy is no fault of the run.
     """
     try:
-        _log_findings(copy, load_run(run_directory))
+        _log_findings(logger, load_run(run_directory))
     except Exception as error:
         reason = f"{type(error).__name__}: {_first_line(error)}"
         warnings.warn(f"W&B does not show the findings of {run_directory}: {reason}", stacklevel=2)
@@ -70,77 +97,96 @@ def mode() -> str:
     return os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline")
 
 
-def _sync(run: LoadedRun) -> str:
+def _copied(
+    directory: Path, identity: str, config: Mapping[str, Any], options: Mapping[str, Any], log: Callable[[Any], None]
+) -> str:
+    """Let ``log`` fill a run at W&B, an offline one where W&B cannot be reached."""
     import wandb
 
+    from diffexplain.report.wandb_logger import begun
+
+    own = folders(directory)
+    os.environ.update(own)
     chosen = mode()
     try:
-        copy = _start(run, chosen)
-    except wandb.errors.Error as error:
-        if chosen != "online":
-            raise
-        warnings.warn(f"W&B cannot be reached, so the copy is offline: {_first_line(error)}", stacklevel=3)
-        copy = _start(run, "offline")
-    try:
-        _log_curve(copy, run)
-        _log_findings(copy, run)
-        place = str(Path(copy.dir).parent) if copy.offline else copy.url
+        try:
+            logger = begun(directory, identity, config, mode=chosen, **options)
+        except wandb.errors.Error as error:
+            if chosen != "online":
+                raise
+            warnings.warn(f"W&B cannot be reached, so the copy is offline: {_first_line(error)}", stacklevel=3)
+            logger = begun(directory, identity, config, mode="offline", **options)
+        copy = logger.experiment
+        try:
+            log(logger)
+            place = str(Path(copy.dir).parent) if copy.offline else copy.url
+        finally:
+            copy.finish()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        raise RetryableError(f"{directory} was not copied to W&B: {reason}") from error
     finally:
-        copy.finish()
-    return f"{run.directory} is copied to {place}"
+        for name in own:
+            del os.environ[name]
+    return f"{directory} is copied to {place}"
 
 
-def _start(run: LoadedRun, chosen: str) -> Any:
-    import wandb
-
-    summary = run.summary
-    logger = _logger(run.directory)
-    return wandb.init(
-        id=summary.identity[:IDENTITY_DIGITS],
-        project=logger.get("project", PROJECT),
-        entity=logger.get("entity"),
-        name=run.directory.resolve().name,
-        config=dict(summary.settings),
-        mode=chosen,  # type: ignore[arg-type]  # W&B itself says which words it takes
-        dir=run.directory,
-        reinit="create_new",
-        settings=wandb.Settings(
-            silent=True,
-            console="off",
-            disable_git=True,
-            save_code=False,
-            x_disable_stats=True,
-            x_disable_meta=True,
-            init_timeout=_SECONDS_TO_CONNECT,
-        ),
-    )
-
-
-def _logger(directory: Path) -> Mapping[str, Any]:
-    """The logger's part of the run's configuration; empty where the manifest is not kept."""
+def _settings(directory: Path) -> dict[str, Any]:
+    """What the run's configuration says of its copy at W&B; only the project where the manifest is not kept."""
     try:
-        manifest = read_json(directory / MANIFEST)
-    except OSError:
-        return {}
-    logger: Mapping[str, Any] = manifest["config_as_given"].get("logger", {})
-    return logger
+        logger = read_json(directory / MANIFEST)["config_as_given"]["logger"]
+    except (OSError, KeyError):
+        logger = {}
+    node = next((one for one in (logger, *logger.values()) if _is_wandb(one, below=False)), {})
+    known = {key: node[key] for key in ("project", "entity", "group", "job_type", "tags") if node.get(key)}
+    return {"project": "diffexplain", **known}
 
 
-def _log_curve(copy: Any, run: LoadedRun) -> None:
+def _is_wandb(node: Any, below: bool = True) -> bool:
+    """Whether a logger's configuration is W&B's, or one of several is."""
+    if not isinstance(node, Mapping):
+        return False
+    own = str(node.get("_target_", "")).rpartition(".")[2] == "wandb_logger"
+    return own or (below and any(_is_wandb(one, below=False) for one in node.values()))
+
+
+def _settings_of_sweep(folder: Path) -> dict[str, Any]:
+    """Those of its runs, whose group is the sweep's."""
+    names = [job["directory"] for job in read_json(folder / SWEEP)["jobs"] if job["directory"] is not None]
+    settings = _settings(folder / names[0]) if names else {"project": "diffexplain"}
+    return {"group": folder.resolve().name, **settings, "job_type": "sweep"}
+
+
+def _log_sweep(folder: Path, logger: Any) -> None:
     import wandb
 
-    for row in run.curve:
-        values: dict[str, Any] = {
-            key: value for key, value in row.items() if isinstance(value, int | float) and key != "step"
-        }
-        # A run may come from elsewhere: nothing but what lies in its folder is sent away.
-        picture = inside(run.directory, row["image"]) if isinstance(row.get("image"), str) else None
-        if picture is not None and picture.is_file():
-            values["generated"] = wandb.Image(str(picture))
-        copy.log(values, step=row["step"])
+    with (folder / CSV).open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    cells = [[_cell(text) for text in row] for row in rows]
+    table = wandb.Table(columns=list(header), data=cells, allow_mixed_types=True)
+    logger.log_metrics({"runs": table, "report": wandb.Html((folder / REPORT).read_text(encoding="utf-8"))})
+    _log_files(logger, folder, "sweep")
 
 
-def _log_findings(copy: Any, run: LoadedRun) -> None:
+def _cell(text: str) -> str | float | None:
+    """A cell of a CSV: a number where it is one, missing where it is empty."""
+    try:
+        return float(text)
+    except ValueError:
+        return text or None
+
+
+def _log_files(logger: Any, directory: Path, kind: str) -> None:
+    """Report and summary, to be kept as an artifact."""
+    import wandb
+
+    artifact = wandb.Artifact(f"{kind}-{logger.experiment.id}", type=kind)
+    for name in (REPORT, SUMMARY):
+        artifact.add_file(str(directory / name), name=name)
+    logger.experiment.log_artifact(artifact)
+
+
+def _log_findings(logger: Any, run: LoadedRun) -> None:
     import wandb
 
     final: dict[str, Any] = {}
@@ -162,8 +208,9 @@ def _log_findings(copy: Any, run: LoadedRun) -> None:
             for shown in run.effects[:_MOST_PICTURES]
         ]
     if final:
-        copy.log(final)
-    copy.summary.update(headline_numbers(run.summary))
+        logger.log_metrics(final)
+    logger.experiment.summary.update(headline_numbers(run.summary))
+    _log_files(logger, run.directory, "report")
 
 
 def concept_table(effects: EffectsResult) -> Any:
@@ -218,10 +265,17 @@ def _caption(shown: EffectExample) -> str:
     return f"{shown.path[-1]}: {shown.score_without:.2f} without, {shown.score_present:.2f} with"
 
 
-def headline_numbers(summary: Summary) -> Mapping[str, Any]:
-    """The numbers by which runs are compared on W&B; what was not measured is not among them."""
+def headline_numbers(summary: Summary) -> dict[str, Any]:
+    """The numbers by which runs are compared on W&B; what was not measured is not among them.
+
+    Beside those by which one compares first stands every estimate of the summary, by its place there; of concepts,
+    combinations and differences the tables say more.
+    """
     numbers: dict[str, Any] = {f"activation/{row.name}": row.share.value for row in summary.activation}
     numbers["same_answer"] = summary.same_answer is not None
+    numbers |= dict(_estimates({part: to_plain(getattr(summary, part)) for part in _MEASURED}))
+    if summary.statement is not None:
+        numbers["statement"] = summary.statement.text
     if summary.object_absence is not None and summary.object_absence.share is not None:
         numbers["object_absent"] = summary.object_absence.share.value
     if summary.same_answer is not None or not summary.concepts:
@@ -232,9 +286,26 @@ def headline_numbers(summary: Summary) -> Mapping[str, Any]:
     for verdict in (Verdict.SPURIOUS, Verdict.CORE) if wording.judged(summary) else ():
         leading = summary.leading(verdict)
         numbers[f"{verdict.value}/count"] = len(summary.having(verdict))
-        numbers[f"{verdict.value}/top"] = None if leading is None else leading.text
-        numbers[f"{verdict.value}/top_effect"] = None if leading is None else leading.over_all.score.value
+        if leading is not None:
+            numbers[f"{verdict.value}/top"] = leading.text
+            numbers[f"{verdict.value}/top_effect"] = leading.over_all.score.value
     return numbers
+
+
+def _estimates(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
+    """Every estimate in plain ``value``, by its place; of several things, by what they are called."""
+    if isinstance(value, Mapping):
+        if {"value", "low", "high"} <= value.keys():
+            yield place, value["value"]
+            return
+        for key, one in value.items():
+            yield from _estimates(one, f"{place}/{key}" if place else str(key))
+    elif isinstance(value, list):
+        for one in value:
+            called = [one[key] for key in ("name", "classifier", "path") if isinstance(one, Mapping) and key in one]
+            if called and not _IN_TABLES & one.keys():
+                name = called[0] if isinstance(called[0], str) else " > ".join(called[0])
+                yield from _estimates(one, f"{place}/{name}")
 
 
 def _first_line(error: BaseException) -> str:

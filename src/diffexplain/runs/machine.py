@@ -122,11 +122,11 @@ def quiet_libraries() -> None:
             importlib.import_module(f"{name}.utils.logging").disable_progress_bar()
 
 
-def device_kind(accelerator: str, devices: int = 1) -> str:
+def device_kind(accelerator: str, devices: int = 1, precision: str = "32-true") -> str:
     """The kind of device that a trainer's ``accelerator`` comes to on this machine: ``cpu``, ``cuda`` or ``mps``.
 
     Raises:
-        UserError: there is no such accelerator, or not on this machine, or it has fewer devices.
+        UserError: there is no such accelerator, or not on this machine, or it has fewer devices, or no such numbers.
     """
     import torch
 
@@ -146,6 +146,12 @@ def device_kind(accelerator: str, devices: int = 1) -> str:
     if devices > there:
         message = f"trainer.devices is more than this machine has of {kind}."
         raise UserError(message, given=devices, accepted=[str(count) for count in range(1, there + 1)])
+    if kind == "cpu" and precision.startswith("16"):
+        # Lightning would take others without a word, or every loss would be NaN.
+        message = "Numbers of 16 bits with a short range are for a GPU; on the CPU there are those with a wide one."
+        raise UserError(
+            message, given=f"trainer.precision={precision}", accepted=["bf16-mixed", "bf16-true", "32-true"]
+        )
     return kind
 
 

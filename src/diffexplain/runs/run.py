@@ -27,7 +27,9 @@ MANIFEST = "manifest.json"
 FINISHED = "finished.json"
 TIMINGS = "timings.json"
 _NOT_ARTEFACTS = (MANIFEST, FINISHED, TIMINGS)
-_NOT_ARTEFACT_FOLDERS = ("checkpoints", "wandb")
+LOGS = "logs"
+"""Folder of what loggers write."""
+_NOT_ARTEFACT_FOLDERS = ("checkpoints", LOGS, "wandb")
 
 
 class Run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from diffexplain.errors import UserError
+from diffexplain.errors import UserError, nearest
 
 EMBEDDED_PREFIX = "embedded:"
 PACKAGE = Path(__file__).parents[1]
@@ -75,10 +75,18 @@ def _missing(sort: str, text: str, path: Path) -> UserError:
     if text.startswith(EMBEDDED_PREFIX):
         message = f"The package has no such {sort}: {path} is missing."
         return UserError(message, given=text, accepted=embedded_names())
-    siblings = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
-    return UserError(
-        f"There is no {sort} at {path}.",
-        given=path.name,
-        accepted=siblings,
-        hint=f"ls {path.parent}" if siblings else None,
+    parent = next(folder for folder in path.parents if folder.is_dir())
+    is_sort = Path.is_dir if sort == "folder" else Path.is_file
+    beside = (
+        sorted(entry.name for entry in parent.iterdir() if is_sort(entry))
+        if parent == path.parent and not path.exists()
+        else []
     )
+    what = f"There is no {sort} at {path}"
+    if path.exists():
+        what = f"{path} is no {sort}"
+    elif parent != path.parent:
+        what += f", nor is there a folder {path.parent}"
+    # What lies beside it is no list of what is accepted; a name that was misspelt is found in it.
+    near = nearest(path.name, beside)
+    return UserError(f"{what}.", given=path.name, accepted=near, hint=f"ls {parent}")

@@ -1,0 +1,35 @@
+"""Lightning's loggers that write files beside a run: CSV and TensorBoard."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from diffexplain.errors import UserError
+
+
+class RunCSVLogger(CSVLogger):
+    """Lightning's, whose file begins anew; what was logged before is logged again when a run goes on."""
+
+    begins_anew = True
+
+
+def csv_logger(save_dir: Path) -> RunCSVLogger:
+    """``metrics.csv``, a line for each step, in ``save_dir``, a folder of the logger's own."""
+    shutil.rmtree(save_dir, ignore_errors=True)
+    return RunCSVLogger(save_dir, name="", version="", flush_logs_every_n_steps=1)
+
+
+def tensorboard_logger(save_dir: Path) -> TensorBoardLogger:
+    """TensorBoard's event files in ``save_dir``; those of a run that goes on stand beside the earlier ones.
+
+    Raises:
+        UserError: TensorBoard is not installed.
+    """
+    if find_spec("tensorboard") is None and find_spec("tensorboardX") is None:
+        message = "TensorBoard is not installed; pip install tensorboard installs it."
+        raise UserError(message, given="logger=tensorboard")
+    return TensorBoardLogger(save_dir, name="", version="")
