@@ -1,16 +1,25 @@
 """The copy on W&B is made from the run's files, always closed, and its faults stay its own."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import wandb
+from lightning.pytorch.loggers import WandbLogger
 from tests.report import samples
 
+from diffexplain.effects.results import Confirmation, ConfirmedConcept, LabelledPhotographs
 from diffexplain.errors import RetryableError, UserError
-from diffexplain.report import wandb_mirror
+from diffexplain.evaluation.results import Activation, Control, Quality
+from diffexplain.report import mirror, wandb_mirror
+from diffexplain.report.summary import Summary
+from diffexplain.report.sweep import row_of, write_sweep_report
+from diffexplain.report.wandb_logger import STEP
+from diffexplain.runs.sweep import Job, write_sweep
+from diffexplain.statistics.estimates import Estimate
 
 LOWER = (("companion", "person"), ("companion", "cloud"), ("companion", "dog"))
 
@@ -19,20 +28,29 @@ class Copy:
     """A W&B run that keeps what it is told, and fails at ``fails_at`` logs."""
 
     offline = True
+    id = "the-id"
     dir = "/somewhere/wandb/offline-run/files"
 
     def __init__(self, fails_at: int | None = None) -> None:
         self.logged: list[tuple[dict[str, Any], int | None]] = []
         self.summary: dict[str, Any] = {}
+        self.artifacts: list[Any] = []
         self.finished = False
         self.fails_at = fails_at
 
-    def log(self, values: dict[str, Any], step: int | None = None) -> None:
+    def log(self, values: dict[str, Any]) -> None:
         if len(self.logged) == self.fails_at:
             raise OSError("no space left\nfor W&B")
+        step = values.pop(STEP, None)
         self.logged.append((values, step))
 
-    def finish(self) -> None:
+    def log_artifact(self, artifact: Any) -> None:
+        self.artifacts.append(artifact)
+
+    def define_metric(self, *_names: Any, **_more: Any) -> None:
+        pass
+
+    def finish(self, exit_code: int = 0) -> None:
         self.finished = True
 
 
@@ -86,6 +104,8 @@ def test_history_table_pictures_and_numbers_come_from_the_files(
     identity = samples.run_in(directory).identity
     assert given["id"] == identity[:12]
     assert given["mode"] == "offline"
+    (artifact,) = copy.artifacts
+    assert artifact.type == "report" and set(artifact.manifest.entries) == {"report.html", "summary.json"}
 
 
 def test_a_fault_of_wandb_closes_the_copy_and_is_one_clear_line(
@@ -117,10 +137,10 @@ def test_without_a_connection_the_copy_is_offline(directory: Path, monkeypatch: 
 
 def test_findings_shown_in_an_open_run_never_raise(directory: Path) -> None:
     copy = Copy()
-    wandb_mirror.show_findings(copy, directory)
+    wandb_mirror.show_findings(WandbLogger(experiment=copy), directory)  # type: ignore[arg-type]
     assert copy.summary["core/top"] == "a pole"
     with pytest.warns(UserWarning, match="does not show the findings") as warned:
-        wandb_mirror.show_findings(Copy(fails_at=0), directory)
+        wandb_mirror.show_findings(WandbLogger(experiment=Copy(fails_at=0)), directory)  # type: ignore[arg-type]
     assert len(warned) == 1
 
 
@@ -133,6 +153,54 @@ def test_what_was_not_measured_is_no_number(tmp_path: Path) -> None:
     ranked = wandb_mirror.headline_numbers(samples.summary_of(run, None))
     assert ranked["effects/top"] == "a flag"
     assert not [name for name in ranked if name.startswith("activation") or name == "object_absent"]
+    assert None not in ranked.values()
+
+
+def test_every_estimate_of_a_summary_is_copied_whenever_its_part_was_added(tmp_path: Path) -> None:
+    run, half = samples.run_in(tmp_path), Estimate(0.5, 0.4, 0.6, 20)
+    summary = samples.summary_of(run, samples.evaluation())
+    assert summary.effects is not None
+    labelled = LabelledPhotographs(half, None, ())
+    confirmed = Confirmation(3, 2, (ConfirmedConcept(("a", "b"), samples.effect(0.25), None),))
+    summary = replace(
+        summary,
+        control=Control("random_weights", (Activation("found prompt", None, half, half),)),
+        quality=(Quality("class name", None, half, None, None, None, None),),
+        effects=replace(summary.effects, labelled=labelled, confirmation=confirmed),
+    )
+    numbers = wandb_mirror.headline_numbers(summary)
+    assert numbers["control/activation/found prompt/share"] == numbers["quality/class name/clip_iqa"] == 0.5
+    assert numbers["effects/labelled/own"] == 0.5 and "effects/labelled/others" not in numbers
+    assert numbers["effects/confirmation/concepts/a > b/added/score"] == 0.25
+    # Those of each concept are in the table.
+    assert not [name for name in numbers if "companion" in name]
+
+
+def test_a_sweeps_page_is_copied_under_the_group_of_its_runs(
+    directory: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("sweep")
+    job: Job[Any] = Job((), {**samples.run_in(directory).config, "target": "class:flagpole"}, status="done")
+    write_sweep_report(folder, [row_of(folder, job, directory, Summary.load(directory))])
+    write_sweep(folder, [job], [str(directory)])
+    copy = Copy()
+    given = begins(monkeypatch, copy)
+    wandb_mirror.show_sweep(folder, {"name": "local"})
+    assert not given  # Its runs are not on W&B.
+    wandb_mirror.show_sweep(folder, {"name": "local", "wandb": {"_target_": "diffexplain.logging.wandb_logger"}})
+    assert (given["group"], given["job_type"], given["id"]) == (folder.name, "sweep", folder.name)
+    ((shown, _),) = copy.logged
+    cells = dict(zip(shown["runs"].columns, shown["runs"].data[0], strict=True))
+    assert cells["status"] == "done" and cells["error"] is None
+    assert copy.artifacts[0].type == "sweep"
+
+
+def test_the_runs_of_a_sweep_share_its_group_unless_another_is_named() -> None:
+    one, named = {"_target_": "w", "group": None}, {"_target_": "w", "group": "mine"}
+    config = {"seed": 0, "logger": {"name": "local", "one": one, "named": named, "csv": {"_target_": "c"}}}
+    logger = mirror.in_sweep(config, "sweep")["logger"]
+    assert (logger["one"]["group"], logger["named"]["group"], logger["csv"]) == ("sweep", "mine", {"_target_": "c"})
+    assert mirror.in_sweep({"logger": one}, "sweep")["logger"]["group"] == "sweep"
 
 
 def test_a_run_that_is_not_there_is_a_mistake_of_the_user(tmp_path: Path) -> None:

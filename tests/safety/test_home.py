@@ -21,11 +21,11 @@ def test_nothing_is_written_into_the_users_home(tmp_path: Path) -> None:
     home.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "XDG_", "MPL", "ORT_"))}
     environment = kept | {"HOME": str(home), "WANDB_MODE": "offline", "DIFFEXPLAIN_CACHE": str(store)}
-    settings = ["paths.configs=[tests/conf]", "plugins=[tests]", "experiment=pretend", "logger=wandb"]
+    settings = ["paths.configs=[tests/conf]", "plugins=[tests]", "experiment=pretend", "logger=[wandb,csv]"]
     settings.append("classifier._target_=tests.safety.libraries.load_classifier")
     program = RUN_AND_SYNC.replace("OUTPUTS", repr(str(outputs)))
     command = [sys.executable, "-c", program, *settings, f"paths.outputs={outputs}"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert list(outputs.rglob("*.wandb"))
+    assert list(outputs.rglob("*.wandb")) and list(outputs.rglob("metrics.csv"))
     assert [str(path) for path in home.rglob("*") if path.is_file()] == []

@@ -16,7 +16,7 @@ from typing import Any
 
 from diffexplain import app, memory
 from diffexplain.app import Outcome
-from diffexplain.cli import listing, streams
+from diffexplain.cli import habits, listing, streams
 from diffexplain.config import configuration, plugins
 from diffexplain.config.digests import CONTENTS
 from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError, printable
@@ -42,6 +42,7 @@ diffexplain convert <file> [<safetensors file>]      make safetensors of a pickl
 diffexplain fetch [overrides]                        bring the weights that a run needs, once
 diffexplain sync <run directory> ...                 log finished runs to W&B from their files
 diffexplain doctor [--verify]                        check this machine; --verify: every file of weights, read anew
+eval "$(diffexplain -sc install=bash)"               let the shell complete commands, choices and keys; or fish
 """
 
 RUN_HELP = """\
@@ -60,7 +61,9 @@ Choices (* is the default):
 {choices}
 
 Options: -m, --multirun   a run for every combination of values
-         --cfg            show the configuration and stop
+         --cfg            show the configuration and stop; --package <key>: a part of it
+         --info [searchpath|defaults|defaults-tree|...]   how it is composed, as Hydra tells it
+         --config-dir <folder>   choices of yours beside those below: paths.configs=[<folder>]
          -h, --help       this page; with choices, as in `classifier=checkpoint --help`, their keys explained
 The same command continues an unfinished run and finds a finished one; force=true makes it again.
 Classes of a classifier: diffexplain list classes classifier=<choice>
@@ -74,8 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(USAGE, end="")
         return 0 if given else 2
     command, rest = given[0], given[1:]
-    if command == "run":
-        return run(rest)
+    if command == "run" or command in habits.COMPLETION:
+        return run(rest if command == "run" else given)
     return guarded(lambda: _other_command(command, rest))
 
 
@@ -141,22 +144,23 @@ def help_page() -> str:
 
 
 def _run(given: list[str]) -> int:
-    flags = [argument for argument in given if argument.startswith("-")]
-    overrides = [argument for argument in given if not argument.startswith("-")]
-    known = ("-m", "--multirun", "--cfg", "-h", "--help")
-    for flag in flags:
-        if flag not in known:
-            raise UserError("There is no such option.", given=flag, accepted=known, hint=configuration.HELP)
-    if "-h" in flags or "--help" in flags:
+    if given and given[0] in habits.COMPLETION:
+        return habits.complete(given[1:], {(): COMMANDS, ("list",): listing.SUBJECTS})
+    options, overrides = habits.read(given)
+    if "--help" in options:
         print(listing.chosen(overrides) or help_page(), end="")
         return 0
     configuration.check_given_once(overrides)
-    if "--cfg" in flags:
+    if "--info" in options:
+        habits.show_info(options["--info"], overrides)
+        return 0
+    if "--cfg" in options:
         config = configuration.compose(overrides)
-        print(listing.as_yaml({key: value for key, value in config.items() if key != CONTENTS}), end="")
+        shown = habits.part({key: value for key, value in config.items() if key != CONTENTS}, options)
+        print(listing.as_yaml(shown), end="")
         return 0
     _be_brief()
-    if "-m" in flags or "--multirun" in flags:
+    if "--multirun" in options:
         return _sweep(overrides)
     alone = next(filter(is_of_launcher, overrides), None)
     if alone is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -93,9 +93,9 @@ def hierarchies() -> list[str]:
     return table(("hierarchy", "domain", "concepts"), rows)
 
 
-def as_yaml(config: Mapping[str, Any]) -> str:
-    """A configuration as YAML, in its own order."""
-    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+def as_yaml(config: Any) -> str:
+    """A configuration, or a part of one, as YAML in its own order."""
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True).removesuffix("...\n")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -141,6 +141,14 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
     return known(config)
 
 
+def as_hydra_reads(overrides: Sequence[str]) -> list[str]:
+    """The overrides, which have composed, as Hydra itself is given them."""
+    parsed = parse(overrides)
+    folders = [f"file://{Path(folder).absolute()}" for folder in _own_folders(parsed)]
+    texts = (text for override in parsed for text in _hydras_choices(override))
+    return [f"hydra.searchpath={written(folders)}", *map(_in_hydras_grammar, texts)]
+
+
 def expand(overrides: Sequence[str]) -> list[list[str]]:
     """One list of overrides for each run of a sweep: every combination, the last key changing fastest.
 
@@ -596,7 +604,7 @@ def _own_folders(parsed: Sequence[Override]) -> list[str]:
 def _hydras_choices(override: Override) -> list[str]:
     """The override as Hydra composes it: of several choices, each in a place of its own."""
     group, value = override.key_or_group, override.value()
-    if not isinstance(value, list):
+    if group not in SEVERAL or not isinstance(value, list):
         return [str(override.input_line)]
     return [f"{group}={SEVERAL[group]}", *(f"+{group}@{group}.{name}={name}" for name in value)]
 
@@ -627,11 +635,12 @@ def _check_key(override: Override, reference: Mapping[str, Any], groups: Mapping
     parent = _find(reference, key.rpartition(".")[0]) if "." in key else None
     if override.is_add() and parent is not None and isinstance(parent[0], dict) and "_target_" in parent[0]:
         return  # An argument left at its default: whatever is built refuses those that it does not know.
-    reading = _methods_with(rf"^{re.escape(key)}:")
-    if reading:
-        raise UserError(f"The method that is chosen reads no {key}; another one does.", given=key, accepted=reading)
     known = [*groups, *(name for name, _ in leaves(reference))]
     same_ending = [name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]]
+    reading = _methods_with(rf"^{re.escape(key)}:")
+    if reading:
+        message = f"The method that is chosen reads no {key}; another one does."
+        raise UserError(message, given=key, accepted=[*reading, *same_ending])
     raise UserError("There is no such key.", given=key, accepted=same_ending or known, hint="python run.py --cfg")
 
 

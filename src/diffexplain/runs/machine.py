@@ -149,9 +149,8 @@ def device_kind(accelerator: str, devices: int = 1, precision: str = "32-true") 
     if kind == "cpu" and precision.startswith("16"):
         # Lightning would take others without a word, or every loss would be NaN.
         message = "Numbers of 16 bits with a short range are for a GPU; on the CPU there are those with a wide one."
-        raise UserError(
-            message, given=f"trainer.precision={precision}", accepted=["bf16-mixed", "bf16-true", "32-true"]
-        )
+        accepted = ["bf16-mixed", "bf16-true", "32-true"]
+        raise UserError(message, given=f"trainer.precision={precision}", accepted=accepted)
     return kind
 
 
