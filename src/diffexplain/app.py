@@ -197,7 +197,8 @@ def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) ->
     fetch_command.require(config)
     mirror.check(config)
     with watch("import"):
-        from diffexplain.pipelines.pipeline import PromptPipeline, pipeline_of
+        from diffexplain.pipelines.pipeline import pipeline_of
+        from diffexplain.pipelines.prompt import PromptPipeline
         from diffexplain.pipelines.suitability import check_prior, check_suitability
 
         kind = pipeline_of(config["explainer"], packages)

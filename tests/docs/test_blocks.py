@@ -84,7 +84,7 @@ def needs_weights(words: list[str]) -> bool:
     """Whether a command needs weights from elsewhere, after all that can be said of it without them."""
     match words:
         case ["python", "run.py", *rest] | ["diffexplain", "run", *rest]:
-            if {"--help", "--cfg"} & set(rest):
+            if {"--help", "--cfg", "--info"} & set(rest):
                 assert cli.run(rest) == 0
                 return False
             return sum(lacks_weights(config) for config in runs(rest)) > 0  # All of them are tried.

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers.logger import DummyLogger
 from tests.explainers.support import QUIET, artefacts, explain
 
@@ -85,3 +86,5 @@ def test_a_callback_that_ends_the_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="callbacks watch a run") as caught:
         explain(tmp_path, trainer=replace(QUIET, callbacks=(Acts(2, end),)))
     assert caught.value.given == "Acts"
+    with pytest.raises(UserError, match="does not fit: .*ModelCheckpoint"):
+        explain(tmp_path, trainer=replace(QUIET, callbacks=(ModelCheckpoint(),)))

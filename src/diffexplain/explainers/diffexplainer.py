@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from diffexplain.classifiers.classifier import Classifier
@@ -187,14 +188,16 @@ class DiffExplainer:
         signals = StopOnSignal()
         keeper = RunCheckpoint(run.checkpoint_path, self.checkpoint_every, signals)
         with quiet_lightning():
-            trainer = build_trainer(settings, self.steps, run.directory, [best, recorder, signals, keeper], loggers)
             try:
+                trainer = build_trainer(settings, self.steps, run.directory, [best, recorder, signals, keeper], loggers)
                 trainer.fit(
                     module,
                     StepCounter(self.steps),
                     ckpt_path=str(run.checkpoint_path) if resume else None,
                     weights_only=True,
                 )
+            except MisconfigurationException as error:
+                raise UserError(f"A logger or callback does not fit: {' '.join(str(error).split())}") from error
             except SystemExit as error:
                 if not isinstance(error.__context__, KeyboardInterrupt):
                     raise

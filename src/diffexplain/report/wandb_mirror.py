@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -133,11 +134,10 @@ def _copied(
 
 def _settings(directory: Path) -> dict[str, Any]:
     """What the run's configuration says of its copy at W&B; only the project where the manifest is not kept."""
-    try:
-        logger = read_json(directory / MANIFEST)["config_as_given"]["logger"]
-    except (OSError, KeyError):
-        logger = {}
-    node = next((one for one in (logger, *logger.values()) if _is_wandb(one, below=False)), {})
+    logger: dict[str, Any] = {}
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        logger = dict(read_json(directory / MANIFEST)["config_as_given"]["logger"])
+    node = next((one for one in (logger, *logger.values()) if _is_wandb(one, below=False)), logger)
     known = {key: node[key] for key in ("project", "entity", "group", "job_type", "tags") if node.get(key)}
     return {"project": "diffexplain", **known}
 
