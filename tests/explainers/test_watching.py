@@ -86,5 +86,5 @@ def test_a_callback_that_ends_the_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="callbacks watch a run") as caught:
         explain(tmp_path, trainer=replace(QUIET, callbacks=(Acts(2, end),)))
     assert caught.value.given == "Acts"
-    with pytest.raises(UserError, match="does not fit: .*ModelCheckpoint"):
+    with pytest.raises(UserError, match=r"does not fit: .*ModelCheckpoint"):
         explain(tmp_path, trainer=replace(QUIET, callbacks=(ModelCheckpoint(),)))

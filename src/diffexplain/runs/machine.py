@@ -82,6 +82,8 @@ def job_environment(run: Run, threads: int) -> Iterator[bool]:
     os.environ["OMP_NUM_THREADS"] = str(threads)
     # Libraries that draw write down the machine's fonts: not in the user's home.
     os.environ.setdefault("MPLCONFIGDIR", str(store_folder() / "matplotlib"))
+    # Nor an identity of this machine, which ONNX Runtime keeps there wherever diffusers finds it.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         with signals.stopping():
             yield belongs_here
