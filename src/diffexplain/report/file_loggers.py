@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-
-from diffexplain.errors import UserError
 
 
 class RunCSVLogger(CSVLogger):
@@ -24,12 +21,5 @@ def csv_logger(save_dir: Path) -> RunCSVLogger:
 
 
 def tensorboard_logger(save_dir: Path) -> TensorBoardLogger:
-    """TensorBoard's event files in ``save_dir``; those of a run that goes on stand beside the earlier ones.
-
-    Raises:
-        UserError: TensorBoard is not installed.
-    """
-    if find_spec("tensorboard") is None and find_spec("tensorboardX") is None:
-        message = "TensorBoard is not installed; pip install tensorboard installs it."
-        raise UserError(message, given="logger=tensorboard")
+    """TensorBoard's event files in ``save_dir``; those of a run that goes on stand beside the earlier ones."""
     return TensorBoardLogger(save_dir, name="", version="")

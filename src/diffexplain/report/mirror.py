@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from diffexplain.config.identity import identifying
@@ -15,6 +16,8 @@ from diffexplain.report.summary import Summary
 from diffexplain.runs.run import IDENTITY_DIGITS, LOGS, Run
 
 LOGGER, CALLBACKS = "logger", "callbacks"
+TENSORBOARD = ("tensorboard", "tensorboardX")
+"""Packages that write its files; one is enough."""
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -29,6 +32,9 @@ def check(config: Mapping[str, Any]) -> None:
                 message = f"What is your {where}? Name a class, and its package in plugins."
                 raise UserError(message, accepted=[f"{where}.{TARGET}=<package>.<class> plugins=[<package>]"])
             locate(str(node[TARGET]), config["plugins"], where)
+            if str(node[TARGET]).endswith(".tensorboard_logger") and not any(map(find_spec, TENSORBOARD)):
+                message = "TensorBoard is not installed; pip install tensorboard installs it."
+                raise UserError(message, given=f"logger={node['name']}")
 
 
 def callbacks(config: Mapping[str, Any]) -> tuple[Any, ...]:
