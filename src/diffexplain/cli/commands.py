@@ -12,21 +12,22 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diffexplain import app, memory
-from diffexplain.app import Outcome
 from diffexplain.cli import listing, streams
 from diffexplain.config import configuration, plugins
 from diffexplain.config.digests import CONTENTS
 from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError, printable
 from diffexplain.pipelines.parts import Parts
-from diffexplain.report.load import REPORT
-from diffexplain.report.sweep import SweepRow, sweep_table
 from diffexplain.runs import sweep
 from diffexplain.runs.launch import is_of_launcher, launch
-from diffexplain.runs.run import process_rank
+from diffexplain.runs.run import REPORT, process_rank
 from diffexplain.weights.atomic import describe_storage_error
+
+if TYPE_CHECKING:
+    from diffexplain.app import Outcome
+    from diffexplain.report.sweep import SweepRow
 
 COMMANDS = ("run", "plan", "list", "fetch", "convert", "sync", "doctor")
 SOME_FAILED = 3
@@ -186,6 +187,8 @@ def _sweep(overrides: list[str]) -> int:
         ended = sweep.run_jobs(jobs, partial(app.make_job, folder, parts=Parts()), announce)
     if not leads:
         return 0
+    from diffexplain.report.sweep import sweep_table
+
     rows = app.finish_sweep(folder, ended)
     print(printable(sweep_table(rows)))
     print(f"\nReport: {folder / REPORT}")

@@ -9,8 +9,6 @@ import yaml
 
 from diffexplain import app
 from diffexplain.classifiers.labels import classifier_labels
-from diffexplain.cli.weights_page import weights_page
-from diffexplain.concepts.file import load_hierarchy, shipped
 from diffexplain.config import configuration
 from diffexplain.errors import UserError, printable
 
@@ -33,6 +31,8 @@ def main(arguments: Sequence[str]) -> int:
     elif subject == "hierarchies":
         lines = hierarchies()
     elif subject == "weights":
+        from diffexplain.cli.weights_page import weights_page
+
         lines = [weights_page()]
     else:
         raise UserError("There is no such list.", given=subject, accepted=SUBJECTS, hint="diffexplain --help")
@@ -86,6 +86,8 @@ def chosen(overrides: Sequence[str]) -> str:
 
 def hierarchies() -> list[str]:
     """Name, domain and number of concepts of every hierarchy of the package."""
+    from diffexplain.concepts.file import load_hierarchy, shipped
+
     rows = []
     for name in shipped():
         hierarchy = load_hierarchy(name)

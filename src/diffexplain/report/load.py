@@ -17,14 +17,13 @@ from diffexplain.evaluation.results import Example
 from diffexplain.report import notebook
 from diffexplain.report.images import data_uri, read_pictures
 from diffexplain.report.summary import Summary
-from diffexplain.runs.run import run_directory
+from diffexplain.runs.run import REPORT, run_directory
 from diffexplain.weights.documents import from_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 METRICS = "metrics.jsonl"
-REPORT = "report.html"
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ SPACE_NEEDED = 64_000_000
 
 MANIFEST = "manifest.json"
 FINISHED = "finished.json"
+REPORT = "report.html"
 TIMINGS = "timings.json"
 _NOT_ARTEFACTS = (MANIFEST, FINISHED, TIMINGS)
 _NOT_ARTEFACT_FOLDERS = ("checkpoints", "wandb")
