@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffexplain import app, memory
+from diffexplain import __version__, app, memory
 from diffexplain.cli import listing, streams
 from diffexplain.config import configuration, plugins
 from diffexplain.config.digests import CONTENTS
@@ -42,20 +42,21 @@ diffexplain convert <file> [<safetensors file>]      make safetensors of a pickl
                                                      --state=<name>: the one that is meant of several
 diffexplain fetch [overrides]                        bring the weights that a run needs, once
 diffexplain sync <run directory> ...                 log finished runs to W&B from their files
+diffexplain --version                                which version this is
 diffexplain doctor [--verify]                        check this machine; --verify: every file of weights, read anew
 """
 
 RUN_HELP = """\
 Explain what an image classifier looks for.
 
-  python run.py                                             the default: a flagpole, in the embedded world
-  python run.py target=class:bee classifier=world_fair_cnn  another class of another classifier
-  python run.py -m target=class:flagpole,class:bee seed=0,1 a sweep: a run for every combination
-  python run.py -m target=all                               every class; target=file:<path>: those in a file, one a line
-  python run.py -m target=all hydra/launcher=joblib         by one of Hydra's launchers: joblib, submitit_slurm, ray
-  python run.py experiment=dog_sled_vit                     a ready-made run
-  python run.py target=unit:stages.2.1:5@flagpole           a hidden unit, judged as part of a class
-  python run.py explainer.steps=40 prompt.prefix='a texture of'   any key of the configuration
+  diffexplain run                                             the default: a flagpole, in the embedded world
+  diffexplain run target=class:bee classifier=world_fair_cnn  another class of another classifier
+  diffexplain run -m target=class:flagpole,class:bee seed=0,1 a sweep: a run for every combination
+  diffexplain run -m target=all                               every class; target=file:<path>: those in a file, one a line
+  diffexplain run -m target=all hydra/launcher=joblib         by one of Hydra's launchers: joblib, submitit_slurm, ray
+  diffexplain run experiment=dog_sled_vit                     a ready-made run
+  diffexplain run target=unit:stages.2.1:5@flagpole           a hidden unit, judged as part of a class
+  diffexplain run explainer.steps=40 prompt.prefix='a texture of'   any key of the configuration
 
 Choices (* is the default):
 {choices}
@@ -74,6 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or given[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0 if given else 2
+    if given == ["--version"]:
+        print(f"diffexplain {__version__}")
+        return 0
     command, rest = given[0], given[1:]
     if command == "run":
         return run(rest)
