@@ -38,6 +38,7 @@ diffexplain run ...                                  explain; the same as `pytho
 diffexplain plan [--device=h100|a100|4090|cpu] ...   what a run will call, need and take, here or on a card
 diffexplain list classes|units|choices ...           what can be explained and chosen
 diffexplain list hierarchies|weights                 concepts that come with the package; weights to be fetched
+diffexplain list runs                                finished, unfinished and failed ones, and why; and a page of them
 diffexplain convert <file> [<safetensors file>]      make safetensors of a pickle of weights, executing nothing;
                                                      --state=<name>: the one that is meant of several
 diffexplain fetch [overrides]                        bring the weights that a run needs, once
@@ -52,7 +53,7 @@ Explain what an image classifier looks for.
   diffexplain run                                             the default: a flagpole, in the embedded world
   diffexplain run target=class:bee classifier=world_fair_cnn  another class of another classifier
   diffexplain run -m target=class:flagpole,class:bee seed=0,1 a sweep: a run for every combination
-  diffexplain run -m target=all                               every class; target=file:<path>: those in a file, one a line
+  diffexplain run -m target=all                               every class; target=file:<path>: those in a file
   diffexplain run -m target=all hydra/launcher=joblib         by one of Hydra's launchers: joblib, submitit_slurm, ray
   diffexplain run experiment=dog_sled_vit                     a ready-made run
   diffexplain run target=unit:stages.2.1:5@flagpole           a hidden unit, judged as part of a class

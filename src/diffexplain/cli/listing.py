@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,8 +13,10 @@ from diffexplain import app
 from diffexplain.classifiers.labels import classifier_labels
 from diffexplain.config import configuration
 from diffexplain.errors import UserError, printable
+from diffexplain.runs.inventory import Entry, inventory
+from diffexplain.runs.run import outputs_folder
 
-SUBJECTS = ("classes", "units", "choices", "hierarchies", "weights")
+SUBJECTS = ("classes", "units", "choices", "hierarchies", "weights", "runs")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,6 +32,8 @@ def main(arguments: Sequence[str]) -> int:
         lines = units(overrides)
     elif subject == "choices":
         lines = choices()
+    elif subject == "runs":
+        lines = runs(overrides)
     elif subject == "hierarchies":
         lines = hierarchies()
     elif subject == "weights":
@@ -71,6 +77,42 @@ def choices() -> list[str]:
         f"{group}={name}{' *' if name == usual.get(group) else ''}"
         for group, names in configuration.available().items()
         for name in names
+    ]
+
+
+def runs(overrides: Sequence[str]) -> list[str]:
+    """How every run in the folder of all runs stands, the latest first; writes the page of them beside."""
+    from diffexplain.report.index import write_index
+
+    folder = outputs_folder(configuration.compose(overrides)["paths"]["outputs"])
+    entries = inventory(folder)
+    if not entries:
+        return [f"There are no runs in {folder}."]
+    lines = table(
+        ("status", "target", "classifier", "explainer", "changed", "directory"),
+        [
+            (
+                entry.status,
+                entry.target,
+                entry.classifier,
+                entry.explainer,
+                datetime.fromtimestamp(entry.changed).strftime("%Y-%m-%d %H:%M"),
+                str(entry.directory.relative_to(folder)),
+            )
+            for entry in entries
+        ],
+    )
+    reasons = [line for entry in entries for line in _reason(entry, folder)]
+    return [*lines, *reasons, "", f"Page: {write_index(folder, entries)}"]
+
+
+def _reason(entry: Entry, folder: Path) -> list[str]:
+    if entry.why is None:
+        return []
+    return [
+        "",
+        f"{entry.directory.relative_to(folder)}: {entry.status}",
+        *(f"  {line}" for line in entry.why.splitlines()),
     ]
 
 
