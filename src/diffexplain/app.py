@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -92,7 +92,10 @@ def explain(
         raise UserError(
             "A composed configuration has its classifier and its target.", given="model or target beside it"
         )
-    with nullcontext({}) if model is None else given.given(model, transform) as keys:
+    handed_over: AbstractContextManager[dict[str, Any]] = nullcontext({})
+    if model is not None:
+        handed_over = given.given(model, transform)
+    with handed_over as keys:
         if composed is None:
             composed = _composed(overrides, keys, labels, target)
         summary = make(composed).summary

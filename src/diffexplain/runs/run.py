@@ -28,7 +28,7 @@ MANIFEST = "manifest.json"
 FINISHED = "finished.json"
 FAILED = "failed.json"
 """Why the last attempt ended without a result; the next one takes it away."""
-REPORT = "report.html"
+PROMPT, REPORT = "prompt.safetensors", "report.html"
 TIMINGS = "timings.json"
 _NOT_ARTEFACTS = (MANIFEST, FINISHED, TIMINGS)
 _NOT_ARTEFACT_FOLDERS = ("checkpoints", "wandb")
