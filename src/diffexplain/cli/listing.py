@@ -82,12 +82,12 @@ def choices() -> list[str]:
 
 def runs(overrides: Sequence[str]) -> list[str]:
     """How every run in the folder of all runs stands, the latest first; writes the page of them beside."""
-    from diffexplain.report.index import write_index
-
     folder = outputs_folder(configuration.compose(overrides)["paths"]["outputs"])
     entries = inventory(folder)
     if not entries:
         return [f"There are no runs in {folder}."]
+    from diffexplain.report.index import write_index
+
     lines = table(
         ("status", "target", "classifier", "explainer", "changed", "directory"),
         [
