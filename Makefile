@@ -18,7 +18,7 @@ export UV_HTTP_TIMEOUT ?= 600
 # Empty is unset, where an environment forbids it.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help install demo test lint format docs world-check bench bench-full tables doctor lock clean
+.PHONY: help install demo test lint format docs wheel world-check bench bench-full tables doctor lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ format: $(STAMP)  ## mend style and format where that is safe
 
 docs: $(STAMP)  ## build the documentation into build/docs; a link that leads nowhere is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file docs/site/mkdocs.yml
+
+wheel: $(STAMP)  ## build dist/diffexplain-<version>-py3-none-any.whl, which works without this repository
+	rm -rf build/lib build/bdist.*
+	$(BIN)/uv build --wheel --no-build-isolation --python $(BIN)/python
 
 world-check: $(STAMP)  ## check the gates of the embedded world's trained parts (exit status 1 if one fails)
 	$(BIN)/python -m experiments.world.check

@@ -22,9 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diffexplain import cli
-from diffexplain.report.load import REPORT
 from diffexplain.report.sweep import CSV
-from diffexplain.runs.run import Run
+from diffexplain.runs.run import REPORT, Run
 from diffexplain.runs.sweep import SWEEP
 from diffexplain.weights import atomic
 from diffexplain.world.marked import write_between

@@ -5,25 +5,23 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffexplain.classifiers import given
 from diffexplain.classifiers.labels import classifier_labels
 from diffexplain.config import configuration, fetch_command, plugins, reproduce
 from diffexplain.config.configuration import COMPARED
 from diffexplain.config.digests import CONTENTS, known
 from diffexplain.config.instantiate import TARGET, build, locate
 from diffexplain.errors import FailedElsewhere, OwnedElsewhere, RetryableError, UserError
-from diffexplain.pipelines import provenance
 from diffexplain.pipelines.comparison import compared_targets
 from diffexplain.pipelines.parts import Parts, loading
 from diffexplain.progress import shown_as
-from diffexplain.report import mirror, wandb_mirror
-from diffexplain.report.load import REPORT
-from diffexplain.report.summary import Summary
-from diffexplain.report.sweep import SweepRow, row_of, write_sweep_report
+from diffexplain.report import mirror
 from diffexplain.runs import signals, sweep
 from diffexplain.runs.machine import (
     Stopwatch,
@@ -33,12 +31,14 @@ from diffexplain.runs.machine import (
     quiet_libraries,
     torch_session,
 )
-from diffexplain.runs.run import Run, planned
+from diffexplain.runs.run import REPORT, Run, planned
 from diffexplain.target import ResolvedTarget, Target, several
 from diffexplain.weights.store import measured_file
 
 if TYPE_CHECKING:
     from diffexplain.pipelines.pipeline import Pipeline
+    from diffexplain.report import Summary
+    from diffexplain.report.sweep import SweepRow
 
 
 @dataclass(frozen=True)
@@ -58,26 +58,69 @@ class Outcome:
         return self.directory / REPORT
 
 
-def explain(*overrides: str | Mapping[str, Any]) -> Summary:
+def explain(
+    *overrides: str | Mapping[str, Any],
+    model: Any = None,
+    labels: Sequence[str] | str | None = None,
+    target: str | int | None = None,
+    transform: Any = None,
+) -> Summary:
     """Explain one target and return what was found; a finished run is read back.
+
+    ``explain(model=my_network, labels=["bee", "wasp"], target="bee")`` explains a network as it is in memory. Such a
+    run is known by the network's tensors and code: the same call finds it, or goes on with it, in another process too.
+    The network stays as it is, and where it is: a copy is explained.
 
     Args:
         overrides: as on the command line, ``explain("target=class:bee", "explainer.steps=40")``; or
             one composed configuration.
+        model: a `torch.nn.Module`, from pictures `(B, 3, H, W)` to a score for each class.
+        labels: the names of its classes, in the order of its outputs, or a file of them; without, ImageNet's.
+        target: a class by its name or index, or a target as on the command line.
+        transform: what makes the network's input of a picture, of torchvision: ``weights.transforms()``, or a
+            ``Compose`` of resize, crop and normalise. Or the keys under ``classifier.preprocessing``,
+            ``{"size": 64, "mean": [0.5, 0.5, 0.5]}``. Without, 224 pixels and ImageNet's mean and std.
 
     Raises:
         UserError: something asked for cannot be had.
         RetryableError: the same call later continues the run.
         OwnedElsewhere: another process is making this run.
     """
-    if len(overrides) == 1 and isinstance(overrides[0], Mapping):
-        config = dict(overrides[0])
-    else:
-        config = configuration.compose([str(override) for override in overrides])
-    summary = make(config).summary
+    composed = overrides[0] if len(overrides) == 1 and isinstance(overrides[0], Mapping) else None
+    if model is None and (labels is not None or transform is not None):
+        raise UserError("labels and transform are those of a model: explain(model=..., labels=...).", given="no model")
+    if composed is not None and (model is not None or target is not None):
+        raise UserError(
+            "A composed configuration has its classifier and its target.", given="model or target beside it"
+        )
+    handed_over: AbstractContextManager[dict[str, Any]] = nullcontext({})
+    if model is not None:
+        handed_over = given.given(model, transform)
+    with handed_over as keys:
+        if composed is None:
+            composed = _composed(overrides, keys, labels, target)
+        summary = make(composed).summary
     if summary is None:
         raise SystemExit(0)  # A helping process of several devices has done its part.
     return summary
+
+
+def _composed(
+    overrides: Sequence[Any], model: Mapping[str, Any], labels: Sequence[str] | str | None, target: str | int | None
+) -> dict[str, Any]:
+    """The configuration of `explain`; ``model``: the keys of a network that was given."""
+    said = [*map(str, overrides), *(configuration.assignment(*item) for item in model.items())]
+    said += [f"classifier={given.CHOICE}"] if model else []
+    if isinstance(target, int):
+        said.append(f"target=class:index:{target}")
+    elif target is not None:
+        typed = target if target.startswith(("class:", "unit:")) else f"class:{target}"
+        said.append(configuration.assignment("target", typed))
+    configuration.check_given_once([*said, *([] if labels is None else ["classifier.labels=[those of labels]"])])
+    config = configuration.compose(said)
+    if labels is not None:  # A thousand names take seconds to be read as an override.
+        config["classifier"]["labels"] = given.names(labels)
+    return config
 
 
 def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
@@ -93,7 +136,7 @@ def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
     config = known({**config, "target": target.text})
     run = planned(config, config["paths"]["outputs"], target=target)
     if run.is_writer and run.is_done():
-        return Outcome(run.directory, Summary.load(run.directory), made=False)
+        return _found(run)
     shown = str(config["trainer"]["progress"]) if run.is_writer else "none"
     with job_environment(run, int(config["threads"])) as takes_part, shown_as(shown):
         if not takes_part:
@@ -107,9 +150,15 @@ def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
                 announce(config, target)
         with run.taken():
             if run.is_finished:  # By another process, in the meantime.
-                return Outcome(run.directory, Summary.load(run.directory), made=False)
+                return _found(run)
             watch.belongs_to(run)
             return Outcome(run.directory, _make(run, pipeline, parts, watch), made=True)
+
+
+def _found(run: Run) -> Outcome:
+    from diffexplain.report import Summary
+
+    return Outcome(run.directory, Summary.load(run.directory), made=False)
 
 
 def plan_sweep(overrides: Sequence[str]) -> list[sweep.Job[SweepRow]]:
@@ -127,6 +176,8 @@ def plan_sweep(overrides: Sequence[str]) -> list[sweep.Job[SweepRow]]:
 
 def make_job(folder: Path, job: sweep.Job[SweepRow], parts: Parts | None = None) -> SweepRow:
     """`make` for a run of the sweep in ``folder``; what its table shows of it is all that is kept in memory."""
+    from diffexplain.report.sweep import row_of
+
     outcome = make(mirror.in_sweep(job.config, folder.name), parts or _shared_parts())
     return row_of(folder, job, outcome.directory, outcome.summary)
 
@@ -136,6 +187,9 @@ def finish_sweep(folder: Path, jobs: Sequence[sweep.Job[SweepRow]]) -> list[Swee
 
     Other processes may make runs of the same sweep: what is not done here is looked up where they leave it.
     """
+    from diffexplain.report import wandb_mirror
+    from diffexplain.report.sweep import row_of, write_sweep_report
+
     record = folder / sweep.SWEEP
     with sweep.sole_writer(folder):
         before = record.read_bytes() if record.is_file() else None
@@ -159,8 +213,10 @@ def _looked_up(folder: Path, job: sweep.Job[SweepRow], failed: str | None) -> sw
         config = known({**job.config, "target": target.text})
         run = planned(config, config["paths"]["outputs"], target=target)
         if run.is_finished:
+            from diffexplain.report.sweep import row_of
+
             return replace(
-                job, status="done", error=None, result=row_of(folder, job, run.directory, Summary.load(run.directory))
+                job, status="done", error=None, result=row_of(folder, job, run.directory, _found(run).summary)
             )
         run.check_free()
     except OwnedElsewhere as error:
@@ -194,6 +250,7 @@ def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) ->
         UserError: something that is asked for cannot be had, or a classifier cannot be explained as it is.
     """
     config, packages = run.config, tuple(run.config["plugins"])
+    given.require(config["classifier"])
     fetch_command.require(config)
     mirror.check(config)
     with watch("import"):
@@ -238,6 +295,8 @@ def announce(config: Mapping[str, Any], target: ResolvedTarget) -> None:
 
 
 def _make(run: Run, pipeline: Pipeline, parts: Parts, watch: Stopwatch) -> Summary | None:
+    from diffexplain.pipelines import provenance
+
     config, packages = run.config, tuple(run.config["plugins"])
     with watch("build"):
         classifier = parts.classifier(config["classifier"], packages)

@@ -16,6 +16,7 @@ SWEEPING = """
 import sys
 from diffexplain import app, cli
 from diffexplain.cli import commands
+from diffexplain.report import sweep
 
 def make(config, parts=None):
     print("told", flush=True)
@@ -25,7 +26,7 @@ def make(config, parts=None):
 
 commands.app.make = make
 commands.app.finish_sweep = lambda folder, jobs: []
-commands.sweep_table = lambda rows: "table"
+sweep.sweep_table = lambda rows: "table"
 sys.exit(cli.run(["-m", "seed=0,1,2"]))
 """
 

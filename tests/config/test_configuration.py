@@ -204,7 +204,7 @@ def test_a_misspelt_group_choice_or_key_names_the_nearest(override: str, nearest
     with pytest.raises(UserError) as caught:
         compose([override])
     assert nearest in caught.value.nearest
-    assert "python run.py" in str(caught.value)
+    assert "diffexplain run" in str(caught.value)
 
 
 @pytest.mark.parametrize(

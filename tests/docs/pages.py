@@ -52,8 +52,14 @@ def cells() -> list[str]:
     return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
 
 
-def pretended(*overrides: str) -> Summary:
-    """`diffexplain.explain` where pages are tried: what is typed must compose; what is made is the pretend run."""
+def pretended(*overrides: str, **network: Any) -> Summary:
+    """`diffexplain.explain` where pages are tried: what is typed must compose; what is made is the pretend run.
+
+    A network that is given is explained itself.
+    """
+    if network:
+        others = ("diffusion=pretend", "classifier.vocabulary=tests/conf/vocabulary.yaml")
+        return EXPLAIN("experiment=pretend", *others, *PRETENDING, *overrides, **network)
     config = configuration.compose(overrides)
     app.resolve_target(config)
     if config["explainer"]["name"] == "diffex":

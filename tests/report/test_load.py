@@ -68,6 +68,15 @@ def test_a_table_without_pandas_says_what_brings_it(tmp_path: Path, monkeypatch:
         load_run(tmp_path).table()
 
 
+def test_a_found_prompt_is_a_file_where_one_was_optimised(tmp_path: Path) -> None:
+    run, found = samples.run_in(tmp_path), samples.evaluation()
+    samples.written(run, samples.summary_of(run, found), found)
+    with pytest.raises(UserError, match="optimised no prompt"):
+        _ = load_run(tmp_path).prompt
+    run.write_bytes("prompt.safetensors", b"")
+    assert load_run(tmp_path).prompt == tmp_path / "prompt.safetensors"
+
+
 def test_a_runs_figure_has_the_pairs_with_their_scores(tmp_path: Path) -> None:
     run, found = samples.run_in(tmp_path), samples.evaluation()
     samples.written(run, samples.summary_of(run, found), found)

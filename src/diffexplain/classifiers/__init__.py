@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from diffexplain.classifiers.checkpoint import load_checkpoint
     from diffexplain.classifiers.classifier import Classifier, load_classifier
     from diffexplain.classifiers.clip import load_clip, load_open_clip
+    from diffexplain.classifiers.given import load_module
     from diffexplain.classifiers.huggingface import load_huggingface
     from diffexplain.classifiers.inspection import inspect_classifier
     from diffexplain.classifiers.onnx_graph import load_onnx
@@ -38,6 +39,7 @@ __all__ = [
     "load_efficientnet_lite0",
     "load_function",
     "load_huggingface",
+    "load_module",
     "load_onnx",
     "load_open_clip",
     "load_robust_resnet50",
@@ -58,6 +60,7 @@ _HOMES = {
     "load_efficientnet_lite0": "timm_models",
     "load_function": "black_box",
     "load_huggingface": "huggingface",
+    "load_module": "given",
     "load_onnx": "onnx_graph",
     "load_open_clip": "clip",
     "load_robust_resnet50": "robust_resnet50",

@@ -165,7 +165,7 @@ def preprocessing_from(settings: Mapping[str, Any]) -> Preprocessing:
         if key not in known:
             raise UserError("There is no such key.", given=f"{_WHERE}.{key}", accepted=[f"{_WHERE}.{k}" for k in known])
     if "size" not in settings:
-        raise UserError(f"{_WHERE}.size is missing.", hint="python run.py --cfg")
+        raise UserError(f"{_WHERE}.size is missing.", hint="diffexplain run --cfg")
     return Preprocessing(**settings)
 
 

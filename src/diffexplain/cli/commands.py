@@ -12,21 +12,22 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from diffexplain import app, memory
-from diffexplain.app import Outcome
+from diffexplain import __version__, app, memory
 from diffexplain.cli import habits, listing, streams
 from diffexplain.config import configuration, plugins
 from diffexplain.config.digests import CONTENTS
 from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError, printable
 from diffexplain.pipelines.parts import Parts
-from diffexplain.report.load import REPORT
-from diffexplain.report.sweep import SweepRow, sweep_table
 from diffexplain.runs import sweep
 from diffexplain.runs.launch import is_of_launcher, launch
-from diffexplain.runs.run import process_rank
+from diffexplain.runs.run import REPORT, process_rank
 from diffexplain.weights.atomic import describe_storage_error
+
+if TYPE_CHECKING:
+    from diffexplain.app import Outcome
+    from diffexplain.report.sweep import SweepRow
 
 COMMANDS = ("run", "plan", "list", "fetch", "convert", "sync", "doctor")
 SOME_FAILED = 3
@@ -37,10 +38,12 @@ diffexplain run ...                                  explain; the same as `pytho
 diffexplain plan [--device=h100|a100|4090|cpu] ...   what a run will call, need and take, here or on a card
 diffexplain list classes|units|choices ...           what can be explained and chosen
 diffexplain list hierarchies|weights                 concepts that come with the package; weights to be fetched
+diffexplain list runs                                finished, unfinished and failed ones, and why; and a page of them
 diffexplain convert <file> [<safetensors file>]      make safetensors of a pickle of weights, executing nothing;
                                                      --state=<name>: the one that is meant of several
 diffexplain fetch [overrides]                        bring the weights that a run needs, once
 diffexplain sync <run directory> ...                 log finished runs to W&B from their files
+diffexplain --version                                which version this is
 diffexplain doctor [--verify]                        check this machine; --verify: every file of weights, read anew
 eval "$(diffexplain -sc install=bash)"               let the shell complete commands, choices and keys; or fish
 """
@@ -48,14 +51,14 @@ eval "$(diffexplain -sc install=bash)"               let the shell complete comm
 RUN_HELP = """\
 Explain what an image classifier looks for.
 
-  python run.py                                             the default: a flagpole, in the embedded world
-  python run.py target=class:bee classifier=world_fair_cnn  another class of another classifier
-  python run.py -m target=class:flagpole,class:bee seed=0,1 a sweep: a run for every combination
-  python run.py -m target=all                               every class; target=file:<path>: those in a file, one a line
-  python run.py -m target=all hydra/launcher=joblib         by one of Hydra's launchers: joblib, submitit_slurm, ray
-  python run.py experiment=dog_sled_vit                     a ready-made run
-  python run.py target=unit:stages.2.1:5@flagpole           a hidden unit, judged as part of a class
-  python run.py explainer.steps=40 prompt.prefix='a texture of'   any key of the configuration
+  diffexplain run                                             the default: a flagpole, in the embedded world
+  diffexplain run target=class:bee classifier=world_fair_cnn  another class of another classifier
+  diffexplain run -m target=class:flagpole,class:bee seed=0,1 a sweep: a run for every combination
+  diffexplain run -m target=all                               every class; target=file:<path>: those in a file
+  diffexplain run -m target=all hydra/launcher=joblib         by one of Hydra's launchers: joblib, submitit_slurm, ray
+  diffexplain run experiment=dog_sled_vit                     a ready-made run
+  diffexplain run target=unit:stages.2.1:5@flagpole           a hidden unit, judged as part of a class
+  diffexplain run explainer.steps=40 prompt.prefix='a texture of'   any key of the configuration
 
 Choices (* is the default):
 {choices}
@@ -76,6 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or given[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0 if given else 2
+    if given == ["--version"]:
+        print(f"diffexplain {__version__}")
+        return 0
     command, rest = given[0], given[1:]
     if command == "run" or command in habits.COMPLETION:
         return run(rest if command == "run" else given)
@@ -190,6 +196,8 @@ def _sweep(overrides: list[str]) -> int:
         ended = sweep.run_jobs(jobs, partial(app.make_job, folder, parts=Parts()), announce)
     if not leads:
         return 0
+    from diffexplain.report.sweep import sweep_table
+
     rows = app.finish_sweep(folder, ended)
     print(printable(sweep_table(rows)))
     print(f"\nReport: {folder / REPORT}")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from diffexplain import app
 from diffexplain.classifiers.labels import classifier_labels
-from diffexplain.cli.weights_page import weights_page
-from diffexplain.concepts.file import load_hierarchy, shipped
 from diffexplain.config import configuration
 from diffexplain.errors import UserError, printable
+from diffexplain.runs.inventory import Entry, inventory
+from diffexplain.runs.run import outputs_folder
 
-SUBJECTS = ("classes", "units", "choices", "hierarchies", "weights")
+SUBJECTS = ("classes", "units", "choices", "hierarchies", "weights", "runs")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,9 +32,13 @@ def main(arguments: Sequence[str]) -> int:
         lines = units(overrides)
     elif subject == "choices":
         lines = choices()
+    elif subject == "runs":
+        lines = runs(overrides)
     elif subject == "hierarchies":
         lines = hierarchies()
     elif subject == "weights":
+        from diffexplain.cli.weights_page import weights_page
+
         lines = [weights_page()]
     else:
         raise UserError("There is no such list.", given=subject, accepted=SUBJECTS, hint="diffexplain --help")
@@ -74,6 +80,42 @@ def choices() -> list[str]:
     ]
 
 
+def runs(overrides: Sequence[str]) -> list[str]:
+    """How every run in the folder of all runs stands, the latest first; writes the page of them beside."""
+    folder = outputs_folder(configuration.compose(overrides)["paths"]["outputs"])
+    entries = inventory(folder)
+    if not entries:
+        return [f"There are no runs in {folder}."]
+    from diffexplain.report.index import write_index
+
+    lines = table(
+        ("status", "target", "classifier", "explainer", "changed", "directory"),
+        [
+            (
+                entry.status,
+                entry.target,
+                entry.classifier,
+                entry.explainer,
+                datetime.fromtimestamp(entry.changed).strftime("%Y-%m-%d %H:%M"),
+                str(entry.directory.relative_to(folder)),
+            )
+            for entry in entries
+        ],
+    )
+    reasons = [line for entry in entries for line in _reason(entry, folder)]
+    return [*lines, *reasons, "", f"Page: {write_index(folder, entries)}"]
+
+
+def _reason(entry: Entry, folder: Path) -> list[str]:
+    if entry.why is None:
+        return []
+    return [
+        "",
+        f"{entry.directory.relative_to(folder)}: {entry.status}",
+        *(f"  {line}" for line in entry.why.splitlines()),
+    ]
+
+
 def chosen(overrides: Sequence[str]) -> str:
     """The files of the choices among ``overrides``, whose comments explain their keys; empty where nothing is chosen.
 
@@ -86,6 +128,8 @@ def chosen(overrides: Sequence[str]) -> str:
 
 def hierarchies() -> list[str]:
     """Name, domain and number of concepts of every hierarchy of the package."""
+    from diffexplain.concepts.file import load_hierarchy, shipped
+
     rows = []
     for name in shipped():
         hierarchy = load_hierarchy(name)

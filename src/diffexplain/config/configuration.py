@@ -37,8 +37,8 @@ from diffexplain.errors import UserError
 from diffexplain.weights.documents import MOST_OF_YAML, check_yaml, from_yaml, read_text
 from diffexplain.weights.torchvision import torchvision_weights
 
-FOLDER = Path(__file__).parents[3] / "conf"
-"""The repository's ``conf/``: the package is installed in editable form."""
+FOLDER = Path(__file__).parents[1] / "conf"
+"""The package's ``conf/``, which is the repository's."""
 
 COMPARED = "compared"
 """Key of what `compare` names: each classifier's own part of a configuration, by name."""
@@ -74,7 +74,7 @@ OR_LIST: Mapping[str, type] = {
 }
 """Keys whose value may be a list in place of one of this type."""
 
-HELP = "python run.py --help"
+HELP = "diffexplain run --help"
 _TARGET = "target"
 _ASSIGNMENT = re.compile(r"((\+{0,2})([^=\s'\"+~][^=\s'\"]*))=(.*)", re.DOTALL)
 _QUOTED = re.compile(r"""\s*('([^'\\]|\\.)*'|"([^"\\]|\\.)*")\s*(?=,|$)""", re.DOTALL)
@@ -200,7 +200,7 @@ def check_given_once(overrides: Sequence[str]) -> None:
 def available(more: Sequence[Path] = ()) -> dict[str, list[str]]:
     """The choices of every group, from ``conf/`` and from ``more`` folders of the user."""
     if not FOLDER.is_dir():
-        raise UserError(f"{FOLDER} is missing: install the package in editable form (pip install -e .).")
+        raise UserError(f"{FOLDER} is missing: install the package again.")
     groups: dict[str, set[str]] = {}
     for folder in (FOLDER, *more):
         for file in folder.glob("*/*.yaml"):
@@ -407,7 +407,8 @@ def _compose(choices: tuple[str, ...], folders: tuple[Path, ...], state: tuple[A
     try:
         with initialize_config_dir(str(FOLDER), version_base="1.3"):
             search = written([f"file://{folder.absolute()}" for folder in folders])
-            return hydra_compose("config", [f"hydra.searchpath={search}", *choices])
+            more = [f"hydra.searchpath={search}"] if folders else []
+            return hydra_compose("config", [*more, *choices])
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise _cannot_compose(error) from error
 
@@ -422,7 +423,7 @@ def _assign(composed: DictConfig, assigned: Sequence[Override]) -> DictConfig:
         except ConfigKeyError as error:
             place = str(error.full_key).rpartition(".")[0]
             known = [f"{place}.{key}" for key in OmegaConf.select(composed, place) or ()]
-            hint = "python run.py --cfg"
+            hint = "diffexplain run --cfg"
             raise UserError("There is no such key.", given=error.full_key, accepted=known, hint=hint) from error
         except OmegaConfBaseException as error:
             raise _cannot_compose(error) from error
@@ -641,7 +642,7 @@ def _check_key(override: Override, reference: Mapping[str, Any], groups: Mapping
     if reading:
         message = f"The method that is chosen reads no {key}; another one does."
         raise UserError(message, given=key, accepted=[*reading, *same_ending])
-    raise UserError("There is no such key.", given=key, accepted=same_ending or known, hint="python run.py --cfg")
+    raise UserError("There is no such key.", given=key, accepted=same_ending or known, hint="diffexplain run --cfg")
 
 
 def _check_complete(config: Mapping[str, Any], needs: Sequence[str]) -> None:

@@ -30,7 +30,7 @@ def taken_over(given: Sequence[Override]) -> list[str]:
     directory = chosen.get(FROM_RUN)
     if not isinstance(directory, str):
         return []
-    command = shlex.split(_command(resolve_folder(directory)))[2:]  # python run.py ...
+    command = shlex.split(_command(resolve_folder(directory)))[2:]  # diffexplain run ..., or python run.py ...
     found = []
     for override in command:
         key = override.partition("=")[0].lstrip("+")

@@ -153,4 +153,4 @@ def _check_options(function: Callable[..., Any], positional: int, options: Mappi
             parameter.POSITIONAL_OR_KEYWORD,
         )
         if required and parameter.name not in options:
-            raise UserError(f"{where}.{parameter.name} is missing.", hint="python run.py --cfg")
+            raise UserError(f"{where}.{parameter.name} is missing.", hint="diffexplain run --cfg")

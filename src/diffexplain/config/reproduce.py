@@ -15,7 +15,7 @@ from diffexplain.config.identity import identifying
 
 def command(config: Mapping[str, Any]) -> str:
     """What a user types; it depends on ``config`` alone and not on how that was asked for."""
-    return " ".join(["python run.py", *map(configuration.shell_word, overrides(config))])
+    return " ".join(["diffexplain run", *map(configuration.shell_word, overrides(config))])
 
 
 def overrides(config: Mapping[str, Any]) -> list[str]:

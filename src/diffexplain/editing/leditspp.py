@@ -114,7 +114,7 @@ class LeditsPP(CountingEditor):
             raise UserError(
                 "LEDITS++ inverts priors that diffuse by a schedule of noise; this one is trained by flow matching.",
                 given=type(pipeline.scheduler).__name__,
-                hint="python run.py editor=paired",
+                hint="diffexplain run editor=paired",
             )
         self.prior = prior
         self.steps = steps

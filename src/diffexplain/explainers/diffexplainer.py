@@ -48,11 +48,10 @@ from diffexplain.progress import inside
 from diffexplain.prompts.soft_prompt import SoftPrompt
 from diffexplain.prompts.textual_inversion import textual_inversion
 from diffexplain.runs.draws import Draws
-from diffexplain.runs.run import Run
+from diffexplain.runs.run import PROMPT, Run
 from diffexplain.target import ResolvedTarget
 from diffexplain.weights.atomic import storage_errors
 
-PROMPT_FILE = "prompt.safetensors"
 PROMPT_TOKEN = "<target>"
 NEAREST_WORDS = 5
 RETRIES = 3
@@ -231,7 +230,7 @@ class DiffExplainer:
         with torch.no_grad():
             embeddings = prompt.embeddings().cpu()
             condition = prompt().float().cpu()
-        file = None if isinstance(module.prior, TextPrior) else PROMPT_FILE
+        file = None if isinstance(module.prior, TextPrior) else PROMPT
         if file is not None:
             run.write_bytes(file, textual_inversion(embeddings, PROMPT_TOKEN))
         lines = (run.directory / METRICS_FILE).read_text(encoding="utf-8").splitlines()

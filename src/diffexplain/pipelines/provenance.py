@@ -32,6 +32,7 @@ def describe_classifier(node: Mapping[str, Any], classifier: Classifier, content
         for name, sha in weights(contents, "classifier").items()
     ]
     code = [f"{key.partition('.')[2]} {sha[:_DIGITS]}" for key, sha in contents.items() if key.startswith("plugins.")]
+    files += [f"in memory {node['tensors'][:_DIGITS]}"] if node.get("tensors") else []
     facts |= {"weights": some(files)} if files else {}
     facts |= {} if classifier.inspection is None else classifier.inspection.facts()
     facts |= {"code": some(code)} if code else {}

@@ -10,10 +10,10 @@ from diffexplain.config.from_run import SUMMARY
 from diffexplain.evaluation.results import Evaluation
 from diffexplain.report import findings, plots, views, wording
 from diffexplain.report.images import PHOTOGRAPHIC, write_pictures
-from diffexplain.report.load import METRICS, REPORT, LoadedRun, read_curve
+from diffexplain.report.load import METRICS, LoadedRun, read_curve
 from diffexplain.report.summary import Summary, summarise
 from diffexplain.report.templating import template
-from diffexplain.runs.run import Run
+from diffexplain.runs.run import REPORT, Run
 
 
 def summarise_images(evaluation: Evaluation, **made: Any) -> Summary:

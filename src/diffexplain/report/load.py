@@ -17,14 +17,13 @@ from diffexplain.evaluation.results import Example
 from diffexplain.report import notebook
 from diffexplain.report.images import data_uri, read_pictures
 from diffexplain.report.summary import Summary
-from diffexplain.runs.run import run_directory
+from diffexplain.runs.run import PROMPT, REPORT, run_directory
 from diffexplain.weights.documents import from_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 METRICS = "metrics.jsonl"
-REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,19 @@ class LoadedRun:
     def report(self) -> Path:
         """The page."""
         return self.directory / REPORT
+
+    @property
+    def prompt(self) -> Path:
+        """The found prompt, for diffusers' ``load_textual_inversion``: ``<target>`` in a text stands for its words.
+
+        Raises:
+            UserError: this run optimised no prompt that has embeddings.
+        """
+        path = self.directory / PROMPT
+        if not path.is_file():
+            message = "This run optimised no prompt whose embeddings could be loaded."
+            raise UserError(message, given=f"explainer={self.summary.explainer}", accepted=["explainer=diffexplainer"])
+        return path
 
     def table(self) -> Any:
         """What was tested and what was not, as a pandas frame: a row for each classifier and concept.

@@ -11,8 +11,6 @@ from typing import Any
 from diffexplain.config.identity import identifying
 from diffexplain.config.instantiate import TARGET, build, locate
 from diffexplain.errors import UserError
-from diffexplain.report import wandb_mirror
-from diffexplain.report.summary import Summary
 from diffexplain.runs.run import IDENTITY_DIGITS, LOGS, Run
 
 LOGGER, CALLBACKS = "logger", "callbacks"
@@ -99,6 +97,8 @@ def _built(run: Run, node: Mapping[str, Any], plugins: Sequence[str], where: str
         "save_dir": run.directory / LOGS / str(node.get("name", where)),
         "version": run.identity[:IDENTITY_DIGITS],
     }
+    from diffexplain.report import wandb_mirror
+
     taken = inspect.signature(locate(str(node[TARGET]), plugins, where)).parameters
     given = {name: value for name, value in offered.items() if name in taken and name not in node}
     logger = build({**node, **given}, plugins=plugins, where=where)
@@ -108,6 +108,8 @@ def _built(run: Run, node: Mapping[str, Any], plugins: Sequence[str], where: str
 
 
 def _closing(logger: Any) -> Any:
+    from diffexplain.report import wandb_mirror
+
     def close(kind: type[BaseException] | None, *_more: Any) -> None:
         if wandb_mirror.is_copy(logger):
             # Else the next run of a sweep would be logged into this one.
@@ -119,6 +121,8 @@ def _closing(logger: Any) -> Any:
 
 
 def _show_findings(logger: Any, run: Run) -> None:
+    from diffexplain.report import Summary, wandb_mirror
+
     if wandb_mirror.is_copy(logger):
         wandb_mirror.show_findings(logger, run.directory)
         return

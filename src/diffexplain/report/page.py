@@ -16,13 +16,13 @@ from diffexplain.report.concept_rows import Row, axis_of, rows_of
 from diffexplain.report.effect_sentences import KINDS
 from diffexplain.report.found_images import render_images
 from diffexplain.report.images import PHOTOGRAPHIC, write_pictures
-from diffexplain.report.load import METRICS, REPORT, LoadedRun, read_curve
+from diffexplain.report.load import METRICS, LoadedRun, read_curve
 from diffexplain.report.model_card import model_card
 from diffexplain.report.summary import Summary
 from diffexplain.report.templating import template
 from diffexplain.report.terms import terms
 from diffexplain.report.truth import true_effects, truth_sentence
-from diffexplain.runs.run import Run
+from diffexplain.runs.run import REPORT, Run
 
 MOST_EFFECTS, MOST_PAIRS = 5, 2
 """Effects that the first screen tells, and concepts that it shows a pair of pictures of."""

@@ -21,9 +21,9 @@ from diffexplain.report import plots, wording
 from diffexplain.report.codec import to_plain
 from diffexplain.report.findings import Toned, largest, untested_reason
 from diffexplain.report.images import INDEX, open_picture, webp_uri
-from diffexplain.report.load import REPORT
 from diffexplain.report.summary import SCHEMA_VERSION, Summary
 from diffexplain.report.templating import template
+from diffexplain.runs.run import REPORT
 from diffexplain.runs.sweep import Job
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.weights import atomic

@@ -23,12 +23,12 @@ from diffexplain.effects.results import Effect, EffectExample, EffectsResult, Ve
 from diffexplain.errors import RetryableError, UserError
 from diffexplain.report import wording
 from diffexplain.report.codec import to_plain
-from diffexplain.report.load import REPORT, LoadedRun, load_run
+from diffexplain.report.load import LoadedRun, load_run
 from diffexplain.report.summary import Summary
 from diffexplain.report.sweep import CSV
 from diffexplain.report.wandb_key import folders, has_key
 from diffexplain.runs.record import show
-from diffexplain.runs.run import IDENTITY_DIGITS, MANIFEST
+from diffexplain.runs.run import IDENTITY_DIGITS, MANIFEST, REPORT
 from diffexplain.runs.sweep import SWEEP
 from diffexplain.weights.documents import read_json
 

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # A command that is refused draws nothing, and ends before numpy is loaded.
+    import numpy as np
     import torch
 
 
@@ -31,12 +30,15 @@ class Draws:
 
     def generator(self, purpose: str, step: int = 0, index: int = 0) -> np.random.Generator:
         """A fresh generator for one (purpose, step, index); asking again gives the same one anew."""
+        import numpy as np
+
         fields = [self.run_seed, self.target, purpose, int(step), int(index)]
         digest = sha256(json.dumps(fields).encode()).digest()
         return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "big")))
 
     def normal(self, purpose: str, step: int, shape: Sequence[int], index: int = 0) -> torch.Tensor:
         """Standard normal float32 values of ``shape`` on the CPU."""
+        import numpy as np
         import torch
 
         values = self.generator(purpose, step, index).standard_normal(tuple(shape), dtype=np.float32)

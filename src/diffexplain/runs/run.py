@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from hashlib import file_digest
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from diffexplain.config.identity import identifying, identity
-from diffexplain.errors import RetryableError, UserError
+from diffexplain.errors import Interrupted, RetryableError, UserError
 from diffexplain.runs import manifest
 from diffexplain.runs.draws import Draws
 from diffexplain.runs.lock import RunLock
@@ -25,6 +26,9 @@ SPACE_NEEDED = 64_000_000
 
 MANIFEST = "manifest.json"
 FINISHED = "finished.json"
+FAILED = "failed.json"
+"""Why the last attempt ended without a result; the next one takes it away."""
+PROMPT, REPORT = "prompt.safetensors", "report.html"
 TIMINGS = "timings.json"
 _NOT_ARTEFACTS = (MANIFEST, FINISHED, TIMINGS)
 LOGS = "logs"
@@ -189,6 +193,7 @@ class Run:
                 with atomic.storage_errors(self.directory):
                     self.directory.mkdir(parents=True, exist_ok=True)
                     atomic.remove_temporaries(self.directory)
+                    (self.directory / FAILED).unlink(missing_ok=True)
                 _record_manifest(self)
             return self
         except BaseException:
@@ -209,7 +214,16 @@ class Run:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is not None and self.is_writer and self.directory.is_dir():
+            self._record_failure(error)
         self.release()
+
+    def _record_failure(self, error: BaseException) -> None:
+        told = isinstance(error, UserError | RetryableError | Interrupted)
+        text = str(error) if told else f"{type(error).__name__}: {error}"
+        record = {"error": text, "interrupted": isinstance(error, Interrupted | KeyboardInterrupt)}
+        with suppress(OSError, RetryableError):  # The disk may be what failed.
+            atomic.write_json(self.directory / FAILED, record)
 
     def _is_artefact(self, path: Path) -> bool:
         relative = path.relative_to(self.directory)
@@ -252,7 +266,12 @@ def planned(config: Mapping[str, Any], root: str | Path, *, target: ResolvedTarg
     directory = run_directory(config, root, slug)
     if process_rank() > 0:
         return Run(directory, config, text, is_writer=False)
-    return Run(directory, config, text, lock=RunLock(directory.with_name(f".{directory.name}.lock")))
+    return Run(directory, config, text, lock=lock_of(directory))
+
+
+def lock_of(directory: Path) -> RunLock:
+    """The lock of the run in ``directory``."""
+    return RunLock(directory.with_name(f".{directory.name}.lock"))
 
 
 def process_rank() -> int:
