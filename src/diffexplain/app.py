@@ -19,8 +19,9 @@ from diffexplain.errors import FailedElsewhere, OwnedElsewhere, RetryableError, 
 from diffexplain.pipelines import provenance
 from diffexplain.pipelines.comparison import compared_targets
 from diffexplain.pipelines.parts import Parts, loading
+from diffexplain.pipelines.proposers import known_concepts
 from diffexplain.progress import shown_as
-from diffexplain.report import mirror, wandb_mirror
+from diffexplain.report import mirror, rules, wandb_mirror
 from diffexplain.report.load import REPORT
 from diffexplain.report.summary import Summary
 from diffexplain.report.sweep import SweepRow, row_of, write_sweep_report
@@ -74,6 +75,9 @@ def explain(*overrides: str | Mapping[str, Any]) -> Summary:
         config = dict(overrides[0])
     else:
         config = configuration.compose([str(override) for override in overrides])
+    if config[rules.FAIL_IF] is not None:
+        message = f"{rules.FAIL_IF} decides a command's exit status; in Python the effects are in summary.concepts."
+        raise UserError(message, given=config[rules.FAIL_IF])
     summary = make(config).summary
     if summary is None:
         raise SystemExit(0)  # A helping process of several devices has done its part.
@@ -89,6 +93,8 @@ def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
     plugins.require(config["plugins"])
     target = resolve_target(config)
     compared_targets(config, target)
+    rules_of(config, target)
+    config = {key: value for key, value in config.items() if key != rules.FAIL_IF}
     # Of the files as they are now: a sweep may have been composed long before.
     config = known({**config, "target": target.text})
     run = planned(config, config["paths"]["outputs"], target=target)
@@ -122,7 +128,9 @@ def plan_sweep(overrides: Sequence[str]) -> list[sweep.Job[SweepRow]]:
     def targets(config: Mapping[str, Any]) -> list[str] | None:
         return several(str(config["target"]), lambda: classifier_labels(config["classifier"]))
 
-    return sweep.plan(configuration.expand(overrides), configuration.compose, targets)
+    jobs = sweep.plan(configuration.expand(overrides), configuration.compose, targets)
+    rules.parse(jobs[0].config[rules.FAIL_IF])
+    return jobs
 
 
 def make_job(folder: Path, job: sweep.Job[SweepRow], parts: Parts | None = None) -> SweepRow:
@@ -185,6 +193,19 @@ def resolve_target(config: Mapping[str, Any]) -> ResolvedTarget:
         UserError: no such target.
     """
     return Target.parse(config["target"]).resolve(classifier_labels(config["classifier"]))
+
+
+def rules_of(config: Mapping[str, Any], target: ResolvedTarget) -> tuple[rules.Rule, ...]:
+    """The rules that the finished run of ``config`` is to be judged by.
+
+    Raises:
+        UserError: one cannot be read, or is on a concept that the run does not propose, where that is known beforehand.
+    """
+    found = rules.parse(config.get(rules.FAIL_IF))
+    known = known_concepts(config, target) if found else None
+    if known is not None:
+        rules.check(found, known)
+    return found
 
 
 def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) -> Pipeline:

@@ -1,6 +1,7 @@
 """The command line: ``python run.py`` and ``diffexplain``; every error becomes an exit status.
 
 0: done, or nothing to do. 1: a bug. 2: something asked for cannot be had. 3: some runs of a sweep failed.
+4: a rule of fail_if holds. 5: a rule of fail_if is undecided, or its concept was not tested.
 75: try again later. 130: interrupted. Imports no torch.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from diffexplain.config import configuration, plugins
 from diffexplain.config.digests import CONTENTS
 from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError, printable
 from diffexplain.pipelines.parts import Parts
+from diffexplain.report import rules
 from diffexplain.report.load import REPORT
+from diffexplain.report.summary import Summary
 from diffexplain.report.sweep import SweepRow, sweep_table
 from diffexplain.runs import sweep
 from diffexplain.runs.launch import is_of_launcher, launch
@@ -35,7 +38,7 @@ RETRYABLE = 75
 USAGE = """\
 diffexplain run ...                                  explain; the same as `python run.py ...`
 diffexplain plan [--device=h100|a100|4090|cpu] ...   what a run will call, need and take, here or on a card
-diffexplain list classes|units|choices ...           what can be explained and chosen
+diffexplain list classes|units|concepts|choices ...  what can be explained, tested and chosen
 diffexplain list hierarchies|weights                 concepts that come with the package; weights to be fetched
 diffexplain convert <file> [<safetensors file>]      make safetensors of a pickle of weights, executing nothing;
                                                      --state=<name>: the one that is meant of several
@@ -55,6 +58,7 @@ Explain what an image classifier looks for.
   python run.py -m target=all hydra/launcher=joblib         by one of Hydra's launchers: joblib, submitit_slurm, ray
   python run.py experiment=dog_sled_vit                     a ready-made run
   python run.py target=unit:stages.2.1:5@flagpole           a hidden unit, judged as part of a class
+  python run.py fail_if='a flag > 0.1'                      for a CI: exit status 4 if it is beyond, 5 if not told
   python run.py explainer.steps=40 prompt.prefix='a texture of'   any key of the configuration
 
 Choices (* is the default):
@@ -165,10 +169,12 @@ def _run(given: list[str]) -> int:
     alone = next(filter(is_of_launcher, overrides), None)
     if alone is not None:
         raise UserError("A launcher starts the runs of a sweep.", given=alone, accepted=[f"-m {alone}"])
-    outcome = app.make(configuration.compose(overrides))
-    if process_rank() == 0:
-        _announce(outcome)
-    return 0
+    config = configuration.compose(overrides)
+    outcome = app.make(config)
+    if process_rank() > 0 or outcome.summary is None:
+        return 0
+    _announce(outcome)
+    return int(_judged(config, outcome.summary))
 
 
 def _sweep(overrides: list[str]) -> int:
@@ -196,7 +202,25 @@ def _sweep(overrides: list[str]) -> int:
     stopped = next((job.stopped_by for job in ended if job.stopped_by is not None), None)
     if stopped is not None:
         return stopped.exit_status
-    return SOME_FAILED if any(row.status == "failed" for row in rows) else 0
+    answers = [
+        _judged(job.config, Summary.load(folder / row.directory), f"{row.name}: ")
+        if row.directory is not None
+        else rules.Answer.OPEN
+        for job, row in zip(ended, rows, strict=True)
+        if job.config[rules.FAIL_IF] is not None
+    ]
+    worst = rules.worst(answers)
+    if worst is not rules.Answer.HOLDS and any(row.status == "failed" for row in rows):
+        return SOME_FAILED
+    return int(worst)
+
+
+def _judged(config: Mapping[str, Any], summary: Summary, name: str = "") -> rules.Answer:
+    """Say what every rule of ``fail_if`` comes to; the worst of them."""
+    judged = [rule.judge(summary) for rule in rules.parse(config[rules.FAIL_IF])]
+    for _, sentence in judged:
+        print(printable(f"{name}{sentence}"))
+    return rules.worst([answer for answer, _ in judged])
 
 
 def _announce(outcome: Outcome) -> None:

@@ -76,6 +76,7 @@ OR_LIST: Mapping[str, type] = {
 
 HELP = "python run.py --help"
 _TARGET = "target"
+_RULES = "fail_if"
 _ASSIGNMENT = re.compile(r"((\+{0,2})([^=\s'\"+~][^=\s'\"]*))=(.*)", re.DOTALL)
 _QUOTED = re.compile(r"""\s*('([^'\\]|\\.)*'|"([^"\\]|\\.)*")\s*(?=,|$)""", re.DOTALL)
 """A value in quotation marks, up to the comma behind it."""
@@ -292,6 +293,8 @@ def _in_hydras_grammar(text: str) -> str:
     key, value = found[1], found[4]
     if found[3] == _TARGET and value.lstrip(" \t'\"").startswith(("class:", "unit:", "file:")):
         return f"{key}={','.join(_written_target(target) for target in _targets(value))}"
+    if found[3] == _RULES and not value.lstrip().startswith("[") and value.strip() != "null":
+        return f"{key}={_written_target(value)}"  # Commas stand between rules.
     if _hydras(text) is not None:
         return text
     if _FUNCTION.match(value):

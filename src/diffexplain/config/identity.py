@@ -12,6 +12,7 @@ from diffexplain.weights.sources import FURTHER
 
 EXCLUDED = (
     "callbacks",
+    "fail_if",
     "force",
     "images",
     "logger",
@@ -20,7 +21,8 @@ EXCLUDED = (
     "trainer.name",
     "trainer.progress",
 )
-"""Dotted keys that say where a run is made and shown, and where its photographs lie, not what it finds.
+"""Dotted keys that say where a run is made and shown, what is made of its findings, and where its photographs lie, not
+what it finds.
 
 What the photographs hold is under `diffexplain.config.digests.CONTENTS`.
 
