@@ -21,7 +21,7 @@ from diffexplain.pipelines.comparison import compared_targets
 from diffexplain.pipelines.parts import Parts, loading
 from diffexplain.pipelines.proposers import known_concepts
 from diffexplain.progress import shown_as
-from diffexplain.report import mirror, rules, wandb_mirror
+from diffexplain.report import checkpoints, mirror, rules, wandb_mirror
 from diffexplain.report.load import REPORT
 from diffexplain.report.summary import Summary
 from diffexplain.report.sweep import SweepRow, row_of, write_sweep_report
@@ -139,8 +139,8 @@ def make_job(folder: Path, job: sweep.Job[SweepRow], parts: Parts | None = None)
     return row_of(folder, job, outcome.directory, outcome.summary)
 
 
-def finish_sweep(folder: Path, jobs: Sequence[sweep.Job[SweepRow]]) -> list[SweepRow]:
-    """Write ``sweep.json`` and the sweep's page into ``folder``, and return the table's rows.
+def finish_sweep(folder: Path, jobs: Sequence[sweep.Job[SweepRow]]) -> tuple[list[SweepRow], list[checkpoints.Series]]:
+    """Write ``sweep.json`` and the sweep's page into ``folder``; the table's rows, and what was found over checkpoints.
 
     Other processes may make runs of the same sweep: what is not done here is looked up where they leave it.
     """
@@ -150,12 +150,14 @@ def finish_sweep(folder: Path, jobs: Sequence[sweep.Job[SweepRow]]) -> list[Swee
         failed = sweep.failures(folder)
         seen = [_looked_up(folder, job, failed.get(job.overrides)) for job in jobs]
         rows = [row_of(folder, job) if job.result is None else job.result for job in seen]
-        write_sweep_report(folder, rows)
-        sweep.write_sweep(folder, seen, [row.directory for row in rows])
+        directories = [row.directory for row in rows]
+        series = checkpoints.series_of(folder, seen, directories)
+        write_sweep_report(folder, rows, series)
+        sweep.write_sweep(folder, seen, directories)
         news = record.read_bytes() != before
     if news:
         wandb_mirror.show_sweep(folder, jobs[0].config["logger"])
-    return rows
+    return rows, series
 
 
 def _looked_up(folder: Path, job: sweep.Job[SweepRow], failed: str | None) -> sweep.Job[SweepRow]:

@@ -394,6 +394,21 @@ def test_a_sweep_is_every_combination_in_order() -> None:
         expand(["classifier=glob(*)"])
 
 
+def test_a_glob_of_a_key_is_a_sweep_over_files_in_natural_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("epoch=10.ckpt", "epoch=9.ckpt", ".hidden.ckpt", "last.ckpt", "epoch=100.ckpt"):
+        (tmp_path / name).touch()
+    for pattern in ("*.ckpt", f"{tmp_path}/*.ckpt"):
+        found = expand([f"classifier.checkpoint=glob({pattern},exclude=*last*)", "seed=0"])
+        values = [configuration.parse(overrides)[0].value() for overrides in found]
+        assert [Path(value).name for value in values] == ["epoch=9.ckpt", "epoch=10.ckpt", "epoch=100.ckpt"]
+        assert Path(values[0]).is_absolute() == pattern.startswith("/")
+    with pytest.raises(UserError, match="No file or folder"):
+        expand(["classifier.checkpoint=glob(*.pt)"])
+
+
 @pytest.mark.parametrize(
     "group",
     [

@@ -196,8 +196,8 @@ def _sweep(overrides: list[str]) -> int:
         ended = sweep.run_jobs(jobs, partial(app.make_job, folder, parts=Parts()), announce)
     if not leads:
         return 0
-    rows = app.finish_sweep(folder, ended)
-    print(printable(sweep_table(rows)))
+    rows, series = app.finish_sweep(folder, ended)
+    print(printable("\n".join([sweep_table(rows), *(line for one in series for line in one.lines)])))
     print(f"\nReport: {folder / REPORT}")
     stopped = next((job.stopped_by for job in ended if job.stopped_by is not None), None)
     if stopped is not None:

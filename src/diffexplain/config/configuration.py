@@ -15,6 +15,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -161,11 +162,19 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
         key = override.get_key_element()
         if not override.is_sweep_override():
             alternatives.append([str(override.input_line)])
+        elif isinstance(override.value(), Glob) and override.key_or_group not in available():
+            alternatives.append([assignment(key, path) for path in _files(override)])
         elif isinstance(override.value(), Glob) or not override.is_discrete_sweep():
-            raise UserError("A sweep is a list or range(...) of values.", given=override.input_line)
+            message = "A sweep is a list, range(...) or, of files, glob(...) of values."
+            raise UserError(message, given=override.input_line)
         else:
             alternatives.append([assignment(key, _plain_text(value)) for value in override.sweep_iterator()])
     return [list(combination) for combination in itertools.product(*alternatives)]
+
+
+def natural(text: str) -> list[Any]:
+    """By what texts are sorted so that numbers in them count as numbers."""
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"(\d+)", text))]
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -313,6 +322,19 @@ def _with_bases(folders: Sequence[Path], group: str, choice: str) -> Iterator[Pa
         for entry in (content.get("defaults") or ()) if isinstance(content, dict) else ():
             if isinstance(entry, str) and not entry.startswith(("/", "_self_")):
                 yield from _with_bases(folders, group, entry.partition("@")[0])
+
+
+def _files(override: Override) -> list[str]:
+    """The paths that a key's ``glob(...)`` finds, in natural order."""
+    asked = override.value()
+    assert isinstance(asked, Glob)
+    patterns = [Path(pattern).expanduser() for pattern in asked.include]
+    found = {path for one in patterns for path in Path(one.anchor).glob(str(one.relative_to(one.anchor)))}
+    paths = {str(path) for path in found if not path.name.startswith(".")}
+    kept = [path for path in paths if not any(fnmatch(path, pattern) for pattern in asked.exclude)]
+    if not kept:
+        raise UserError("No file or folder is found by this.", given=override.input_line, hint="ls")
+    return sorted(kept, key=natural)
 
 
 def _several(override: Override) -> UserError:
