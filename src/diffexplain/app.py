@@ -34,8 +34,9 @@ from diffexplain.runs.machine import (
     quiet_libraries,
     torch_session,
 )
-from diffexplain.runs.run import Run, planned
+from diffexplain.runs.run import TIMINGS, Run, planned
 from diffexplain.target import ResolvedTarget, Target, several
+from diffexplain.weights.documents import read_json
 from diffexplain.weights.store import measured_file
 
 if TYPE_CHECKING:
@@ -57,6 +58,15 @@ class Outcome:
     def report(self) -> Path:
         """The run's page."""
         return self.directory / REPORT
+
+    @property
+    def bank(self) -> Mapping[str, int] | None:
+        """Evaluations of the denoising network that were made and that the picture bank spared; None without one."""
+        try:
+            found: Mapping[str, int] | None = read_json(self.directory / TIMINGS).get("bank")
+        except (OSError, ValueError):
+            return None
+        return found
 
 
 def explain(*overrides: str | Mapping[str, Any]) -> Summary:

@@ -225,6 +225,8 @@ def _judged(config: Mapping[str, Any], summary: Summary, name: str = "") -> rule
 
 def _announce(outcome: Outcome) -> None:
     print(f"{'Report' if outcome.made else 'Already finished, see'}: {outcome.report}")
+    if outcome.made and outcome.bank is not None:
+        print(f"Evaluations of the denoising network: {outcome.bank['made']} made, {outcome.bank['taken']} spared.")
     if not outcome.made:
         print("force=true makes it again and keeps this copy.")
 

@@ -58,6 +58,9 @@ PLUGINS = "plugins"
 OUTPUTS = "paths.outputs"
 """Key of the folder of all runs."""
 
+BANK = "paths.bank"
+"""Key of the folder of pictures that runs share."""
+
 _KEY = "key_variable"
 """Key beside a ``base_url``: the environment variable whose content is sent there."""
 _REPLIES = "memory"
@@ -525,8 +528,9 @@ def _check_nothing_is_decided(config: Mapping[str, Any], typed: set[str], chosen
             f"line can: {PLUGINS}=[<package>].",
             given=config[PLUGINS],
         )
-    if OUTPUTS not in typed and _find(config, OUTPUTS) != _find(published, OUTPUTS):
-        raise _says_where(OUTPUTS, config["paths"]["outputs"])
+    for key in (OUTPUTS, BANK):
+        if key not in typed and _find(config, key) != _find(published, key):
+            raise _says_where(key, str((_find(config, key) or (None,))[0]))
     for key, said in leaves(config):
         part, _, last = key.rpartition(".")
         address = _find(config, f"{part}.base_url")

@@ -11,6 +11,7 @@ from diffexplain.config.former_names import former
 from diffexplain.weights.sources import FURTHER
 
 EXCLUDED = (
+    "bank",
     "callbacks",
     "fail_if",
     "force",

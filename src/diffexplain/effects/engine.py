@@ -22,6 +22,7 @@ from diffexplain.classifiers.target_scores import ClassifierLike, TargetReader
 from diffexplain.concepts import Hierarchy
 from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.editing import Change, Composition, Editor
+from diffexplain.effects.bank import Bank
 from diffexplain.effects.budget import policy_named
 from diffexplain.effects.confirmation import confirm
 from diffexplain.effects.devices import Devices
@@ -150,6 +151,7 @@ class Engine:
         devices: Devices | None = None,
         others: Sequence[str] = (),
         neutral: Tensor | None = None,
+        bank: Bank | None = None,
     ) -> Population:
         """The images that are edited.
 
@@ -165,6 +167,7 @@ class Engine:
             devices: make the edits; this process alone if None.
             others: objects, as noun phrases, that may stand in the subject's place.
             neutral: pictures that ask for nothing, as ``images``, by which a unit's scale is set; needed for a unit.
+            bank: pictures that were made for other classifiers; None makes all.
 
         Raises:
             UserError: there is nothing that says what the images show, too few images, or descriptions that the
@@ -177,7 +180,7 @@ class Engine:
         editor.check(composition, largest)
         readers = [TargetReader(one.classifier, one.target, self.batch_size, torch.device(device)) for one in studied]
         readers = readers if neutral is None else [reader.calibrated(neutral) for reader in readers]
-        return Population(editor, composition, readers, checks, files, images, count, self.chunk, devices, others)
+        return Population(editor, composition, readers, checks, files, images, count, self.chunk, devices, others, bank)
 
     def share_out(self, population: Population, whose: Sequence[int]) -> dict[Path, Images]:
         """Edit, round by round, as the policy says; the images that each concept has come to have.

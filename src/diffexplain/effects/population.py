@@ -17,6 +17,7 @@ from torch import Tensor
 from diffexplain.classifiers.target_scores import TargetReader, TargetScores, same_answer
 from diffexplain.editing import Change, Composition, Editor, ExchangingEditor, State, changed_states
 from diffexplain.editing.editor import PURPOSE, SUBJECT
+from diffexplain.effects.bank import Bank
 from diffexplain.effects.devices import Devices, OneDevice
 from diffexplain.effects.edits import ChecksLike, Made, Maker, Pair
 from diffexplain.effects.records import SEPARATOR, Record, key_of, path_of
@@ -81,6 +82,7 @@ class Population:
         chunk: images that are prepared together.
         devices: make the edits; this process alone if None.
         others: objects that may stand in the subject's place, as noun phrases.
+        bank: pictures that were made for other classifiers; None makes all.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Population:
         chunk: int,
         devices: Devices | None = None,
         others: Sequence[str] = (),
+        bank: Bank | None = None,
     ) -> None:
         self.others = tuple(others)
         self.composition = composition
@@ -110,7 +113,7 @@ class Population:
         self.made = 0
         self.read = 0
         self._records: dict[tuple[int, str], Record] = {}
-        self._maker = Maker(editor, composition, readers, checks, files.draws, images)
+        self._maker = Maker(editor, composition, readers, checks, files.draws, images, bank)
         self._states: dict[int, State] = {}
         self._original: dict[int, Record] = {}
         self._exchanged: dict[int, Record] = {}
@@ -206,8 +209,8 @@ class Population:
 
     def pictures(self, changes: Sequence[Change], indices: Sequence[int]) -> Tensor:
         """Those images of the first lot under the changes, (n, 3, H, W) in [0, 1]: to be shown, not recorded."""
-        prepared = self._maker.prepared(self._indices(0))
-        return self._maker.editor.edit(prepared, list(indices), self._changed(changes, indices))
+        pairs = list(zip(indices, self._changed(changes, indices), strict=True))
+        return self._maker.shown(self._indices(0), pairs)
 
     def _changed(self, changes: Sequence[Change], indices: Sequence[int]) -> list[State]:
         return changed_states(self.composition, self.states(indices), indices, changes, self.files.draws)

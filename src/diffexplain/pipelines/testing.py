@@ -24,6 +24,7 @@ from diffexplain.config.digests import CONTENTS, EDITOR_OF_NONE, EDITORS_OF_IMAG
 from diffexplain.config.instantiate import build
 from diffexplain.editing import Change, Checks
 from diffexplain.effects import accuracy
+from diffexplain.effects.bank import bank_of
 from diffexplain.effects.engine import Studied, others_of
 from diffexplain.effects.estimation import PriorError
 from diffexplain.effects.population import Population
@@ -117,6 +118,7 @@ class Testing:
         if control is not None:
             studied.append(Studied(CONTROL, control.to(self.device), self.target, control=True))
         checks = Checks(segmenter, self.engine.batch_size)
+        self.editor, self.bank = editor, bank_of(self.run.config, self.target.text, self.device)
         with self.loop, halvings_recorded(self.run, prior, "to edit one picture"):
             images = self._images(prior)
             hierarchy = self._concepts(prior, images)
@@ -133,6 +135,7 @@ class Testing:
                 devices=self.loop,
                 others=others_of(self.target, classifier.labels.names),
                 neutral=neutral,
+                bank=self.bank,
             )
             # It was measured on images that a prior makes, not on given ones that it edits.
             error = None if images is not None else error_of(self.run.config["diffusion"])
@@ -147,7 +150,10 @@ class Testing:
         ranked = sorted(kept, key=lambda concept: not concept.over_all.significant)
         smallest = [concept for concept in kept if concept in ranked[STRONGEST:]][-WEAKEST:]
         shown = [concept.path for concept in (*ranked[:STRONGEST], *smallest)]
-        return [example for path in shown for example in examples(self.population, path, EXAMPLES)]
+        found = [example for path in shown for example in examples(self.population, path, EXAMPLES)]
+        if self.bank is not None:
+            self.run.record_timings(bank={"made": self.editor.evaluations, "taken": self.bank.taken})
+        return found
 
     def same_answer(self) -> SameAnswer | None:
         """What the explained classifier answered to all images alike; None where answers differ."""
