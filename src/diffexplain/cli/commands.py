@@ -31,7 +31,7 @@ from diffexplain.runs.launch import is_of_launcher, launch
 from diffexplain.runs.run import process_rank
 from diffexplain.weights.atomic import describe_storage_error
 
-COMMANDS = ("run", "plan", "list", "fetch", "convert", "sync", "doctor")
+COMMANDS = ("run", "plan", "list", "compare", "fetch", "convert", "sync", "doctor")
 SOME_FAILED = 3
 RETRYABLE = 75
 
@@ -40,6 +40,7 @@ diffexplain run ...                                  explain; the same as `pytho
 diffexplain plan [--device=h100|a100|4090|cpu] ...   what a run will call, need and take, here or on a card
 diffexplain list classes|units|concepts|choices ...  what can be explained, tested and chosen
 diffexplain list hierarchies|weights                 concepts that come with the package; weights to be fetched
+diffexplain compare <run directory> ...              effects of finished runs, and differences on the same pictures
 diffexplain convert <file> [<safetensors file>]      make safetensors of a pickle of weights, executing nothing;
                                                      --state=<name>: the one that is meant of several
 diffexplain fetch [overrides]                        bring the weights that a run needs, once
@@ -248,6 +249,10 @@ def _other_command(command: str, rest: list[str]) -> int:
         from diffexplain.cli import plan
 
         return plan.main(rest)
+    if command == "compare":
+        from diffexplain.cli import compare
+
+        return compare.main(rest)
     if command == "sync":
         return _sync(rest)
     if command == "doctor":

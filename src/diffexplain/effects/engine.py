@@ -38,7 +38,7 @@ from diffexplain.effects.estimation import (
     joined,
     within,
 )
-from diffexplain.effects.population import Files, Images, Population, Shares
+from diffexplain.effects.population import Files, Images, Pictures, Population, Shares
 from diffexplain.effects.records import Record, scores, took
 from diffexplain.effects.results import (
     Budget,
@@ -230,7 +230,7 @@ class Engine:
             self.pairs(population, 0, path, shares[path])
         return shares
 
-    def pairs(self, population: Population, who: int, path: Path, those: Images) -> Differences:
+    def pairs(self, population: Pictures, who: int, path: Path, those: Images) -> Differences:
         """do(concept) minus do(not the concept), on these images of the population.
 
         An object is left out. In the place of a value stand its rivals: the mean over those that are edited in anyway
@@ -292,7 +292,7 @@ class Engine:
         margin, _ = self.bounds(population.readers[0].target.kind == "class")
         return confirm(population, shares, self._pairs(population, 0, shares), margin, self.significance)
 
-    def differences(self, population: Population, studied: Sequence[Studied], shares: Shares) -> tuple[Difference, ...]:
+    def differences(self, population: Pictures, studied: Sequence[Studied], shares: Shares) -> tuple[Difference, ...]:
         """Every two classifiers, on the same edits; the first one's effect minus the second one's."""
         found: list[Difference] = []
         own = [who for who, one in enumerate(studied) if not one.control]
@@ -332,7 +332,7 @@ class Engine:
         """The bootstrap's, of gains."""
         return bootstrapped(population.files.draws, self.resamples)
 
-    def _pairs(self, population: Population, who: int, shares: Shares) -> dict[Path, Differences]:
+    def _pairs(self, population: Pictures, who: int, shares: Shares) -> dict[Path, Differences]:
         return {path: self.pairs(population, who, path, those) for path, those in shares.items()}
 
     def ranking(

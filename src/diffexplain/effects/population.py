@@ -22,6 +22,7 @@ from diffexplain.effects.devices import Devices, OneDevice
 from diffexplain.effects.edits import ChecksLike, Made, Maker, Pair
 from diffexplain.effects.records import SEPARATOR, Record, key_of, path_of
 from diffexplain.effects.results import Path
+from diffexplain.errors import UserError
 from diffexplain.progress import progress
 from diffexplain.runs.draws import Draws
 from diffexplain.statistics.estimates import SameAnswer
@@ -62,6 +63,14 @@ class Files(Protocol):
     def draws(self) -> Draws: ...
 
     def write_json(self, name: str, value: Any, /) -> FilePath: ...
+
+
+class Pictures(Protocol):
+    """Images under changes; `Population` makes them."""
+
+    composition: Composition
+
+    def records(self, changes: Sequence[Change], indices: Sequence[int], /) -> list[Record]: ...
 
 
 class Population:
@@ -291,12 +300,10 @@ class Population:
         """What was written; None where nothing was, or what is there is something else."""
         path = self.files.directory / name
         try:
-            content = read_json(path)
-            if content.pop(DIGEST, None) == _digest_of(content):
-                return content
+            return read_records(path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, AttributeError, TypeError):
+        except UserError:
             pass
         message = f"{path} is damaged, or of an earlier version: what it holds is made again."
         warnings.warn(message, stacklevel=2)
@@ -307,6 +314,24 @@ class Population:
         self.files.write_json(name, {**content, DIGEST: _digest_of(content)})
         written: dict[str, Any] = json.loads(json.dumps(content))
         return written
+
+
+def read_records(path: FilePath) -> dict[str, Any]:
+    """A file of records, whole.
+
+    Raises:
+        FileNotFoundError: there is none.
+        UserError: it is not as it was written.
+    """
+    try:
+        content: dict[str, Any] = read_json(path)
+        if content.pop(DIGEST, None) == _digest_of(content):
+            return content
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, AttributeError, TypeError):
+        pass
+    raise UserError("These records are damaged.", given=path)
 
 
 def _digest_of(content: Mapping[str, Any]) -> str:
