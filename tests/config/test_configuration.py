@@ -563,10 +563,11 @@ ENDPOINT = "_target_: diffexplain.concepts.Endpoint\nname: planted\nmodel: m\nop
 
 
 def test_a_file_from_elsewhere_does_not_say_where_files_go(tmp_path: Path) -> None:
-    asked = planted(tmp_path, "paths: {outputs: /somewhere/else}\n")
-    with pytest.raises(UserError, match=r"only the command line can: paths\.outputs=<folder>"):
-        compose(asked)
-    assert compose([*asked, "paths.outputs=mine"])["paths"]["outputs"] == "mine"
+    for key in ("outputs", "bank"):
+        asked = planted(tmp_path, f"paths: {{{key}: /somewhere/else}}\n")
+        with pytest.raises(UserError, match=rf"only the command line can: paths\.{key}=<folder>"):
+            compose(asked)
+        assert compose([*asked, f"paths.{key}=mine"])["paths"][key] == "mine"
     asked = planted(tmp_path, f"{ENDPOINT}base_url: http://there\nkey_variable: null\nmemory: /else\n", "wording")
     with pytest.raises(UserError, match=r"only the command line can: wording\.memory=<folder>"):
         compose(asked)
