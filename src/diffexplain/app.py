@@ -85,7 +85,7 @@ def explain(*overrides: str | Mapping[str, Any]) -> Summary:
         config = dict(overrides[0])
     else:
         config = configuration.compose([str(override) for override in overrides])
-    if config[rules.FAIL_IF] is not None:
+    if config.get(rules.FAIL_IF) is not None:
         message = f"{rules.FAIL_IF} decides a command's exit status; in Python the effects are in summary.concepts."
         raise UserError(message, given=config[rules.FAIL_IF])
     summary = make(config).summary
@@ -139,7 +139,7 @@ def plan_sweep(overrides: Sequence[str]) -> list[sweep.Job[SweepRow]]:
         return several(str(config["target"]), lambda: classifier_labels(config["classifier"]))
 
     jobs = sweep.plan(configuration.expand(overrides), configuration.compose, targets)
-    rules.parse(jobs[0].config[rules.FAIL_IF])
+    rules.parse(jobs[0].config.get(rules.FAIL_IF))
     return jobs
 
 

@@ -149,7 +149,7 @@ def bank_of(config: Mapping[str, Any], target: str, device: torch.device) -> Ban
         target: what the run's random draws are keyed by.
         device: that makes the pictures.
     """
-    gigabytes = float(config["bank"]["gigabytes"])
+    gigabytes = float(config.get("bank", {}).get("gigabytes", 0))
     if not gigabytes:
         return None
     contents = config.get(CONTENTS, {})
@@ -162,7 +162,7 @@ def bank_of(config: Mapping[str, Any], target: str, device: torch.device) -> Ban
         "device": [device_name(device.type), torch.backends.cpu.get_cpu_capability(), _processor()],
         "made_with": [versions(), _source()],
     }
-    folder = config["paths"]["bank"]
+    folder = config["paths"].get("bank")
     place = store_folder() / PICTURES if folder is None else Path(folder).expanduser().absolute()
     return Bank(place, gigabytes, made_by)
 
