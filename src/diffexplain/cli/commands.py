@@ -203,12 +203,12 @@ def _sweep(overrides: list[str]) -> int:
     stopped = next((job.stopped_by for job in ended if job.stopped_by is not None), None)
     if stopped is not None:
         return stopped.exit_status
+    config = jobs[0].config
     answers = [
-        _judged(job.config, Summary.load(folder / row.directory), f"{row.name}: ")
-        if row.directory is not None
-        else rules.Answer.OPEN
-        for job, row in zip(ended, rows, strict=True)
-        if job.config[rules.FAIL_IF] is not None
+        rules.Answer.OPEN
+        if row.directory is None
+        else _judged(config, Summary.load(folder / row.directory), f"{row.name}: ")
+        for row in (rows if config.get(rules.FAIL_IF) is not None else ())
     ]
     worst = rules.worst(answers)
     if worst is not rules.Answer.HOLDS and any(row.status == "failed" for row in rows):
