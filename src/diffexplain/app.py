@@ -21,7 +21,7 @@ from diffexplain.errors import FailedElsewhere, OwnedElsewhere, RetryableError, 
 from diffexplain.pipelines.comparison import compared_targets
 from diffexplain.pipelines.parts import Parts, loading
 from diffexplain.progress import shown_as
-from diffexplain.report import mirror
+from diffexplain.report import mirror, rules
 from diffexplain.runs import signals, sweep
 from diffexplain.runs.machine import (
     Stopwatch,
@@ -31,13 +31,15 @@ from diffexplain.runs.machine import (
     quiet_libraries,
     torch_session,
 )
-from diffexplain.runs.run import REPORT, Run, planned
+from diffexplain.runs.run import REPORT, TIMINGS, Run, planned
 from diffexplain.target import ResolvedTarget, Target, several
+from diffexplain.weights.documents import read_json
 from diffexplain.weights.store import measured_file
 
 if TYPE_CHECKING:
     from diffexplain.pipelines.pipeline import Pipeline
     from diffexplain.report import Summary
+    from diffexplain.report.checkpoints import Series
     from diffexplain.report.sweep import SweepRow
 
 
@@ -56,6 +58,15 @@ class Outcome:
     def report(self) -> Path:
         """The run's page."""
         return self.directory / REPORT
+
+    @property
+    def bank(self) -> Mapping[str, int] | None:
+        """Evaluations of the denoising network that were made and that the picture bank spared; None without one."""
+        try:
+            found: Mapping[str, int] | None = read_json(self.directory / TIMINGS).get("bank")
+        except (OSError, ValueError):
+            return None
+        return found
 
 
 def explain(
@@ -99,6 +110,9 @@ def explain(
     with handed_over as keys:
         if composed is None:
             composed = _composed(overrides, keys, labels, target)
+        if composed.get(rules.FAIL_IF) is not None:
+            message = f"{rules.FAIL_IF} decides a command's exit status; in Python the effects are in summary.concepts."
+            raise UserError(message, given=composed[rules.FAIL_IF])
         summary = make(composed).summary
     if summary is None:
         raise SystemExit(0)  # A helping process of several devices has done its part.
@@ -132,6 +146,8 @@ def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
     plugins.require(config["plugins"])
     target = resolve_target(config)
     compared_targets(config, target)
+    rules_of(config, target)
+    config = {key: value for key, value in config.items() if key != rules.FAIL_IF}
     # Of the files as they are now: a sweep may have been composed long before.
     config = known({**config, "target": target.text})
     run = planned(config, config["paths"]["outputs"], target=target)
@@ -171,7 +187,9 @@ def plan_sweep(overrides: Sequence[str]) -> list[sweep.Job[SweepRow]]:
     def targets(config: Mapping[str, Any]) -> list[str] | None:
         return several(str(config["target"]), lambda: classifier_labels(config["classifier"]))
 
-    return sweep.plan(configuration.expand(overrides), configuration.compose, targets)
+    jobs = sweep.plan(configuration.expand(overrides), configuration.compose, targets)
+    rules.parse(jobs[0].config.get(rules.FAIL_IF))
+    return jobs
 
 
 def make_job(folder: Path, job: sweep.Job[SweepRow], parts: Parts | None = None) -> SweepRow:
@@ -182,12 +200,12 @@ def make_job(folder: Path, job: sweep.Job[SweepRow], parts: Parts | None = None)
     return row_of(folder, job, outcome.directory, outcome.summary)
 
 
-def finish_sweep(folder: Path, jobs: Sequence[sweep.Job[SweepRow]]) -> list[SweepRow]:
-    """Write ``sweep.json`` and the sweep's page into ``folder``, and return the table's rows.
+def finish_sweep(folder: Path, jobs: Sequence[sweep.Job[SweepRow]]) -> tuple[list[SweepRow], list[Series]]:
+    """Write ``sweep.json`` and the sweep's page into ``folder``; the table's rows, and what was found over checkpoints.
 
     Other processes may make runs of the same sweep: what is not done here is looked up where they leave it.
     """
-    from diffexplain.report import wandb_mirror
+    from diffexplain.report import checkpoints, wandb_mirror
     from diffexplain.report.sweep import row_of, write_sweep_report
 
     record = folder / sweep.SWEEP
@@ -196,12 +214,14 @@ def finish_sweep(folder: Path, jobs: Sequence[sweep.Job[SweepRow]]) -> list[Swee
         failed = sweep.failures(folder)
         seen = [_looked_up(folder, job, failed.get(job.overrides)) for job in jobs]
         rows = [row_of(folder, job) if job.result is None else job.result for job in seen]
-        write_sweep_report(folder, rows)
-        sweep.write_sweep(folder, seen, [row.directory for row in rows])
+        directories = [row.directory for row in rows]
+        series = checkpoints.series_of(folder, seen, directories)
+        write_sweep_report(folder, rows, series)
+        sweep.write_sweep(folder, seen, directories)
         news = record.read_bytes() != before
     if news:
         wandb_mirror.show_sweep(folder, jobs[0].config["logger"])
-    return rows
+    return rows, series
 
 
 def _looked_up(folder: Path, job: sweep.Job[SweepRow], failed: str | None) -> sweep.Job[SweepRow]:
@@ -241,6 +261,22 @@ def resolve_target(config: Mapping[str, Any]) -> ResolvedTarget:
         UserError: no such target.
     """
     return Target.parse(config["target"]).resolve(classifier_labels(config["classifier"]))
+
+
+def rules_of(config: Mapping[str, Any], target: ResolvedTarget) -> tuple[rules.Rule, ...]:
+    """The rules that the finished run of ``config`` is to be judged by.
+
+    Raises:
+        UserError: one cannot be read, or is on a concept that the run does not propose, where that is known beforehand.
+    """
+    found = rules.parse(config.get(rules.FAIL_IF))
+    if found:
+        from diffexplain.pipelines.proposers import known_concepts
+
+        known = known_concepts(config, target)
+        if known is not None:
+            rules.check(found, known)
+    return found
 
 
 def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) -> Pipeline:

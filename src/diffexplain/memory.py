@@ -32,6 +32,7 @@ _SIGNS = (
 )
 """In the words of torch's allocators, of CUDA's libraries, C++ and onnxruntime; only CUDA's has a class for it."""
 _halved: list[list[int]] = []
+_too_large: list[int] = []
 
 
 def is_short(error: BaseException) -> bool:
@@ -71,6 +72,11 @@ def halvings() -> Iterator[list[int]]:
         yield found
     finally:
         _halved.remove(found)
+
+
+def was_short() -> bool:
+    """Whether some size has turned out to be too large in this process."""
+    return bool(_too_large)
 
 
 class MicroBatches:
@@ -118,6 +124,7 @@ class MicroBatches:
 
     def _halve(self, size: int) -> None:
         self.halvings.append(size)
+        _too_large.append(size)
         for found in _halved:
             found.append(size)
         self.size = size // 2

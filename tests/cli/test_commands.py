@@ -40,9 +40,9 @@ def without_torch(*arguments: str, status: int = 0) -> subprocess.CompletedProce
     return done
 
 
-def test_help_has_eight_examples_and_every_choice_and_is_no_dump() -> None:
+def test_help_has_nine_examples_and_every_choice_and_is_no_dump() -> None:
     text = without_torch("--help").stdout
-    assert sum(line.startswith("  diffexplain run") for line in text.splitlines()) == 8
+    assert sum(line.startswith("  diffexplain run") for line in text.splitlines()) == 9
     for group, choices in available().items():
         (line,) = [line for line in text.splitlines() if line.startswith(f"  {group} ")]
         for choice in choices:
@@ -95,15 +95,25 @@ def test_an_unknown_key_ends_with_its_nearest(tmp_path: Path) -> None:
     assert "nearest:  evaluation.images" in error
 
 
-def test_a_finished_run_is_found_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_run_is_found_and_judged_by_rules_without_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = ["paths.configs=[tests/conf]", "plugins=[tests]", "experiment=pretend", f"paths.outputs={tmp_path}"]
     monkeypatch.chdir(ROOT)  # The paths in tests/conf are relative.
+    assert cli.run([*settings, "fail_if=a flog > 0.1"]) == 2
+    assert "nearest:  a flag" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
     assert cli.run(settings) == 0
-    done = without_torch(*settings)
+    before = {path: path.read_bytes() for path in tmp_path.glob("*/*/*/*.*")}
+    done = without_torch(*settings, "fail_if=a flag > 0.1", status=4)
     assert "Already finished" in done.stdout
     assert str(tmp_path) in done.stdout
-    sweep = without_torch("-m", *settings, "target=class:pole,class:mast")
+    assert "a flag > 0.1: holds." in done.stdout
+    assert cli.run([*settings, "fail_if=a flag < 0.1"]) == 0
+    assert before == {path: path.read_bytes() for path in tmp_path.glob("*/*/*/*.*")}
+    sweep = without_torch("-m", *settings, "target=class:pole,class:mast", "fail_if=red < -9, a flag > 0.1", status=4)
     assert [line.count("a flag") for line in sweep.stdout.splitlines() if "done" in line] == [2, 2]
+    assert sweep.stdout.count("a flag > 0.1: holds.") == 2
 
 
 def test_a_name_with_an_apostrophe_works_as_it_is_typed(tmp_path: Path) -> None:

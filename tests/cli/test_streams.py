@@ -25,7 +25,7 @@ def make(config, parts=None):
     return app.Outcome(__import__("pathlib").Path("."), None, True)
 
 commands.app.make = make
-commands.app.finish_sweep = lambda folder, jobs: []
+commands.app.finish_sweep = lambda folder, jobs: ([], [])
 sweep.sweep_table = lambda rows: "table"
 sys.exit(cli.run(["-m", "seed=0,1,2"]))
 """

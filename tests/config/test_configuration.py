@@ -394,6 +394,21 @@ def test_a_sweep_is_every_combination_in_order() -> None:
         expand(["classifier=glob(*)"])
 
 
+def test_a_glob_of_a_key_is_a_sweep_over_files_in_natural_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("epoch=10.ckpt", "epoch=9.ckpt", ".hidden.ckpt", "last.ckpt", "epoch=100.ckpt"):
+        (tmp_path / name).touch()
+    for pattern in ("*.ckpt", f"{tmp_path}/*.ckpt"):
+        found = expand([f"classifier.checkpoint=glob({pattern},exclude=*last*)", "seed=0"])
+        values = [configuration.parse(overrides)[0].value() for overrides in found]
+        assert [Path(value).name for value in values] == ["epoch=9.ckpt", "epoch=10.ckpt", "epoch=100.ckpt"]
+        assert Path(values[0]).is_absolute() == pattern.startswith("/")
+    with pytest.raises(UserError, match="No file or folder"):
+        expand(["classifier.checkpoint=glob(*.pt)"])
+
+
 @pytest.mark.parametrize(
     "group",
     [
@@ -548,10 +563,11 @@ ENDPOINT = "_target_: diffexplain.concepts.Endpoint\nname: planted\nmodel: m\nop
 
 
 def test_a_file_from_elsewhere_does_not_say_where_files_go(tmp_path: Path) -> None:
-    asked = planted(tmp_path, "paths: {outputs: /somewhere/else}\n")
-    with pytest.raises(UserError, match=r"only the command line can: paths\.outputs=<folder>"):
-        compose(asked)
-    assert compose([*asked, "paths.outputs=mine"])["paths"]["outputs"] == "mine"
+    for key in ("outputs", "bank"):
+        asked = planted(tmp_path, f"paths: {{{key}: /somewhere/else}}\n")
+        with pytest.raises(UserError, match=rf"only the command line can: paths\.{key}=<folder>"):
+            compose(asked)
+        assert compose([*asked, f"paths.{key}=mine"])["paths"][key] == "mine"
     asked = planted(tmp_path, f"{ENDPOINT}base_url: http://there\nkey_variable: null\nmemory: /else\n", "wording")
     with pytest.raises(UserError, match=r"only the command line can: wording\.memory=<folder>"):
         compose(asked)

@@ -16,6 +16,7 @@ from diffexplain.concepts import Concept, Hierarchy
 from diffexplain.editing import Composition, Prepared, State
 from diffexplain.editing.checks import SUBJECT
 from diffexplain.editing.composition import Path
+from diffexplain.effects.bank import Bank
 from diffexplain.effects.engine import Engine, Studied
 from diffexplain.effects.estimation import PriorError
 from diffexplain.effects.population import Population
@@ -189,6 +190,7 @@ def population_of(
     control: Any = None,
     largest: int = 1,
     neutral: Tensor | None = None,
+    bank: Bank | None = None,
     **settings: Any,
 ) -> tuple[Population, list[Studied], Engine]:
     """This world's images, whom they are shown to, and the engine with these ``settings``."""
@@ -206,6 +208,7 @@ def population_of(
         images=given,
         others=others,
         neutral=neutral,
+        bank=bank,
     )
     return population, studied, engine
 

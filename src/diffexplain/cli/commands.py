@@ -1,6 +1,7 @@
 """The command line: ``python run.py`` and ``diffexplain``; every error becomes an exit status.
 
 0: done, or nothing to do. 1: a bug. 2: something asked for cannot be had. 3: some runs of a sweep failed.
+4: a rule of fail_if holds. 5: a rule of fail_if is undecided, or its concept was not tested.
 75: try again later. 130: interrupted. Imports no torch.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from diffexplain.config import configuration, plugins
 from diffexplain.config.digests import CONTENTS
 from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError, printable
 from diffexplain.pipelines.parts import Parts
+from diffexplain.report import rules
 from diffexplain.runs import sweep
 from diffexplain.runs.launch import is_of_launcher, launch
 from diffexplain.runs.run import REPORT, process_rank
@@ -27,18 +29,20 @@ from diffexplain.weights.atomic import describe_storage_error
 
 if TYPE_CHECKING:
     from diffexplain.app import Outcome
+    from diffexplain.report import Summary
     from diffexplain.report.sweep import SweepRow
 
-COMMANDS = ("run", "plan", "list", "fetch", "convert", "sync", "doctor")
+COMMANDS = ("run", "plan", "list", "compare", "fetch", "convert", "sync", "doctor")
 SOME_FAILED = 3
 RETRYABLE = 75
 
 USAGE = """\
 diffexplain run ...                                  explain; the same as `python run.py ...`
 diffexplain plan [--device=h100|a100|4090|cpu] ...   what a run will call, need and take, here or on a card
-diffexplain list classes|units|choices ...           what can be explained and chosen
+diffexplain list classes|units|concepts|choices ...  what can be explained, tested and chosen
 diffexplain list hierarchies|weights                 concepts that come with the package; weights to be fetched
 diffexplain list runs                                finished, unfinished and failed ones, and why; and a page of them
+diffexplain compare <run directory> ...              effects of finished runs, and differences on the same pictures
 diffexplain convert <file> [<safetensors file>]      make safetensors of a pickle of weights, executing nothing;
                                                      --state=<name>: the one that is meant of several
 diffexplain fetch [overrides]                        bring the weights that a run needs, once
@@ -58,6 +62,7 @@ Explain what an image classifier looks for.
   diffexplain run -m target=all hydra/launcher=joblib         by one of Hydra's launchers: joblib, submitit_slurm, ray
   diffexplain run experiment=dog_sled_vit                     a ready-made run
   diffexplain run target=unit:stages.2.1:5@flagpole           a hidden unit, judged as part of a class
+  diffexplain run fail_if='a flag > 0.1'                      for a CI: exit status 4 if it is beyond, 5 if not told
   diffexplain run explainer.steps=40 prompt.prefix='a texture of'   any key of the configuration
 
 Choices (* is the default):
@@ -171,10 +176,12 @@ def _run(given: list[str]) -> int:
     alone = next(filter(is_of_launcher, overrides), None)
     if alone is not None:
         raise UserError("A launcher starts the runs of a sweep.", given=alone, accepted=[f"-m {alone}"])
-    outcome = app.make(configuration.compose(overrides))
-    if process_rank() == 0:
-        _announce(outcome)
-    return 0
+    config = configuration.compose(overrides)
+    outcome = app.make(config)
+    if process_rank() > 0 or outcome.summary is None:
+        return 0
+    _announce(outcome)
+    return int(_judged(config, outcome.summary))
 
 
 def _sweep(overrides: list[str]) -> int:
@@ -196,19 +203,40 @@ def _sweep(overrides: list[str]) -> int:
         ended = sweep.run_jobs(jobs, partial(app.make_job, folder, parts=Parts()), announce)
     if not leads:
         return 0
+    from diffexplain.report import Summary
     from diffexplain.report.sweep import sweep_table
 
-    rows = app.finish_sweep(folder, ended)
-    print(printable(sweep_table(rows)))
+    rows, series = app.finish_sweep(folder, ended)
+    print(printable("\n".join([sweep_table(rows), *(line for one in series for line in one.lines)])))
     print(f"\nReport: {folder / REPORT}")
     stopped = next((job.stopped_by for job in ended if job.stopped_by is not None), None)
     if stopped is not None:
         return stopped.exit_status
-    return SOME_FAILED if any(row.status == "failed" for row in rows) else 0
+    config = jobs[0].config
+    answers = [
+        rules.Answer.OPEN
+        if row.directory is None
+        else _judged(config, Summary.load(folder / row.directory), f"{row.name}: ")
+        for row in (rows if config.get(rules.FAIL_IF) is not None else ())
+    ]
+    worst = rules.worst(answers)
+    if worst is not rules.Answer.HOLDS and any(row.status == "failed" for row in rows):
+        return SOME_FAILED
+    return int(worst)
+
+
+def _judged(config: Mapping[str, Any], summary: Summary, name: str = "") -> rules.Answer:
+    """Say what every rule of ``fail_if`` comes to; the worst of them."""
+    judged = [rule.judge(summary) for rule in rules.parse(config[rules.FAIL_IF])]
+    for _, sentence in judged:
+        print(printable(f"{name}{sentence}"))
+    return rules.worst([answer for answer, _ in judged])
 
 
 def _announce(outcome: Outcome) -> None:
     print(f"{'Report' if outcome.made else 'Already finished, see'}: {outcome.report}")
+    if outcome.made and outcome.bank is not None:
+        print(f"Evaluations of the denoising network: {outcome.bank['made']} made, {outcome.bank['taken']} spared.")
     if not outcome.made:
         print("force=true makes it again and keeps this copy.")
 
@@ -230,6 +258,10 @@ def _other_command(command: str, rest: list[str]) -> int:
         from diffexplain.cli import plan
 
         return plan.main(rest)
+    if command == "compare":
+        from diffexplain.cli import compare
+
+        return compare.main(rest)
     if command == "sync":
         return _sync(rest)
     if command == "doctor":

@@ -16,7 +16,7 @@ from diffexplain.errors import UserError, printable
 from diffexplain.runs.inventory import Entry, inventory
 from diffexplain.runs.run import outputs_folder
 
-SUBJECTS = ("classes", "units", "choices", "hierarchies", "weights", "runs")
+SUBJECTS = ("classes", "units", "concepts", "choices", "hierarchies", "weights", "runs")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,6 +30,8 @@ def main(arguments: Sequence[str]) -> int:
         lines = classes(overrides)
     elif subject == "units":
         lines = units(overrides)
+    elif subject == "concepts":
+        lines = concepts(overrides)
     elif subject == "choices":
         lines = choices()
     elif subject == "runs":
@@ -68,6 +70,19 @@ def units(overrides: Sequence[str]) -> list[str]:
         ("module", "channels", "target"),
         [(module, str(count), f"unit:{module}:<0 to {count - 1}>") for module, count in channels.items()],
     )
+
+
+def concepts(overrides: Sequence[str]) -> list[str]:
+    """Text and path of every concept that the run of ``overrides`` would test."""
+    from diffexplain.concepts.concept import SEPARATOR
+    from diffexplain.pipelines.proposers import known_concepts
+
+    config = configuration.compose(overrides)
+    known = known_concepts(config, app.resolve_target(config))
+    if known is None:
+        message = "A model proposes these concepts when the run is made; what it tested is in concepts.yaml then."
+        raise UserError(message, given=f"concepts={config['concepts']['name']}")
+    return table(("concept", "path"), [(text, SEPARATOR.join(path)) for path, text in known])
 
 
 def choices() -> list[str]:

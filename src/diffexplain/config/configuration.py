@@ -15,6 +15,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,9 @@ PLUGINS = "plugins"
 OUTPUTS = "paths.outputs"
 """Key of the folder of all runs."""
 
+BANK = "paths.bank"
+"""Key of the folder of pictures that runs share."""
+
 _KEY = "key_variable"
 """Key beside a ``base_url``: the environment variable whose content is sent there."""
 _REPLIES = "memory"
@@ -76,6 +80,7 @@ OR_LIST: Mapping[str, type] = {
 
 HELP = "diffexplain run --help"
 _TARGET = "target"
+_RULES = "fail_if"
 _ASSIGNMENT = re.compile(r"((\+{0,2})([^=\s'\"+~][^=\s'\"]*))=(.*)", re.DOTALL)
 _QUOTED = re.compile(r"""\s*('([^'\\]|\\.)*'|"([^"\\]|\\.)*")\s*(?=,|$)""", re.DOTALL)
 """A value in quotation marks, up to the comma behind it."""
@@ -160,11 +165,19 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
         key = override.get_key_element()
         if not override.is_sweep_override():
             alternatives.append([str(override.input_line)])
+        elif isinstance(override.value(), Glob) and override.key_or_group not in available():
+            alternatives.append([assignment(key, path) for path in _files(override)])
         elif isinstance(override.value(), Glob) or not override.is_discrete_sweep():
-            raise UserError("A sweep is a list or range(...) of values.", given=override.input_line)
+            message = "A sweep is a list, range(...) or, of files, glob(...) of values."
+            raise UserError(message, given=override.input_line)
         else:
             alternatives.append([assignment(key, _plain_text(value)) for value in override.sweep_iterator()])
     return [list(combination) for combination in itertools.product(*alternatives)]
+
+
+def natural(text: str) -> list[Any]:
+    """By what texts are sorted so that numbers in them count as numbers."""
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"(\d+)", text))]
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -292,6 +305,8 @@ def _in_hydras_grammar(text: str) -> str:
     key, value = found[1], found[4]
     if found[3] == _TARGET and value.lstrip(" \t'\"").startswith(("class:", "unit:", "file:")):
         return f"{key}={','.join(_written_target(target) for target in _targets(value))}"
+    if found[3] == _RULES and not value.lstrip().startswith("[") and value.strip() != "null":
+        return f"{key}={_written_target(value)}"  # Commas stand between rules.
     if _hydras(text) is not None:
         return text
     if _FUNCTION.match(value):
@@ -310,6 +325,19 @@ def _with_bases(folders: Sequence[Path], group: str, choice: str) -> Iterator[Pa
         for entry in (content.get("defaults") or ()) if isinstance(content, dict) else ():
             if isinstance(entry, str) and not entry.startswith(("/", "_self_")):
                 yield from _with_bases(folders, group, entry.partition("@")[0])
+
+
+def _files(override: Override) -> list[str]:
+    """The paths that a key's ``glob(...)`` finds, in natural order."""
+    asked = override.value()
+    assert isinstance(asked, Glob)
+    patterns = [Path(pattern).expanduser() for pattern in asked.include]
+    found = {path for one in patterns for path in Path(one.anchor).glob(str(one.relative_to(one.anchor)))}
+    paths = {str(path) for path in found if not path.name.startswith(".")}
+    kept = [path for path in paths if not any(fnmatch(path, pattern) for pattern in asked.exclude)]
+    if not kept:
+        raise UserError("No file or folder is found by this.", given=override.input_line, hint="ls")
+    return sorted(kept, key=natural)
 
 
 def _several(override: Override) -> UserError:
@@ -501,8 +529,9 @@ def _check_nothing_is_decided(config: Mapping[str, Any], typed: set[str], chosen
             f"line can: {PLUGINS}=[<package>].",
             given=config[PLUGINS],
         )
-    if OUTPUTS not in typed and _find(config, OUTPUTS) != _find(published, OUTPUTS):
-        raise _says_where(OUTPUTS, config["paths"]["outputs"])
+    for key in (OUTPUTS, BANK):
+        if key not in typed and _find(config, key) != _find(published, key):
+            raise _says_where(key, str((_find(config, key) or (None,))[0]))
     for key, said in leaves(config):
         part, _, last = key.rpartition(".")
         address = _find(config, f"{part}.base_url")

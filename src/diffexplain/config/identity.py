@@ -11,7 +11,9 @@ from diffexplain.config.former_names import former
 from diffexplain.weights.sources import FURTHER
 
 EXCLUDED = (
+    "bank",
     "callbacks",
+    "fail_if",
     "force",
     "images",
     "logger",
@@ -20,7 +22,8 @@ EXCLUDED = (
     "trainer.name",
     "trainer.progress",
 )
-"""Dotted keys that say where a run is made and shown, and where its photographs lie, not what it finds.
+"""Dotted keys that say where a run is made and shown, what is made of its findings, and where its photographs lie, not
+what it finds.
 
 What the photographs hold is under `diffexplain.config.digests.CONTENTS`.
 

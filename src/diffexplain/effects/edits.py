@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,7 +13,8 @@ from torch import Tensor
 from diffexplain.classifiers.target_scores import TargetReader, check_images
 from diffexplain.editing import Composition, Editor, ExchangingEditor, Prepared, State
 from diffexplain.editing.checks import by_mask, by_similarity
-from diffexplain.effects.records import SEPARATOR, Record
+from diffexplain.effects.bank import Bank, Block
+from diffexplain.effects.records import SEPARATOR, Record, key_of, path_of
 from diffexplain.effects.results import Path
 from diffexplain.runs.draws import Draws
 
@@ -54,6 +55,16 @@ class Told:
     strayed: float | None = None
     inside: Mapping[Path, float] = field(default_factory=dict)
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return Record((), (), (), self.seen, self.fits, self.strayed, self.inside).to_json()
+
+    @staticmethod
+    def from_json(content: Mapping[str, Any]) -> Told:
+        """What `to_json` wrote."""
+        known = Record.from_json(content)
+        return Told(known.seen, known.fits, known.strayed, known.inside)
+
 
 class Maker:
     """Prepares images, edits them, and records what classifiers and checks make of them.
@@ -65,6 +76,7 @@ class Maker:
         checks: None leaves edits unchecked.
         draws: of the run.
         images: given photographs, (N, 3, H, W) in [0, 1]; None where the editor makes its own.
+        bank: what was made for other classifiers; None makes all.
     """
 
     def __init__(
@@ -75,6 +87,7 @@ class Maker:
         checks: ChecksLike | None,
         draws: Draws,
         images: Tensor | None,
+        bank: Bank | None = None,
     ) -> None:
         self.editor = editor
         self.composition = composition
@@ -82,68 +95,105 @@ class Maker:
         self.checks = checks
         self.draws = draws
         self.images = images
+        self.bank = bank
+        self._asked = [composition.hierarchy.to_yaml(), composition.subject, composition.opening]
         self._prepared: dict[tuple[int, ...], Prepared] = {}
         self._looked: dict[tuple[int, ...], Seeing] = {}
 
     def begin(self, indices: tuple[int, ...]) -> Made:
         """Prepare images; of each its ``state``, the ``record`` of its null edit, and of the ``original`` if given."""
-        before = self.editor.evaluations
-        prepared = self.prepared(indices)
-        evaluations = self.editor.evaluations - before
-        # Of null edits all is looked for, so that "not seen without" can be said of any concept but words, of which it
-        # is not said.
-        paths = all_but_words(self.composition)
-        sentences = [self.composition.sentence(state) for state in prepared.states]
-        records = self._records(prepared.null, sentences, self._told(len(indices), self._null(indices), paths))
+
+        def make() -> Block:
+            before = self.editor.evaluations
+            prepared = self.prepared(indices)
+            evaluations = self.editor.evaluations - before
+            # Of null edits all is looked for, so that "not seen without" can be said of any concept but words, of which
+            # it is not said.
+            told = self._told(len(indices), self._null(indices), all_but_words(self.composition))
+            states = [sorted(SEPARATOR.join(path) for path in state) for state in prepared.states]
+            return Block(prepared.null, [[one.to_json() for one in told], states], evaluations)
+
+        block = self._block("null", indices, (), make)
+        told, states = block.said
+        sentences = [self.composition.sentence(frozenset(map(path_of, state))) for state in states]
+        records = self._records(block.images, sentences, told)
         given = None if self.images is None else self.images[list(indices)]
         originals = [None] * len(indices) if given is None else self._photographs(given)
         made = [
             {
-                "state": sorted(SEPARATOR.join(path) for path in state),
+                "state": state,
                 "record": record.to_json(),
                 "original": None if original is None else original.to_json(),
             }
-            for state, record, original in zip(prepared.states, records, originals, strict=True)
+            for state, record, original in zip(states, records, originals, strict=True)
         ]
-        return made, evaluations
+        return made, block.evaluations
 
     def edit(self, indices: tuple[int, ...], pairs: Sequence[Pair]) -> Made:
         """Make edits of images that are prepared together as ``indices``; the record of each."""
-        prepared = self.prepared(indices)
-        places = [indices.index(index) for index, _ in pairs]
-        before = self.editor.evaluations
-        images = self.editor.edit(prepared, places, [state for _, state in pairs])
-        evaluations = self.editor.evaluations - before
-        looked = [
-            looked_for(self.composition, prepared.states[k], state) for k, (_, state) in zip(places, pairs, strict=True)
-        ]
+
+        def make() -> Block:
+            prepared = self.prepared(indices)
+            places = [indices.index(index) for index, _ in pairs]
+            before = self.editor.evaluations
+            images = self.editor.edit(prepared, places, [state for _, state in pairs])
+            evaluations = self.editor.evaluations - before
+            looked = [
+                looked_for(self.composition, prepared.states[k], state)
+                for k, (_, state) in zip(places, pairs, strict=True)
+            ]
+            told = self._compared(images, self._null(indices), places, looked)
+            return Block(images, [one.to_json() for one in told], evaluations)
+
+        block = self._block("edit", indices, [(index, key_of(state)) for index, state in pairs], make)
         sentences = [self.composition.sentence(state) for _, state in pairs]
-        records = self._records(images, sentences, self._compared(images, self._null(indices), places, looked))
-        return [record.to_json() for record in records], evaluations
+        return [record.to_json() for record in self._records(block.images, sentences, block.said)], block.evaluations
+
+    def shown(self, indices: tuple[int, ...], pairs: Sequence[Pair]) -> Tensor:
+        """The same edits, to be looked at by a person alone."""
+
+        def make() -> Block:
+            prepared = self.prepared(indices)
+            before, places = self.editor.evaluations, [indices.index(index) for index, _ in pairs]
+            images = self.editor.edit(prepared, places, [state for _, state in pairs])
+            return Block(images, [], self.editor.evaluations - before)
+
+        return self._block("shown", indices, [(index, key_of(state)) for index, state in pairs], make).images
 
     def drawn(self, pairs: Sequence[Pair]) -> Made:
         """Images that show these states from the start, none of them of the population; the scores of each."""
-        before = self.editor.evaluations
         indices, states = [index for index, _ in pairs], [state for _, state in pairs]
-        prepared = self.editor.prepare(self.composition, self.draws, indices, None, states)
-        evaluations = self.editor.evaluations - before
+
+        def make() -> Block:
+            before = self.editor.evaluations
+            prepared = self.editor.prepare(self.composition, self.draws, indices, None, states)
+            return Block(prepared.null, [], self.editor.evaluations - before)
+
+        block = self._block("drawn", indices, [(index, key_of(state)) for index, state in pairs], make)
         sentences = [self.composition.sentence(state) for state in states]
-        records = self._records(prepared.null, sentences)
-        return [record.to_json() for record in records], evaluations
+        return [record.to_json() for record in self._records(block.images, sentences)], block.evaluations
 
     def exchange(self, indices: tuple[int, ...], subjects: Sequence[tuple[int, str]]) -> Made:
         """Images that are prepared together as ``indices`` with another object as their subject; the record of each.
 
         The editor can exchange the subject.
         """
-        assert isinstance(self.editor, ExchangingEditor)
-        prepared = self.prepared(indices)
-        before = self.editor.evaluations
-        places = [indices.index(index) for index, _ in subjects]
-        images = self.editor.exchange(prepared, places, [subject for _, subject in subjects])
-        evaluations = self.editor.evaluations - before
-        records = self._records(images, [subject for _, subject in subjects])
-        return [record.to_json() for record in records], evaluations
+        editor = self.editor
+        assert isinstance(editor, ExchangingEditor)
+
+        def make() -> Block:
+            prepared = self.prepared(indices)
+            before, places = editor.evaluations, [indices.index(index) for index, _ in subjects]
+            images = editor.exchange(prepared, places, [subject for _, subject in subjects])
+            return Block(images, [], editor.evaluations - before)
+
+        block = self._block("exchange", indices, subjects, make)
+        records = self._records(block.images, [subject for _, subject in subjects])
+        return [record.to_json() for record in records], block.evaluations
+
+    def _block(self, kind: str, indices: Sequence[int], items: Sequence[Any], make: Callable[[], Block]) -> Block:
+        """What is made together, perhaps by an earlier run."""
+        return make() if self.bank is None else self.bank.block([self._asked, kind, indices, items], make)
 
     def prepared(self, indices: tuple[int, ...]) -> Prepared:
         """These images, prepared together, now or before."""
@@ -214,8 +264,9 @@ class Maker:
         """Of given images as they are, what the classifiers answer."""
         return self._records(images, ["a photograph"] * len(images))
 
-    def _records(self, images: Tensor, shown: Sequence[str], told: Sequence[Told] | None = None) -> list[Record]:
+    def _records(self, images: Tensor, shown: Sequence[str], said: Sequence[Mapping[str, Any]] = ()) -> list[Record]:
         """What the classifiers answer to images, beside what is seen in them."""
+        told = [Told.from_json(one) for one in said] or [Told()] * len(images)
         named = [repr(text) for text in shown]
         check_images(images, named)
         readings = [reader.read(images, named) for reader in self.readers]
@@ -229,7 +280,7 @@ class Maker:
                 strayed=one.strayed,
                 inside=one.inside,
             )
-            for place, one in enumerate(told or [Told()] * len(images))
+            for place, one in enumerate(told)
         ]
 
 

@@ -22,6 +22,7 @@ from diffexplain.classifiers.target_scores import ClassifierLike, TargetReader
 from diffexplain.concepts import Hierarchy
 from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.editing import Change, Composition, Editor
+from diffexplain.effects.bank import Bank
 from diffexplain.effects.budget import policy_named
 from diffexplain.effects.confirmation import confirm
 from diffexplain.effects.devices import Devices
@@ -37,7 +38,7 @@ from diffexplain.effects.estimation import (
     joined,
     within,
 )
-from diffexplain.effects.population import Files, Images, Population, Shares
+from diffexplain.effects.population import Files, Images, Pictures, Population, Shares
 from diffexplain.effects.records import Record, scores, took
 from diffexplain.effects.results import (
     Budget,
@@ -150,6 +151,7 @@ class Engine:
         devices: Devices | None = None,
         others: Sequence[str] = (),
         neutral: Tensor | None = None,
+        bank: Bank | None = None,
     ) -> Population:
         """The images that are edited.
 
@@ -165,6 +167,7 @@ class Engine:
             devices: make the edits; this process alone if None.
             others: objects, as noun phrases, that may stand in the subject's place.
             neutral: pictures that ask for nothing, as ``images``, by which a unit's scale is set; needed for a unit.
+            bank: pictures that were made for other classifiers; None makes all.
 
         Raises:
             UserError: there is nothing that says what the images show, too few images, or descriptions that the
@@ -177,7 +180,7 @@ class Engine:
         editor.check(composition, largest)
         readers = [TargetReader(one.classifier, one.target, self.batch_size, torch.device(device)) for one in studied]
         readers = readers if neutral is None else [reader.calibrated(neutral) for reader in readers]
-        return Population(editor, composition, readers, checks, files, images, count, self.chunk, devices, others)
+        return Population(editor, composition, readers, checks, files, images, count, self.chunk, devices, others, bank)
 
     def share_out(self, population: Population, whose: Sequence[int]) -> dict[Path, Images]:
         """Edit, round by round, as the policy says; the images that each concept has come to have.
@@ -227,7 +230,7 @@ class Engine:
             self.pairs(population, 0, path, shares[path])
         return shares
 
-    def pairs(self, population: Population, who: int, path: Path, those: Images) -> Differences:
+    def pairs(self, population: Pictures, who: int, path: Path, those: Images) -> Differences:
         """do(concept) minus do(not the concept), on these images of the population.
 
         An object is left out. In the place of a value stand its rivals: the mean over those that are edited in anyway
@@ -289,7 +292,7 @@ class Engine:
         margin, _ = self.bounds(population.readers[0].target.kind == "class")
         return confirm(population, shares, self._pairs(population, 0, shares), margin, self.significance)
 
-    def differences(self, population: Population, studied: Sequence[Studied], shares: Shares) -> tuple[Difference, ...]:
+    def differences(self, population: Pictures, studied: Sequence[Studied], shares: Shares) -> tuple[Difference, ...]:
         """Every two classifiers, on the same edits; the first one's effect minus the second one's."""
         found: list[Difference] = []
         own = [who for who, one in enumerate(studied) if not one.control]
@@ -329,7 +332,7 @@ class Engine:
         """The bootstrap's, of gains."""
         return bootstrapped(population.files.draws, self.resamples)
 
-    def _pairs(self, population: Population, who: int, shares: Shares) -> dict[Path, Differences]:
+    def _pairs(self, population: Pictures, who: int, shares: Shares) -> dict[Path, Differences]:
         return {path: self.pairs(population, who, path, those) for path, those in shares.items()}
 
     def ranking(

@@ -17,10 +17,12 @@ from torch import Tensor
 from diffexplain.classifiers.target_scores import TargetReader, TargetScores, same_answer
 from diffexplain.editing import Change, Composition, Editor, ExchangingEditor, State, changed_states
 from diffexplain.editing.editor import PURPOSE, SUBJECT
+from diffexplain.effects.bank import Bank
 from diffexplain.effects.devices import Devices, OneDevice
 from diffexplain.effects.edits import ChecksLike, Made, Maker, Pair
 from diffexplain.effects.records import SEPARATOR, Record, key_of, path_of
 from diffexplain.effects.results import Path
+from diffexplain.errors import UserError
 from diffexplain.progress import progress
 from diffexplain.runs.draws import Draws
 from diffexplain.statistics.estimates import SameAnswer
@@ -63,6 +65,14 @@ class Files(Protocol):
     def write_json(self, name: str, value: Any, /) -> FilePath: ...
 
 
+class Pictures(Protocol):
+    """Images under changes; `Population` makes them."""
+
+    composition: Composition
+
+    def records(self, changes: Sequence[Change], indices: Sequence[int], /) -> list[Record]: ...
+
+
 class Population:
     """The population under changes: edits, reads and checks what is not known yet.
 
@@ -81,6 +91,7 @@ class Population:
         chunk: images that are prepared together.
         devices: make the edits; this process alone if None.
         others: objects that may stand in the subject's place, as noun phrases.
+        bank: pictures that were made for other classifiers; None makes all.
     """
 
     def __init__(
@@ -95,6 +106,7 @@ class Population:
         chunk: int,
         devices: Devices | None = None,
         others: Sequence[str] = (),
+        bank: Bank | None = None,
     ) -> None:
         self.others = tuple(others)
         self.composition = composition
@@ -110,7 +122,7 @@ class Population:
         self.made = 0
         self.read = 0
         self._records: dict[tuple[int, str], Record] = {}
-        self._maker = Maker(editor, composition, readers, checks, files.draws, images)
+        self._maker = Maker(editor, composition, readers, checks, files.draws, images, bank)
         self._states: dict[int, State] = {}
         self._original: dict[int, Record] = {}
         self._exchanged: dict[int, Record] = {}
@@ -206,8 +218,8 @@ class Population:
 
     def pictures(self, changes: Sequence[Change], indices: Sequence[int]) -> Tensor:
         """Those images of the first lot under the changes, (n, 3, H, W) in [0, 1]: to be shown, not recorded."""
-        prepared = self._maker.prepared(self._indices(0))
-        return self._maker.editor.edit(prepared, list(indices), self._changed(changes, indices))
+        pairs = list(zip(indices, self._changed(changes, indices), strict=True))
+        return self._maker.shown(self._indices(0), pairs)
 
     def _changed(self, changes: Sequence[Change], indices: Sequence[int]) -> list[State]:
         return changed_states(self.composition, self.states(indices), indices, changes, self.files.draws)
@@ -288,12 +300,10 @@ class Population:
         """What was written; None where nothing was, or what is there is something else."""
         path = self.files.directory / name
         try:
-            content = read_json(path)
-            if content.pop(DIGEST, None) == _digest_of(content):
-                return content
+            return read_records(path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, AttributeError, TypeError):
+        except UserError:
             pass
         message = f"{path} is damaged, or of an earlier version: what it holds is made again."
         warnings.warn(message, stacklevel=2)
@@ -304,6 +314,24 @@ class Population:
         self.files.write_json(name, {**content, DIGEST: _digest_of(content)})
         written: dict[str, Any] = json.loads(json.dumps(content))
         return written
+
+
+def read_records(path: FilePath) -> dict[str, Any]:
+    """A file of records, whole.
+
+    Raises:
+        FileNotFoundError: there is none.
+        UserError: it is not as it was written.
+    """
+    try:
+        content: dict[str, Any] = read_json(path)
+        if content.pop(DIGEST, None) == _digest_of(content):
+            return content
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, AttributeError, TypeError):
+        pass
+    raise UserError("These records are damaged.", given=path)
 
 
 def _digest_of(content: Mapping[str, Any]) -> str:

@@ -306,7 +306,7 @@ class LabelledPhotographs:
 
 @dataclass(frozen=True)
 class Budget:
-    """What it cost.
+    """What it cost, whoever made the pictures: those from the bank count as if they had been made.
 
     Attributes:
         policy: which concepts got how many images.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from diffexplain.concepts.concept import Kind, name_of
 from diffexplain.concepts.file import load_hierarchy
@@ -13,6 +13,7 @@ from diffexplain.concepts.hierarchy import Hierarchy
 from diffexplain.concepts.merging import Draft, drafts_of, finished, merged, normal_form
 from diffexplain.concepts.proposer import subject_of
 from diffexplain.concepts.vocabulary import Phrase, Vocabulary
+from diffexplain.config.instantiate import TARGET, build, locate
 from diffexplain.effects.results import ConceptEffect, Untested, Verdict
 from diffexplain.errors import UserError
 from diffexplain.report.summary import Summary
@@ -127,3 +128,18 @@ class FileProposer:
         own = drafts_of(self.hierarchy.roots)
         drafts = merged([*own, *self.found.drafts(target)], fixed=len(own))
         return Hierarchy(self.hierarchy.domain, finished(drafts))
+
+
+def known_concepts(config: Mapping[str, Any], target: ResolvedTarget) -> list[tuple[tuple[str, ...], str]] | None:
+    """Path and text of every concept that a run proposes, where files alone say which; None where a model does.
+
+    Raises:
+        UserError: its method proposes none, or a file is missing or wrong.
+    """
+    node, plugins = config.get("concepts"), tuple(config["plugins"])
+    if node is None:
+        raise UserError("This method tests no concepts.", given=f"explainer={config['explainer']['name']}")
+    if locate(str(node[TARGET]), plugins, "concepts") not in (FileProposer, RunProposer):
+        return None
+    proposed = build(node, plugins=plugins, where="concepts").propose(None, target)
+    return [(path, concept.text) for path, concept in proposed.concepts()]

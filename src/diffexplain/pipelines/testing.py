@@ -24,6 +24,7 @@ from diffexplain.config.digests import CONTENTS, EDITOR_OF_NONE, EDITORS_OF_IMAG
 from diffexplain.config.instantiate import build
 from diffexplain.editing import Change, Checks
 from diffexplain.effects import accuracy
+from diffexplain.effects.bank import bank_of
 from diffexplain.effects.engine import Studied, others_of
 from diffexplain.effects.estimation import PriorError
 from diffexplain.effects.population import Population
@@ -117,6 +118,7 @@ class Testing:
         if control is not None:
             studied.append(Studied(CONTROL, control.to(self.device), self.target, control=True))
         checks = Checks(segmenter, self.engine.batch_size)
+        self.editor, self.bank = editor, bank_of(self.run.config, self.target.text, self.device)
         with self.loop, halvings_recorded(self.run, prior, "to edit one picture"):
             images = self._images(prior)
             hierarchy = self._concepts(prior, images)
@@ -133,6 +135,7 @@ class Testing:
                 devices=self.loop,
                 others=others_of(self.target, classifier.labels.names),
                 neutral=neutral,
+                bank=self.bank,
             )
             # It was measured on images that a prior makes, not on given ones that it edits.
             error = None if images is not None else error_of(self.run.config["diffusion"])
@@ -146,8 +149,15 @@ class Testing:
         kept = [concept for concept, _ in without_mirrors(self.result.rankings[0].ranked)]
         ranked = sorted(kept, key=lambda concept: not concept.over_all.significant)
         smallest = [concept for concept in kept if concept in ranked[STRONGEST:]][-WEAKEST:]
-        shown = [concept.path for concept in (*ranked[:STRONGEST], *smallest)]
-        return [example for path in shown for example in examples(self.population, path, EXAMPLES)]
+        paths = [concept.path for concept in (*ranked[:STRONGEST], *smallest)]
+        found = [example for path in paths for example in examples(self.population, path, EXAMPLES)]
+        if self.bank is not None:
+            for concept in self.result.rankings[
+                0
+            ].concepts:  # Which of them another classifier's page shows is not known.
+                shown(self.population, concept.path, EXAMPLES)
+            self.run.record_timings(bank={"made": self.editor.evaluations, "taken": self.bank.taken})
+        return found
 
     def same_answer(self) -> SameAnswer | None:
         """What the explained classifier answered to all images alike; None where answers differ."""
@@ -312,10 +322,15 @@ def in_lots(
         yield accuracy.Lot(tuple(one.name for one in some), own, torch.stack([one.image(size) for one in some]))
 
 
+def shown(edited: Population, path: Path, count: int) -> tuple[range, list[Tensor]]:
+    """The first images of the population, at most ``count``: which, and as they are without a concept and with it."""
+    indices = range(min(count, edited.count, edited.chunk))
+    return indices, [edited.pictures([Change(path, reverse)], indices) for reverse in (True, False)]
+
+
 def examples(edited: Population, path: Path, count: int) -> list[EffectExample]:
     """The first images of the population, at most ``count``, without a concept and with it."""
-    indices = range(min(count, edited.count, edited.chunk))
-    images = [edited.pictures([Change(path, reverse)], indices) for reverse in (True, False)]
+    indices, images = shown(edited, path, count)
     without, present = ([as_bytes(image) for image in part] for part in images)
     scores = [edited.readers[0].read(part, f"an edit of {path[-1]!r}").score for part in images]
     return [EffectExample(path, k, without[k], present[k], float(scores[0][k]), float(scores[1][k])) for k in indices]

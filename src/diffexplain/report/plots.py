@@ -1,7 +1,7 @@
 """Charts as inline SVG that follow the page's width, colours and dark mode.
 
 Positions along the value axis are percentages, so a chart is as sharp on a phone as on a wide screen and its
-text never shrinks. Only numbers and fixed words come in here; every colour is a class of the style sheet.
+text never shrinks. Only numbers, fixed words and names come in here; every colour is a class of the style sheet.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from diffexplain.report.wording import number
 from diffexplain.statistics.estimates import Estimate
 
 ROW_HEIGHT = 22
 CURVE_HEIGHT = 190
+COURSE_HEIGHT = 84
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,46 @@ def bar(estimate: Estimate, axis: Axis, tone: str, mark: float | None = None) ->
     label = f"{number(estimate.value)}, 95% interval {number(estimate.low)} to {number(estimate.high)}"
     return Markup(
         f'<svg class="bar" height="{ROW_HEIGHT}" role="img" aria-label="{label}">'
+        f"<title>{label}</title>{''.join(parts)}</svg>"
+    )
+
+
+def course(effects: Sequence[Estimate | None], names: Sequence[str], axis: Axis, margin: float) -> Markup:
+    """An effect over several checkpoints, from left to right, each with its interval as an upright whisker.
+
+    Where nothing was tested there is no mark but a question mark at the foot, and no line across.
+
+    Args:
+        names: of the checkpoints.
+        margin: within ± this a band shows what is not relevant.
+    """
+    places = [round(3 + 94 * place / max(len(effects) - 1, 1), 2) for place in range(len(effects))]
+
+    def down(value: float) -> float:
+        return round(COURSE_HEIGHT * (1 - axis.at(value) / 100), 2)
+
+    top, bottom = down(margin), down(-margin)
+    parts = [f'<rect class="within" x="0" width="100%" y="{top}" height="{round(bottom - top, 2)}"/>']
+    for tick in dict.fromkeys((axis.low, 0.0, axis.high)):
+        parts.append(f'<line class="grid" x1="0" x2="100%" y1="{down(tick)}" y2="{down(tick)}"/>')
+        text = number(tick).rstrip("0").rstrip(".") or "0"
+        parts.append(f'<text x="-8" y="{down(tick) + 4}" text-anchor="end">{text}</text>')
+    said = []
+    for place, effect in enumerate(effects):
+        x, before = places[place], effects[place - 1] if place else None
+        if effect is None:
+            parts.append(f'<text class="note" x="{x}%" y="{COURSE_HEIGHT + 14}" text-anchor="middle">?</text>')
+            said.append("not tested")
+            continue
+        if before is not None:
+            ends = f'x1="{places[place - 1]}%" x2="{x}%" y1="{down(before.value)}" y2="{down(effect.value)}"'
+            parts.append(f'<line class="line raw" {ends}/>')
+        parts.append(_vertical("whisker", x, down(effect.high), down(effect.low)))
+        parts.append(f'<circle class="best" cx="{x}%" cy="{down(effect.value)}" r="3.5"/>')
+        said.append(f"{number(effect.value)}, 95% interval {number(effect.low)} to {number(effect.high)}")
+    label = escape("; ".join(f"{name}: {text}" for name, text in zip(names, said, strict=True)))
+    return Markup(
+        f'<svg class="course" height="{COURSE_HEIGHT + 18}" role="img" aria-label="{label}">'
         f"<title>{label}</title>{''.join(parts)}</svg>"
     )
 

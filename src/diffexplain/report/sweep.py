@@ -17,7 +17,8 @@ from markupsafe import Markup
 
 from diffexplain.config.from_run import SUMMARY
 from diffexplain.effects.results import ConceptEffect, Verdict
-from diffexplain.report import plots, wording
+from diffexplain.report import checkpoints, plots, wording
+from diffexplain.report.checkpoints import Series
 from diffexplain.report.codec import to_plain
 from diffexplain.report.findings import Toned, largest, untested_reason
 from diffexplain.report.images import INDEX, open_picture, webp_uri
@@ -139,10 +140,10 @@ def row_of(folder: Path, job: Job[SweepRow], directory: Path | None = None, summ
     )
 
 
-def write_sweep_report(folder: Path, rows: Sequence[SweepRow]) -> Path:
+def write_sweep_report(folder: Path, rows: Sequence[SweepRow], series: Sequence[Series] = ()) -> Path:
     """Write ``summary.json``, ``sweep.csv`` and ``report.html`` of a sweep into ``folder``; returns the page's path.
 
-    ``sweep.parquet`` too, where pyarrow is installed.
+    ``sweep.parquet`` too, where pyarrow is installed; ``checkpoints.csv`` of a sweep over checkpoints, its ``series``.
     """
     plain = {"schema_version": SCHEMA_VERSION, "kind": "sweep", "jobs": [to_plain(row) for row in rows]}
     atomic.write_json(folder / SUMMARY, plain)
@@ -150,7 +151,9 @@ def write_sweep_report(folder: Path, rows: Sequence[SweepRow]) -> Path:
     (folder / PARQUET).unlink(missing_ok=True)  # One that cannot be written anew would be of another day.
     if find_spec("pyarrow") is not None:
         atomic.write_bytes(folder / PARQUET, _as_parquet(rows))
-    atomic.write_text(folder / REPORT, render(rows, folder))
+    if series:
+        atomic.write_text(folder / checkpoints.CSV, checkpoints.as_csv(series))
+    atomic.write_text(folder / REPORT, render(rows, folder, series))
     return folder / REPORT
 
 
@@ -177,7 +180,7 @@ def worst_first(rows: Sequence[SweepRow]) -> list[SweepRow]:
     return sorted(rows, key=key)
 
 
-def render(rows: Sequence[SweepRow], folder: Path) -> str:
+def render(rows: Sequence[SweepRow], folder: Path, series: Sequence[Series] = ()) -> str:
     """The page of a sweep as HTML text; the pictures are those of the runs, whose directories are relative to it."""
     rows = worst_first(rows)
     unfinished = [row for row in rows if row.status != "done"]
@@ -206,9 +209,10 @@ def render(rows: Sequence[SweepRow], folder: Path) -> str:
             words=wording,
             title=f"sweep of {len(rows)} runs",
             headline=headline(rows),
-            findings=_findings(rows),
+            findings=[*(line for one in series for line in one.lines[:_MOST_TOLD]), *_findings(rows)],
             same=_same(rows),
             rows=shown,
+            series=series,
             unfinished=unfinished[:_MOST_TOLD],
             more=max(len(unfinished) - _MOST_TOLD, 0),
             groups=groups,
