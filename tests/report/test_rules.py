@@ -70,4 +70,4 @@ def test_a_name_that_several_concepts_have_decides_nothing() -> None:
     check(parse("a brown dog > 0, brown > 0"), concepts)  # the text of one is that one
     with pytest.raises(UserError, match="several concepts") as caught:
         check(parse("brown > 0"), concepts[:2])
-    assert caught.value.accepted == ["a brown dog", "a brown cat"]
+    assert caught.value.accepted == ("a brown dog", "a brown cat")
