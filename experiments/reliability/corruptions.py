@@ -214,7 +214,9 @@ def _parts() -> Iterator[Reading]:
 
     def checked(folder: Path) -> Any:
         with package_in(folder):
-            return check(["embedded:prior", "embedded:classifiers/shortcut_cnn", "embedded:clipseg"])
+            return check(
+                ["embedded:prior", "embedded:classifiers/shortcut_cnn", "embedded:clipseg", "embedded:vocabulary.yaml"]
+            )
 
     root = EMBEDDED_ROOT.relative_to(PACKAGE)
     shipped = (
@@ -241,6 +243,7 @@ def _runs() -> Iterator[Reading]:
         directory, found = folder / "run", samples.evaluation()
         made = samples.run_in(directory)
         samples.written(made, samples.summary_of(made, found), found)
+        made.write_json("manifest.json", {"config_as_given": {}})
         made.finish()
 
     def loaded(folder: Path) -> Any:
@@ -299,6 +302,7 @@ def _runs() -> Iterator[Reading]:
 def _kept() -> Iterator[Reading]:
     from pydantic import BaseModel
 
+    from diffexplain.concepts.asking import Turn
     from diffexplain.concepts.endpoint import Endpoint
     from diffexplain.pipelines.networks import remembered
     from diffexplain.runs.lock import RunLock
@@ -308,7 +312,7 @@ def _kept() -> Iterator[Reading]:
     class Said(BaseModel):
         words: list[str]
 
-    turns = [{"role": "user", "text": "which?"}]
+    turns = [Turn("user", "which?")]
 
     class Answering(Endpoint):
         """Asked on the disk alone."""

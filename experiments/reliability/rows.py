@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from diffexplain.weights.atomic import write_json
-from experiments.reliability import trials
+from experiments.reliability import corruptions, trials
 from experiments.reliability.runs import emptied, given, overrides, run
 
 SMALL = "mahendran_vedaldi"
@@ -202,12 +202,10 @@ def table(
     lines = ["| # | fault | tests | from outside |", "|---|---|---|---|"]
     cut = [line for line in interrupted if line["cuts"]]
     alike = sum(line["equal"] for line in cut)
-    bad = [line for line in damaged if line["came"] in ("traceback", "ANOTHER ANSWER")]
+    bad = [line for line in damaged if line["came"].startswith(corruptions.BAD)]
     parts = {
         INTERRUPTIONS: f"{alike} of {len(cut)} interrupted runs byte-equal" if cut else NOT_TRIED,
-        CORRUPTIONS: f"{len(damaged) - len(bad)} of {len(damaged)} damaged files as they should"
-        if damaged
-        else NOT_TRIED,
+        CORRUPTIONS: f"{len(damaged) - len(bad)} of {len(damaged)} damages as they should" if damaged else NOT_TRIED,
         NOT_TRIED: NOT_TRIED,
     }
     for number, row in enumerate(ROWS, 1):

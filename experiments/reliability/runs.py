@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 FEW = (
     *("effects=quick", "effects.chunk=4", "effects.images=4", "effects.smallest=4", "effects.resamples=20"),
@@ -126,7 +126,7 @@ def run(
     began = time.monotonic()
     child = os.fork()
     if child == 0:
-        _in_child(action, log, unprivileged)
+        in_child(action, log, unprivileged=unprivileged)
     waited = 0
     while after is not None and not waited and time.monotonic() - began < after:
         waited, status = os.waitpid(child, os.WNOHANG)
@@ -160,7 +160,8 @@ def _give_up_privileges() -> None:
     ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(version, this_process), (ctypes.c_uint32 * 6)())
 
 
-def _in_child(action: Callable[[], int], log: Path, unprivileged: bool) -> None:
+def in_child(action: Callable[[], int], log: Path, *, unprivileged: bool = False) -> NoReturn:
+    """Do it in this process, which has just been forked, and end it."""
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background job would ignore it.

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from diffexplain.weights import atomic
-from experiments.reliability.runs import Ended, artefacts, emptied, given, overrides, run
+from experiments.reliability.runs import Ended, artefacts, emptied, given, in_child, overrides, run
 
 Tried = Iterator[tuple[str, bool]]
 PRETENDED = ("paths.configs=[tests/conf]", "plugins=[tests,experiments]", "logger=local", "trainer=cpu")
@@ -330,8 +330,7 @@ def _begun(action: Callable[[], int], log: Path) -> int:
     """A process that does it; its number."""
     child = os.fork()
     if child == 0:
-        ended = run(action, log)
-        os._exit(ended.status if ended.status >= 0 else 99)
+        in_child(action, log)
     return child
 
 
