@@ -219,15 +219,15 @@ def _parts() -> Iterator[Reading]:
             )
 
     root = EMBEDDED_ROOT.relative_to(PACKAGE)
-    shipped = (
+    names = (
         "checksums.json",
         "vocabulary.yaml",
         f"classifiers/{network}/*",
         "prior/**/*.json",
         "clipseg/*.safetensors",
     )
-    shipped = tuple(f"{root}/{name}" for name in shipped)
-    yield Reading("the package", package, checked, (*shipped, "concepts/data/*.yaml"), named=False)
+    shipped = (*(f"{root}/{name}" for name in names), "concepts/data/*.yaml")
+    yield Reading("the package", package, checked, shipped, named=False)
 
 
 def _runs() -> Iterator[Reading]:

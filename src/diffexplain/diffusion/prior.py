@@ -283,7 +283,7 @@ class Prior:
 class _Decoding(torch.nn.Module):
     def __init__(self, autoencoder: torch.nn.Module) -> None:
         super().__init__()
-        self.autoencoder = autoencoder
+        self.autoencoder: Any = autoencoder
 
     def forward(self, latents: Tensor) -> Any:
         return self.autoencoder.decode(latents, return_dict=False)[0]
