@@ -258,7 +258,7 @@ def _runs() -> Iterator[Reading]:
         from diffexplain.report import wandb_mirror
 
         copy, begin = Copy(), wandb.init
-        wandb.init = lambda **_: copy  # type: ignore[assignment]
+        wandb.init = lambda **_: copy
         try:
             return wandb_mirror.sync(folder / "run"), copy.summary, len(copy.logged)
         finally:
