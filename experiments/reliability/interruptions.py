@@ -12,11 +12,12 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from diffexplain.weights.atomic import write_json
-from experiments.reliability.runs import EXPLAINERS, Record, artefacts, emptied, overrides, run
+from experiments.reliability.runs import EXPLAINERS, Record, artefacts, emptied, given, overrides, run
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 STATUS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 75, signal.SIGINT: 130}
@@ -27,17 +28,23 @@ RECORD = "interruptions.jsonl"
 
 
 def torment(folder: Path, trials: int, end: float = float("inf")) -> list[dict[str, Any]]:
-    """Interrupt ``trials`` runs of each explainer, none begun after ``end``; the lines of all that have been."""
+    """Interrupt ``trials`` runs of each explainer, that with the fewest first; the lines of all that have been.
+
+    None is begun after ``end``.
+    """
     record = Record(folder / RECORD)
-    done = {(line["explainer"], line["trial"]) for line in record.lines}
     expected: dict[str, tuple[dict[str, str], float]] = {}
-    for trial in range(trials):
-        for explainer in EXPLAINERS:
-            if (explainer, trial) in done or time.monotonic() > end:
-                continue
-            if explainer not in expected:
-                expected[explainer] = _uninterrupted(folder, explainer)
-            record.add(_trial(folder, explainer, trial, *expected[explainer]))
+    while time.monotonic() < end:
+        tried = {
+            explainer: [line for line in record.lines if line["explainer"] == explainer] for explainer in EXPLAINERS
+        }
+        explainer = min(tried, key=lambda name: len(tried[name]))
+        trial = len(tried[explainer])
+        if trial >= trials:
+            break
+        if explainer not in expected:
+            expected[explainer] = _uninterrupted(folder, explainer)
+        record.add(_trial(folder, explainer, trial, *expected[explainer]))
     return record.lines
 
 
@@ -67,7 +74,7 @@ def _uninterrupted(folder: Path, explainer: str) -> tuple[dict[str, str], float]
     known = folder / "uninterrupted" / f"{explainer}.json"
     if not known.exists():
         outputs = emptied(folder / "uninterrupted" / explainer)
-        ended = run(overrides(explainer, outputs), folder / "logs" / f"{explainer}.log")
+        ended = run(partial(given, overrides(explainer, outputs)), folder / "logs" / f"{explainer}.log")
         if ended.status:
             raise RuntimeError(f"{explainer} fails without any interruption:\n{ended.said}")
         write_json(known, {"files": artefacts(outputs), "seconds": ended.seconds})
@@ -78,7 +85,7 @@ def _uninterrupted(folder: Path, explainer: str) -> tuple[dict[str, str], float]
 def _trial(folder: Path, explainer: str, trial: int, expected: dict[str, str], seconds: float) -> dict[str, Any]:
     chance = random.Random(f"{explainer} {trial}")
     outputs = emptied(folder / "interrupted" / explainer)
-    command, log = overrides(explainer, outputs), folder / "logs" / f"{explainer}-{trial}.log"
+    command, log = partial(given, overrides(explainer, outputs)), folder / "logs" / f"{explainer}-{trial}.log"
     cuts: list[dict[str, Any]] = []
     said = ""
     # What one attempt has done the next has not to do, so that later cuts come earlier. A run that ended before its

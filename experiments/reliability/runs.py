@@ -6,6 +6,7 @@ run loads and computes is its own. How signals are met while libraries load is f
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -13,23 +14,36 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-FEW = ("effects=quick", "effects.chunk=4", "concepts.hierarchy=experiments/reliability/hierarchy.yaml")
-SHORT = ("explainer.steps=6", "explainer.batch=2", "explainer.checkpoint_every=2", "explainer.window=2")
-PICTURES = ("explainer.images=2", "explainer.steps=8")
+FEW = (
+    *("effects=quick", "effects.chunk=4", "effects.images=4", "effects.smallest=4", "effects.resamples=20"),
+    "concepts.hierarchy=experiments/reliability/hierarchy.yaml",
+)
+SHORT = ("explainer.steps=4", "explainer.batch=1", "explainer.checkpoint_every=2", "explainer.window=2")
+SCREEN = ("discovery=quick", "discovery.pictures=8", "discovery.tested=1")
+MEASURED = (
+    *("evaluation=quick", "evaluation.images=4", "evaluation.random_images=1", "evaluation.choosing_images=1"),
+    *(
+        "evaluation.candidates=1",
+        "evaluation.rescoring_images=2",
+        "evaluation.looked_images=2",
+        "evaluation.examples=2",
+    ),
+)
+PICTURES = ("explainer.images=1", "explainer.steps=4")
 EXPLAINERS: Mapping[str, Sequence[str]] = {
     "mahendran_vedaldi": PICTURES,
     "yosinski": PICTURES,
     "nguyen": PICTURES,
     "maco": PICTURES,
-    "randomised_prompts": (*FEW, "discovery=quick"),
-    "diffexplainer": ("evaluation=quick", *SHORT, *FEW),
-    "dexter": ("evaluation=quick", "prompt=hard_words", *SHORT, "explainer.batch=1", *FEW),
+    "randomised_prompts": (*FEW, *SCREEN),
+    "diffexplainer": (*MEASURED, *SHORT, *FEW, *SCREEN),
+    "dexter": (*MEASURED, "prompt=hard_words", *SHORT, *FEW, *SCREEN),
     "diffex": (*FEW, "explainer.beam=1", "explainer.roots=2", "explainer.search_images=2"),
 }
 """What makes a run of each short; the world, its segmenter and its classifier are what the configuration chooses."""
@@ -84,13 +98,35 @@ def load_libraries() -> None:
     _ = (transformers.CLIPTextModel, transformers.CLIPSegForImageSegmentation)
 
 
-def run(arguments: Sequence[str], log: Path, after: float | None = None, number: int = signal.SIGKILL) -> Ended:
-    """Make a run in a child process; ``after`` so many seconds, if it still goes on, it gets a signal."""
+def given(arguments: Sequence[str]) -> int:
+    """The program with these arguments of ``run``; its exit status."""
+    from diffexplain import cli
+
+    return cli.run(list(arguments))
+
+
+def run(
+    action: Callable[[], int],
+    log: Path,
+    after: float | None = None,
+    number: int = signal.SIGKILL,
+    *,
+    unprivileged: bool = False,
+) -> Ended:
+    """Let a child process do it; ``after`` so many seconds, if it still goes on, it gets a signal.
+
+    Args:
+        action: returns the exit status.
+        log: keeps what it says.
+        after: None: no signal.
+        number: of the signal.
+        unprivileged: a file's permissions hold, even if root asks.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     child = os.fork()
     if child == 0:
-        _in_child(arguments, log)
+        in_child(action, log, unprivileged=unprivileged)
     waited = 0
     while after is not None and not waited and time.monotonic() - began < after:
         waited, status = os.waitpid(child, os.WNOHANG)
@@ -118,7 +154,14 @@ def emptied(folder: Path) -> Path:
     return folder
 
 
-def _in_child(arguments: Sequence[str], log: Path) -> None:
+def _give_up_privileges() -> None:
+    """Take the capabilities from this process, by which Linux lets root read what nobody may."""
+    version, this_process = 0x20080522, 0
+    ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(version, this_process), (ctypes.c_uint32 * 6)())
+
+
+def in_child(action: Callable[[], int], log: Path, *, unprivileged: bool = False) -> NoReturn:
+    """Do it in this process, which has just been forked, and end it."""
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background job would ignore it.
@@ -126,10 +169,10 @@ def _in_child(arguments: Sequence[str], log: Path) -> None:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
             sys.stdout = sys.stderr = file
-            from diffexplain import cli
-
             try:
-                status = cli.run(list(arguments))
+                if unprivileged:
+                    _give_up_privileges()
+                status = action()
             except BaseException:
                 traceback.print_exc()
     finally:

@@ -1,7 +1,8 @@
 """Does a run survive what can happen to it? Interrupts and damages small runs of every explainer on the embedded world.
 
     python -m experiments.reliability.torture                  as far as it is not done yet
-    python -m experiments.reliability.torture --minutes 10     so many minutes at most
+    python -m experiments.reliability.torture --only files     the damaged files; rows: the 25 faults; interruptions
+    python -m experiments.reliability.torture --minutes 10     no run is interrupted after so many minutes
     python -m experiments.reliability.torture --report         write RESULTS.md from what has been done
 
 Goes on where it stopped. An hour or two of one processor's time for all of it.
@@ -19,6 +20,7 @@ from diffexplain.world.marked import write_between
 from experiments.reliability import corruptions, interruptions, rows
 from experiments.reliability.runs import Record, load_libraries
 
+PARTS = ("rows", "files", "interruptions")
 RESULTS = Path(__file__).parent / "RESULTS.md"
 BEGIN, END = "<!-- torture: begin -->", "<!-- torture: end -->"
 
@@ -29,20 +31,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--trials", type=int, default=8, help="interrupted runs of each explainer (default: %(default)s)"
     )
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="after which nothing new is begun")
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="after which no run is interrupted any more"
+    )
+    parser.add_argument("--only", choices=PARTS, help="of the three parts this one")
     parser.add_argument("--report", action="store_true", help="run nothing, and write RESULTS.md")
     given = parser.parse_args(arguments)
     folder, end = given.outputs.absolute(), time.monotonic() + 60 * given.minutes
     folder.mkdir(parents=True, exist_ok=True)
-    if not given.report:
+    parts = () if given.report else PARTS if given.only is None else (given.only,)
+    if parts:
         load_libraries()
+    if "rows" in parts:
         rows.meet(folder)
-        # In turns, so that little time brings some of each.
-        for trial in range(1, given.trials + 1):
-            interruptions.torment(folder, trial, end)
-            corruptions.damage(
-                folder, round(len(corruptions.EVERY) * len(corruptions.DAMAGES) * trial / given.trials), end
-            )
+    if "files" in parts:
+        corruptions.damage(folder)
+    if "interruptions" in parts:
+        interruptions.torment(folder, given.trials, end)
     text = report(folder)
     print(text)
     if given.report:

@@ -335,8 +335,9 @@ def _make(run: Run, pipeline: Pipeline, parts: Parts, watch: Stopwatch) -> Summa
 
     config, packages = run.config, tuple(run.config["plugins"])
     with watch("build"):
-        classifier = parts.classifier(config["classifier"], packages)
-        prior = parts.build("diffusion", config["diffusion"], packages)
+        with signals.loading():  # Libraries catch what a signal raises, and blame the file that they read.
+            classifier = parts.classifier(config["classifier"], packages)
+            prior = parts.build("diffusion", config["diffusion"], packages)
         if known(config) != config:
             message = "A file that the run is made of changed while it was read; give the same command again."
             raise RetryableError(message)

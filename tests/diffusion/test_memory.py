@@ -184,3 +184,21 @@ def test_peak_memory_is_that_of_what_is_alive_together() -> None:
             del other, view
         torch.zeros(200).add_(1.0)
     assert watch.peak == 4 * 1001
+
+
+def test_a_decoder_that_overflows_in_float16_decodes_in_float32() -> None:
+    prior = tiny_prior()
+    expected = prior.pipeline.vae
+    with torch.no_grad():
+        expected.decoder.conv_in.weight *= 1e5
+        expected.decoder.conv_in.weight.clamp_(-6e4, 6e4)
+    latents = torch.ones(2, *prior.latent_shape)
+    known = prior.decode(latents, final=True)
+    for module in prior._modules():
+        module.to(torch.float16)
+    images = prior.decode(latents.requires_grad_(), final=True)
+    assert images.isfinite().all()
+    torch.testing.assert_close(images, known, atol=0.05, rtol=0)
+    (gradient,) = torch.autograd.grad(images.sum(), latents)
+    assert gradient.isfinite().all()
+    assert prior.dtype == expected.decoder.conv_in.weight.dtype == torch.float16

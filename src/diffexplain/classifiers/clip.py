@@ -135,7 +135,7 @@ def load_open_clip(
     if not (folder / OPEN_CLIP_CONFIG).is_file():
         raise UserError(f"No CLIP of open_clip's is in {folder}: {OPEN_CLIP_CONFIG} is missing.")
     name = f"local-dir:{folder}"
-    with torch.device("meta" if meta else "cpu"):
+    with library_reads(f"{folder / OPEN_CLIP_CONFIG} cannot be used"), torch.device("meta" if meta else "cpu"):
         clip = open_clip.create_model(name, load_weights=False, device="meta" if meta else "cpu").eval()
         preprocessing = _open_clip_preprocessing(clip.visual.preprocess_cfg)
     if meta:

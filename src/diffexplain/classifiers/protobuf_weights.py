@@ -16,6 +16,7 @@ import torch
 from google.protobuf.message import DecodeError
 from torch import Tensor
 
+from diffexplain.errors import UserError
 from diffexplain.weights.files import describe_start, refusal
 from diffexplain.weights.protobuf import Fields, message_classes
 
@@ -108,7 +109,10 @@ def _messages() -> dict[str, type[Any]]:
 
 
 def _parse(path: Path, message_name: str, what: str) -> Any:
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"The weights cannot be read from {path}: {error.strerror}.") from error
     message = _messages()[message_name]()
     try:
         message.ParseFromString(content)

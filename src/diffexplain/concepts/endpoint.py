@@ -6,6 +6,7 @@ import json
 import os
 import ssl
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -126,9 +127,14 @@ class Endpoint:
         body = self._body(turns, answer)
         file = self._file(body)
         try:
-            text = str(read_json(file)["reply"])
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # never asked, or damaged
+            known = read_json(file)
+            text = str(known["reply"])
+            if known.get("sha256", _digest(text)) != _digest(text):  # Earlier versions kept none.
+                raise ValueError("another reply than was given")
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            warnings.warn(f"The reply kept in {file} is damaged ({error}), and asked for again.", stacklevel=2)
         else:
             self.usage.remembered += 1
             return text
@@ -136,7 +142,8 @@ class Endpoint:
         text = self._without_key(text)  # again: in JSON it may have been escaped
         self.usage.tokens_in += usage[0]
         self.usage.tokens_out += usage[1]
-        atomic.write_json(file, {"model": self.name, "reply": text, "tokens_in": usage[0], "tokens_out": usage[1]})
+        tokens = {"tokens_in": usage[0], "tokens_out": usage[1]}
+        atomic.write_json(file, {"model": self.name, "reply": text, "sha256": _digest(text), **tokens})
         return text
 
     def forget(self, turns: Sequence[Turn], answer: type[BaseModel]) -> None:
@@ -244,6 +251,10 @@ class Endpoint:
 
 
 @lru_cache(maxsize=1)
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
 def _certificates() -> ssl.SSLContext:
     return httpx2.create_ssl_context()  # takes a moment
 

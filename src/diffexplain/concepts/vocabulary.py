@@ -167,6 +167,8 @@ def _read(file: Path) -> dict[str, Any]:
         content: Any = from_yaml(read_text(file, MOST_OF_YAML))
     except ValueError as error:
         raise UserError(f"The vocabulary {file} is not valid YAML: {error}") from error
+    except OSError as error:
+        raise UserError(f"The vocabulary {file} cannot be read: {error.strerror}.") from error
     if isinstance(content, list):
         content = {"elements": content}
     if not isinstance(content, dict) or not isinstance(content.get("elements"), list):

@@ -90,6 +90,9 @@ def load_prior(
     tiny_folder = parts.tiny_decoder or (None if full_decoder is None else parts.pipeline / "vae")
     tiny = None if tiny_folder is None else autoencoder(AutoencoderTiny, tiny_folder)
     pipeline = assemble(StableDiffusionPipeline, parts.pipeline, networks)
+    if pipeline.tokenizer.model_max_length > pipeline.text_encoder.config.max_position_embeddings:
+        message = f"The tokenizer in {parts.pipeline} says nothing of how long a text may be, or more than is read."
+        raise UserError(message, hint=f"ls {parts.pipeline / 'tokenizer'}")
     if scheduler is not None or scheduler_options:
         wanted = type(pipeline.scheduler) if scheduler is None else SCHEDULERS[scheduler]
         options = dict(scheduler_options or {})

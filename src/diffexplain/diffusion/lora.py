@@ -12,6 +12,7 @@ from math import prod
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -29,7 +30,10 @@ def merge_lora(unet: nn.Module, path: Path) -> int:
         UserError: the file is damaged, is no adapter of this form, or fits another network.
     """
     layers = _layers(path, {name.replace(".", "_"): module for name, module in unet.named_modules()})
-    tensors = load_file(path)
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:  # places that overlap, an unknown type
+        raise refusal(path, "a safetensors file", f"a damaged one ({error})") from error
     for prefix, layer in layers.items():
         down, up = tensors[f"{prefix}.{DOWN}"].float(), tensors[f"{prefix}.{UP}"].float()
         rank = down.shape[0]

@@ -273,5 +273,25 @@ class Prior:
 
     def _decode(self, latents: Tensor, decoder: AutoencoderTiny | None = None) -> Tensor:
         vae = decoder or self.pipeline.vae
-        decoded = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
+        latents = latents / vae.config.scaling_factor
+        decoded = vae.decode(latents, return_dict=False)[0]
+        if self.dtype == torch.float16 and latents.isfinite().all() and not decoded.isfinite().all():
+            decoded = _decoded_in_float32(vae, latents)
         return StraightClamp.apply(decoded.float() / 2.0 + 0.5)
+
+
+class _Decoding(torch.nn.Module):
+    def __init__(self, autoencoder: torch.nn.Module) -> None:
+        super().__init__()
+        self.autoencoder: Any = autoencoder
+
+    def forward(self, latents: Tensor) -> Any:
+        return self.autoencoder.decode(latents, return_dict=False)[0]
+
+
+def _decoded_in_float32(autoencoder: torch.nn.Module, latents: Tensor) -> Tensor:
+    """What a decoder makes of latents that it overflows at in float16; its weights stay as they are."""
+    decoding = _Decoding(autoencoder)
+    tensors = {name: tensor.float() for name, tensor in decoding.state_dict().items()}
+    decoded: Tensor = torch.func.functional_call(decoding, tensors, (latents.float(),))
+    return decoded

@@ -167,6 +167,8 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 yield reader.line_num, row
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{file} cannot be read as CSV: {error}") from error
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}.") from error
 
 
 def _whole(row: Mapping[str, str], column: str, file: Path, line: int) -> int:

@@ -116,9 +116,13 @@ def load_run(run: str | Path | Summary, outputs: str | Path = "outputs") -> Load
     summary = Summary.load(directory)
     try:
         gallery = read_pictures(directory)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"The pictures of this run are damaged: {directory}: {error}") from error
-    return LoadedRun(directory, summary, gallery.examples, gallery.effects, read_curve(directory))
+    try:
+        curve = read_curve(directory)
+    except OSError as error:
+        raise UserError(f"{directory / METRICS} cannot be read: {error.strerror}.") from error
+    return LoadedRun(directory, summary, gallery.examples, gallery.effects, curve)
 
 
 def read_curve(directory: Path) -> tuple[Mapping[str, Any], ...]:

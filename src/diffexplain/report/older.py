@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from diffexplain.report.codec import Malformed
+
 SCHEMA_VERSION = "4"
 BEFORE_EFFECTS = "1"
 """The version that knew no methods but those that find a prompt."""
@@ -29,7 +31,17 @@ def as_present(plain: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a summary with the present fields.
 
     Elements that were taken out of pictures by inpainting become concepts with the effect that was measured then.
+
+    Raises:
+        Malformed: it is not as that version wrote it.
     """
+    try:
+        return _as_present(plain)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise Malformed(f"{type(error).__name__}: {error}") from error
+
+
+def _as_present(plain: Mapping[str, Any]) -> dict[str, Any]:
     content = dict(plain)
     content.setdefault("effects", None)
     for name, value in (("comparisons", []), ("control", None), ("quality", []), ("statement", None)):

@@ -6,6 +6,7 @@ finished run can be read back at once.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,12 @@ from diffexplain.report.codec import Malformed, from_plain, to_plain
 from diffexplain.report.older import READ, as_present
 from diffexplain.report.older import SCHEMA_VERSION as SCHEMA_VERSION
 from diffexplain.runs import manifest
-from diffexplain.runs.run import Run
+from diffexplain.runs.run import FINISHED, Run, changed_files
 from diffexplain.statistics.estimates import SameAnswer
 from diffexplain.target import ResolvedTarget
 from diffexplain.weights.atomic import to_json
 from diffexplain.weights.documents import from_json
+from diffexplain.weights.files import some
 
 
 @dataclass(frozen=True)
@@ -157,10 +159,8 @@ class Summary:
                 given=f"schema_version {version}",
                 accepted=[f"schema_version {known}" for known in READ],
             )
-        if version != SCHEMA_VERSION:
-            plain = as_present(plain)
         try:
-            summary: Summary = from_plain(Summary, plain)
+            summary: Summary = from_plain(Summary, plain if version == SCHEMA_VERSION else as_present(plain))
         except Malformed as error:
             raise UserError(f"This summary is damaged: {error}") from error
         if summary.effects is None and not summary.activation:
@@ -171,13 +171,15 @@ class Summary:
 
     @staticmethod
     def load(path: str | Path) -> Summary:
-        """Read a ``summary.json``, or the one in a run's directory.
+        """Read a ``summary.json``, or the one in a run's directory; a warning names what was changed there since.
 
         Raises:
             UserError: it is missing, damaged or of another schema version.
         """
         path = Path(path)
-        path = path / SUMMARY if path.is_dir() else path
+        if path.is_dir():
+            _warn_of_changes(path)
+            path = path / SUMMARY
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -252,6 +254,19 @@ def summarise(
         same_answer=same_answer,
         **measured,
     )
+
+
+def _warn_of_changes(directory: Path) -> None:
+    """What was changed in a finished run may show other results than it had."""
+    try:
+        changed = changed_files(directory)
+    except (OSError, ValueError) as error:
+        message = f"Whether the run in {directory} is as it was finished cannot be told: {FINISHED}: {error}."
+        warnings.warn(message, stacklevel=3)
+        return
+    if changed:
+        message = f"The run in {directory} is not as it was when it was finished: {some(changed)} changed or missing."
+        warnings.warn(message, stacklevel=3)
 
 
 def _nameless(target: ResolvedTarget) -> tuple[str, ...]:

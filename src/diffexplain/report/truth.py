@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from diffexplain.report import wording
 from diffexplain.report.summary import Summary
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.weights.paths import resolve_folder
-from diffexplain.world.truth_table import TruthTable, truth_name
+from diffexplain.world.truth_table import TRUTH_TABLE_FILE, TruthTable, truth_name
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,16 @@ def true_effects(summary: Summary) -> dict[Path, TrueEffect]:
 
 def _table(summary: Summary) -> TruthTable | None:
     try:
-        table = TruthTable.load(resolve_folder(summary.classifier.source))
-    except (UserError, OSError, ValueError, KeyError, TypeError):
-        return None  # most classifiers have none, and those that had one may have moved
+        folder = resolve_folder(summary.classifier.source)
+        if not (folder / TRUTH_TABLE_FILE).exists():
+            return None
+    except UserError:
+        return None  # no folder, or one that has moved
+    try:
+        table = TruthTable.load(folder)
+    except UserError as error:
+        warnings.warn(f"True effects are not shown: {error}", stacklevel=2)
+        return None
     return table if table.weights_sha256 in summary.weights.values() else None
 
 

@@ -11,7 +11,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -135,8 +134,13 @@ def _copied(
 def _settings(directory: Path) -> dict[str, Any]:
     """What the run's configuration says of its copy at W&B; only the project where the manifest is not kept."""
     logger: dict[str, Any] = {}
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        logger = dict(read_json(directory / MANIFEST)["config_as_given"]["logger"])
+    path = directory / MANIFEST
+    try:
+        logger = dict(read_json(path)["config_as_given"].get("logger", {}))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged, so that the run's project on W&B is not known: {error}") from error
     node = next((one for one in (logger, *logger.values()) if _is_wandb(one, below=False)), logger)
     known = {key: node[key] for key in ("project", "entity", "group", "job_type", "tags") if node.get(key)}
     return {"project": "diffexplain", **known}
@@ -152,7 +156,10 @@ def _is_wandb(node: Any, below: bool = True) -> bool:
 
 def _settings_of_sweep(folder: Path) -> dict[str, Any]:
     """Those of its runs, whose group is the sweep's."""
-    names = [job["directory"] for job in read_json(folder / SWEEP)["jobs"] if job["directory"] is not None]
+    try:
+        names = [job["directory"] for job in read_json(folder / SWEEP)["jobs"] if job["directory"] is not None]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / SWEEP} is damaged, so that its runs are not known: {error}") from error
     settings = _settings(folder / names[0]) if names else {"project": "diffexplain"}
     return {"group": folder.resolve().name, **settings, "job_type": "sweep"}
 

@@ -19,6 +19,7 @@ from diffexplain.runs.lock import RunLock
 from diffexplain.target import ResolvedTarget, slugify
 from diffexplain.weights import atomic
 from diffexplain.weights.documents import read_json
+from diffexplain.weights.store import inside
 
 IDENTITY_DIGITS = 12
 SPACE_NEEDED = 64_000_000
@@ -234,6 +235,22 @@ class Run:
         )
 
 
+def changed_files(directory: Path) -> list[str]:
+    """The files of a run that are not as they were when it was finished; none where it was not.
+
+    Raises:
+        ValueError: the record of what they were is damaged.
+        OSError: it cannot be read.
+    """
+    try:
+        artefacts = read_json(directory / FINISHED)["artefacts"]
+        return [name for name, digest in artefacts.items() if not _is_as_it_was(directory, name, digest)]
+    except FileNotFoundError:
+        return []
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("it is no record of a finished run") from error
+
+
 def run_directory(config: Mapping[str, Any], root: str | Path, slug: str) -> Path:
     """``<root>/<classifier>/<target>/<explainer>-<identity>``, as an absolute path."""
     name = f"{slugify(config['explainer']['name'])}-{identity(config)[:IDENTITY_DIGITS]}"
@@ -350,6 +367,14 @@ def _set_aside(directory: Path) -> Path:
         number += 1
     with atomic.storage_errors(directory):
         return directory.rename(old)
+
+
+def _is_as_it_was(directory: Path, name: str, digest: str) -> bool:
+    try:
+        path = inside(directory, name)
+        return path.is_file() and _sha256(path) == digest
+    except (OSError, UserError):
+        return False
 
 
 def _sha256(path: Path) -> str:

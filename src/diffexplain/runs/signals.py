@@ -29,7 +29,7 @@ def command() -> Iterator[None]:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """While libraries load and nothing is written yet: in a command, either signal ends the process at once.
+    """While libraries or models load and nothing is written: in a command, either signal ends the process at once.
 
     What is raised while they load is lost: they catch whatever their imports raise, and C code that calls back prints
     it and goes on. Another program that uses this package ends as it likes.

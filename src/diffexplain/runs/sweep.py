@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from filelock import FileLock
 
@@ -162,6 +163,15 @@ def failures(directory: Path) -> dict[tuple[str, ...], str]:
     """The errors of the jobs that had failed when the sweep's record was last written, by their overrides."""
     try:
         jobs = read_json(directory / SWEEP)["jobs"]
+        unknown = next((job["status"] for job in jobs if job["status"] not in get_args(Status)), None)
+        if unknown is not None:
+            raise ValueError(f"{unknown!r} is no status")
         return {tuple(job["overrides"]): str(job["error"]) for job in jobs if job["status"] == "failed"}
-    except (OSError, ValueError, KeyError, TypeError):
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = (
+            f"{directory / SWEEP} is damaged ({error!r}) and written anew; how runs of others failed is not known."
+        )
+        warnings.warn(message, stacklevel=2)
         return {}

@@ -105,6 +105,7 @@ def storage_errors(path: Path, needed: int | None = None) -> Iterator[None]:
 
 def describe_storage_error(error: OSError, path: Path | None = None, needed: int | None = None) -> str | None:
     """The clear line for ``error``, or ``None`` if storage is not what it is about."""
+    done = "write to" if path else "read or write"  # Whoever names no path has not said what was tried.
     path = path or (Path(os.fsdecode(error.filename)) if error.filename else None)
     where = f" to {path}" if path else ""
     if error.errno in _OUT_OF_SPACE:
@@ -116,8 +117,8 @@ def describe_storage_error(error: OSError, path: Path | None = None, needed: int
         )
     if error.errno in _UNWRITABLE:
         return (
-            f"Cannot write{where}: {os.strerror(error.errno or 0)}. Choose a folder that you may "
-            "write to with paths.outputs=<folder>."
+            f"Cannot {done} {path or 'a file'}: {os.strerror(error.errno or 0)}. Choose a folder of outputs that you "
+            "may write to with paths.outputs=<folder>."
         )
     return None
 

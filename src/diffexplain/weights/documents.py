@@ -64,7 +64,9 @@ def from_json(text: str | bytes, pairs: Pairs | None = None) -> Any:
     if len(text) > MOST:
         raise Unreadable(f"it has more than {MOST >> 20} MiB")
     try:
-        content = json.loads(text, object_pairs_hook=pairs, parse_float=_finite, parse_constant=_finite)
+        content = json.loads(
+            text, object_pairs_hook=pairs, parse_float=_finite, parse_constant=_finite, parse_int=_whole
+        )
     except RecursionError:
         raise _too_deep() from None
     _check_depth(content)
@@ -110,7 +112,7 @@ def check_yaml(text: str) -> None:
     """See that a YAML text which somebody else reads is bounded; whether it is YAML is for them to say.
 
     Raises:
-        ValueError: it is too long, too deep, or unfolds to too much.
+        ValueError: it is too long, too deep, or unfolds to too much; or is one value alone.
     """
     try:
         node = yaml_nodes(text)
@@ -118,6 +120,8 @@ def check_yaml(text: str) -> None:
         if isinstance(error.__cause__, yaml.YAMLError):
             return
         raise
+    if isinstance(node, yaml.ScalarNode):
+        raise Unreadable("it is one value, without a name")
     if node is not None:
         _unfolded(node, {}, 0)
 
@@ -151,6 +155,11 @@ def _check_depth(content: Any) -> None:
         level = [value for one in level for value in (one.values() if isinstance(one, dict) else one)]
     if any(isinstance(one, dict | list) for one in level):
         raise _too_deep()
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def _finite(text: str) -> float:

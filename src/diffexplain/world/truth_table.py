@@ -6,7 +6,7 @@ Imports no torch: a report is made without it.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -60,12 +60,19 @@ class TruthTable:
                 f"The classifier in {folder} has no truth table: {TRUTH_TABLE_FILE} is missing.",
                 hint="python -m experiments.world.truth_tables",
             )
-        content = read_json(path)
         known = (BEFORE_LOG_ODDS, SCHEMA_VERSION)
-        if content["schema_version"] not in known:
-            raise UserError(f"{path} was written by another version; this one reads schemas {' and '.join(known)}.")
-        del content["definition"]
-        return TruthTable(**{**content, "rows": tuple(content["rows"])})
+        try:
+            content = read_json(path)
+            if content["schema_version"] not in known:
+                raise UserError(f"{path} was written by another version; this one reads schemas {' and '.join(known)}.")
+            del content["definition"]
+            table = TruthTable(**{**content, "rows": tuple(content["rows"])})
+            for row in table.rows:
+                _ = [row[key] for key in ("class", "attribute", "value")], row["shows_target"]["n"]
+                _check_numbers(row["shows_target"]["probability"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path} cannot be read as a truth table: {error!r}.") from error
+        return table
 
     def save(self, folder: Path) -> None:
         """Write the table into a classifier's folder, one row a line."""
@@ -126,6 +133,12 @@ class TruthTable:
             if row["class"] == class_name and row["attribute"] in attributes
         ]
         return sorted(found, key=lambda entry: -abs(entry[2]))
+
+
+def _check_numbers(effect: Mapping[str, Any]) -> None:
+    for key in ("effect", "low", "high"):
+        if not isinstance(effect[key], int | float):
+            raise TypeError(f"{key} is {effect[key]!r:.60}")
 
 
 def truth_name(path: Sequence[str]) -> tuple[str, str]:
