@@ -69,4 +69,4 @@ for (const text of all("pre")) {
   });
   text.before(button);
 }
-addEventListener("beforeprint", () => all("details").forEach((one) => { one.open = true; }));
+addEventListener("beforeprint", () => all("details:not(.long)").forEach((one) => { one.open = true; }));
