@@ -104,7 +104,11 @@ def test_a_circle_of_links_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "b").symlink_to(tmp_path / "a")
     with pytest.raises(RetryableError, match="Cannot write"):
         atomic.write_text(tmp_path / "a" / "outputs" / "file", "b")
-    atomic.require_free_space(tmp_path / "a" / "outputs", 1)
+    with pytest.raises(RetryableError, match="Cannot write"):
+        atomic.require_free_space(tmp_path / "a" / "outputs", 1)
+    (tmp_path / "c").touch()
+    with pytest.raises(RetryableError, match="Cannot write"):
+        atomic.require_free_space(tmp_path / "c" / "outputs", 1)
 
 
 def test_too_little_space_is_refused_before_the_run(tmp_path: Path) -> None:

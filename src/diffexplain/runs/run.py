@@ -168,13 +168,15 @@ class Run:
         return done
 
     def check_free(self) -> None:
-        """Look whether another process has the run, before anything is loaded for it.
+        """Look whether another process has the run, and whether it could be kept, before anything is loaded for it.
 
         Raises:
             OwnedElsewhere: it has; the message names that process.
+            RetryableError: the folder of all runs cannot be written to or is full.
         """
         if self._lock is not None:
             self._lock.check_free()
+            atomic.require_free_space(self.directory, SPACE_NEEDED)
 
     def taken(self) -> Run:
         """This run, now this process's own, its directory made; with ``force`` an earlier attempt is set aside.

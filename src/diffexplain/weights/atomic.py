@@ -127,9 +127,19 @@ def require_free_space(directory: Path, needed: int) -> None:
     """Refuse to begin what could not be kept.
 
     Raises:
-        RetryableError: fewer than ``needed`` bytes are free where ``directory`` is.
+        RetryableError: fewer than ``needed`` bytes are free where ``directory`` is, or it cannot be written to.
     """
     existing = _existing(directory)
+    with storage_errors(directory):
+        for folder in (directory.absolute(), *directory.absolute().parents):
+            if folder == existing:
+                break
+            if folder.is_symlink():
+                folder.stat()  # A link to nowhere, or in a circle: raises.
+        if not existing.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
+        if not os.access(existing, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(existing))
     if shutil.disk_usage(existing).free < needed or not _has_inodes(existing):
         raise RetryableError(
             f"Disk nearly full: a run needs {_megabytes(needed)} in {directory}, "
