@@ -113,6 +113,8 @@ def test_what_is_not_known_is_told_with_its_reason(tmp_path: Path) -> None:
     known = dict(findings.unknown(unchecked))
     assert known["The object itself not tested"] == "Whether the flagpole itself matters was not tested"
     assert known["Edits of 1 of 1 concepts not checked"] == "nothing at hand can see whether they took"
+    words = dict(findings.unknown(summary_of(tmp_path, replace(samples.FLAG, kind="word"))))
+    assert words["What the words stand for"].startswith("an effect is of the word in a prompt")
     ((label, reason),) = findings.unknown(samples.summary_of(samples.run_in(tmp_path), samples.silent(), effects=None))
     assert (label, reason) == ("No concept was tested", "No concept was tested.")
 

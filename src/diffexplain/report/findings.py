@@ -197,6 +197,11 @@ def unknown(summary: Summary) -> list[tuple[str, str]]:
         found.append(("Concepts together not tested", "no combination was asked for"))
     if effects.calibration is None and summary.concepts:
         found.append(("What the prior draws wrongly", "not in the intervals: it was not measured"))
+    if wording.of_words(summary):
+        words = (
+            "an effect is of the word in a prompt, and how far the picture shows what it names is not in the intervals"
+        )
+        found.append(("What the words stand for", words))
     return found
 
 

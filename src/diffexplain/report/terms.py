@@ -61,6 +61,8 @@ def _of_effects(summary: Summary) -> list[Term]:
     else:
         interval += "It allows for the draw of pictures and for what this prior draws wrongly, as measured on "
         interval += f"{calibration.effects} known effects on {calibration.classifiers} classifiers."
+        if wording.of_words(summary):
+            interval += " Words were not among these: it is of the word in a prompt, not of the thing that it names."
     return [("effect", "Effect", effect), ("interval", "95% interval", interval)]
 
 

@@ -106,6 +106,11 @@ def by_inpainting(summary: Summary) -> bool:
     return summary.effects is not None and summary.effects.budget.policy == INPAINTING
 
 
+def of_words(summary: Summary) -> bool:
+    """Whether words of a prompt were tested, of which nobody has said what they name."""
+    return any(concept.kind == "word" for concept in summary.concepts)
+
+
 def of_class(summary: Summary) -> bool:
     """Whether effects are on the probability of the class; those of a unit are on its activation."""
     return summary.target.kind == "class" or by_inpainting(summary)
