@@ -32,7 +32,10 @@ def rows(priors: Sequence[str], explainers: Sequence[str]) -> list[str]:
             config = configuration.compose([*chosen, "target=class:flagpole"])
             known = cost(config, app.resolve_target(config), SHOWN[0])
             calls, most = known.forecast.calls, "" if known.forecast.exact else "≤ "
-            times = (duration(known.operations / (CARDS[card][1] * SHARE)) for card in SHOWN)
+            # A card is not kept busy by networks as small as the world's: their time is not that of their operations.
+            times = (
+                "–" if prior == "world" else duration(known.operations / (CARDS[card][1] * SHARE)) for card in SHOWN
+            )
             found.append(
                 f"| `{prior}` | `{explainer}` | {most}{calls[IMAGES]:,} | {most}{calls[DENOISER]:,} "
                 f"| {calls[DENOISER + BACKWARD]:,} | {most}{tera(known.operations)} | {known.memory / 1e9:.1f} "
