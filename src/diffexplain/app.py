@@ -130,7 +130,8 @@ def _composed(
     elif target is not None:
         typed = target if target.startswith(("class:", "unit:")) else f"class:{target}"
         said.append(configuration.assignment("target", typed))
-    configuration.check_given_once([*said, *([] if labels is None else ["classifier.labels=[those of labels]"])])
+    if len(said) > len(overrides) or labels is not None:  # Of overrides alone the last one holds, as in Hydra.
+        configuration.check_given_once([*said, *([] if labels is None else ["classifier.labels=[those of labels]"])])
     config = configuration.compose(said)
     if labels is not None:  # A thousand names take seconds to be read as an override.
         config["classifier"]["labels"] = given.names(labels)

@@ -372,8 +372,8 @@ def test_the_command_that_repeats_a_run_goes_through_a_shell_whatever_things_are
     config["prompt"]["prefix"] = names[-1]
     config["classifier"]["labels"] = names if len(names) > 1 else names[0]
     command = reproduce.command(config)
-    python, program, *overrides = through_a_shell(command)
-    assert (python, program) == ("python", "run.py")
+    program, command_of_it, *overrides = through_a_shell(command)
+    assert (program, command_of_it) == ("diffexplain", "run")
     assert shlex.split(command)[2:] == overrides
     again = compose(overrides)
     assert (again["target"], again["prompt"]) == (config["target"], config["prompt"])

@@ -38,6 +38,11 @@ BASES = (BASE, frozenset({SNOW, RED}), frozenset({FLAG}))
 UNIFORM = RandomisedPrompts(pictures=16, others=12)
 
 
+@pytest.fixture(autouse=True)
+def _with_enough_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_too_large", [])  # What other tests found too large is no matter here.
+
+
 def run(folder: Path, classifier: Classifier, bank: Bank | None, method: Any = UNIFORM) -> tuple[dict[str, Any], int]:
     """The bytes of a run's directory, and the evaluations that were made for it."""
     editor = Exchanging(BASES)

@@ -120,7 +120,7 @@ def test_a_run_finds_the_flag_and_writes_its_files(
 def test_the_command_in_the_summary_composes_the_same_run(settings: list[str]) -> None:
     summary = diffexplain.explain(*settings, "seed=4")
     words = shlex.split(summary.command)
-    assert words[:2] == ["python", "run.py"]
+    assert words[:2] == ["diffexplain", "run"]
     again = configuration.compose([*words[2:], settings[-1]])
     assert app.make({**again, "target": "class:pole"}).made is False
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lightning.pytorch.loggers import WandbLogger
 from tests.overriding import changed
 from tests.pretend import ACCIDENT, explain_until_killed
 from tests.whole_runs.test_app import artefacts
@@ -96,7 +97,7 @@ def test_a_run_ranks_the_flag_first_and_writes_its_files(
     assert app.make({**again, "target": "class:pole"}).made is False
 
     copy = Copy()
-    wandb_mirror.show_findings(copy, directory)
+    wandb_mirror.show_findings(WandbLogger(experiment=copy), directory)  # type: ignore[arg-type]
     assert copy.summary["effects/top"] == "a flag"
     assert copy.logged["concepts"].data[0][:2] == ["pretend", "companion > flag"]
     assert copy.logged["combinations"].data[0][:2] == ["pretend", "companion > flag"]
@@ -126,7 +127,7 @@ def test_classifiers_are_compared_on_the_same_edits(
         assert text in page
     assert "pretend and pretend_other differ on 3 of 8 concepts, the most on tree, whose effect is 1.00 lower" in page
     copy = Copy()
-    wandb_mirror.show_findings(copy, directory)
+    wandb_mirror.show_findings(WandbLogger(experiment=copy), directory)  # type: ignore[arg-type]
     assert {row[0] for row in copy.logged["concepts"].data} == {"pretend", "pretend_other"}
     assert copy.logged["differences"].data[0][:2] == ["pretend", "pretend_other"]
 
@@ -141,12 +142,21 @@ def test_classifiers_are_compared_on_the_same_edits(
 class Copy:
     """A W&B run that keeps what it is told."""
 
+    offline = True
+    id = "the-id"
+
     def __init__(self) -> None:
         self.logged: dict[str, Any] = {}
         self.summary: dict[str, Any] = {}
 
     def log(self, values: dict[str, Any]) -> None:
         self.logged |= values
+
+    def log_artifact(self, artifact: Any) -> None:
+        pass
+
+    def define_metric(self, *_names: Any, **_more: Any) -> None:
+        pass
 
 
 def test_killed_and_started_again_gives_the_bytes_of_an_uninterrupted_run(settings: list[str], tmp_path: Path) -> None:

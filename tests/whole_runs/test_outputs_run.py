@@ -122,7 +122,7 @@ def test_an_answer_that_is_no_number_later_is_named_and_what_was_made_is_kept(
     assert len(kept) > 1 and not list(manifest.parent.rglob("summary.json"))
     monkeypatch.delenv(BROKEN)
     assert run("broken", experiment=experiment) == 0
-    grown = {"manifest.json", "timings.json"}
+    grown = {"manifest.json", "timings.json", "failed.json"}
     assert all(path.read_bytes() == before for path, before in kept.items() if path.name not in grown)
     assert load_run(manifest.parent).summary.same_answer is None
     assert json.loads((manifest.parent / "finished.json").read_text())["artefacts"]

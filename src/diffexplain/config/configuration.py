@@ -670,7 +670,7 @@ def _check_key(override: Override, reference: Mapping[str, Any], groups: Mapping
     reading = _methods_with(rf"^{re.escape(key)}:")
     if reading:
         message = f"The method that is chosen reads no {key}; another one does."
-        raise UserError(message, given=key, accepted=[*reading, *same_ending])
+        raise UserError(message, given=key, accepted=[*reading, *same_ending], hint="diffexplain run --cfg")
     raise UserError("There is no such key.", given=key, accepted=same_ending or known, hint="diffexplain run --cfg")
 
 
