@@ -147,7 +147,7 @@ def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
     plugins.require(config["plugins"])
     target = resolve_target(config)
     compared_targets(config, target)
-    rules_of(config, target)
+    check_rules(config, target)
     config = {key: value for key, value in config.items() if key != rules.FAIL_IF}
     # Of the files as they are now: a sweep may have been composed long before.
     config = known({**config, "target": target.text})
@@ -264,8 +264,8 @@ def resolve_target(config: Mapping[str, Any]) -> ResolvedTarget:
     return Target.parse(config["target"]).resolve(classifier_labels(config["classifier"]))
 
 
-def rules_of(config: Mapping[str, Any], target: ResolvedTarget) -> tuple[rules.Rule, ...]:
-    """The rules that the finished run of ``config`` is to be judged by.
+def check_rules(config: Mapping[str, Any], target: ResolvedTarget) -> None:
+    """Refuse rules that the finished run of ``config`` could not be judged by.
 
     Raises:
         UserError: one cannot be read, or is on a concept that the run does not propose, where that is known beforehand.
@@ -277,7 +277,6 @@ def rules_of(config: Mapping[str, Any], target: ResolvedTarget) -> tuple[rules.R
         known = known_concepts(config, target)
         if known is not None:
             rules.check(found, known)
-    return found
 
 
 def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) -> Pipeline:

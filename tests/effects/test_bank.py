@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 import torch
 from tests.explainers.known_effects import (
-    BASE,
-    DOG,
+    BASES,
+    FIRST,
     FLAG,
-    RED,
-    SNOW,
+    SECOND,
     Checks,
     Classifier,
     Exchanging,
@@ -32,9 +31,6 @@ from diffexplain.editing import Change
 from diffexplain.effects.bank import Bank, Block, bank_of
 from diffexplain.explainers import DiffEx, RandomisedPrompts
 
-FIRST = Classifier(lambda shows: 2 * shows(FLAG) - 2 * shows(SNOW))
-SECOND = Classifier(lambda shows: 2 * shows(DOG) + 2 * shows(RED) - 1)
-BASES = (BASE, frozenset({SNOW, RED}), frozenset({FLAG}))
 UNIFORM = RandomisedPrompts(pictures=16, others=12)
 
 

@@ -126,6 +126,12 @@ class Classifier:
         return images[:, 0].flatten(1)[:, channel]
 
 
+FIRST = Classifier(lambda shows: 2 * shows(FLAG) - 2 * shows(SNOW))
+SECOND = Classifier(lambda shows: 2 * shows(DOG) + 2 * shows(RED) - 1)
+"""Two that answer to different things."""
+BASES = (BASE, frozenset({SNOW, RED}), frozenset({FLAG}))
+
+
 class Checks:
     """Reads the pixels."""
 

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 from tests.explainers.known_effects import (
-    BASE,
-    DOG,
-    FLAG,
-    RED,
-    SNOW,
+    BASES,
+    FIRST,
+    SECOND,
     Checks,
     Classifier,
     Editor,
@@ -24,10 +22,6 @@ from diffexplain.explainers import RandomisedPrompts
 from diffexplain.pipelines.finished import Recorded, compare
 from diffexplain.report import Summary
 from diffexplain.runs.draws import Draws
-
-FIRST = Classifier(lambda shows: 2 * shows(FLAG) - 2 * shows(SNOW))
-SECOND = Classifier(lambda shows: 2 * shows(DOG) + 2 * shows(RED) - 1)
-BASES = (BASE, frozenset({SNOW, RED}), frozenset({FLAG}))
 
 
 @pytest.mark.parametrize("others", [12, 6])

@@ -152,9 +152,8 @@ class Testing:
         paths = [concept.path for concept in (*ranked[:STRONGEST], *smallest)]
         found = [example for path in paths for example in examples(self.population, path, EXAMPLES)]
         if self.bank is not None:
-            for concept in self.result.rankings[
-                0
-            ].concepts:  # Which of them another classifier's page shows is not known.
+            # Which of them another classifier's page shows is not known.
+            for concept in self.result.rankings[0].concepts:
                 shown(self.population, concept.path, EXAMPLES)
             self.run.record_timings(bank={"made": self.editor.evaluations, "taken": self.bank.taken})
         return found

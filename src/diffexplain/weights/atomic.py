@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,14 +130,10 @@ def require_free_space(directory: Path, needed: int) -> None:
     Raises:
         RetryableError: fewer than ``needed`` bytes are free where ``directory`` is, or it cannot be written to.
     """
-    existing = _existing(directory)
+    path = directory.absolute()
+    existing = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
     with storage_errors(directory):
-        for folder in (directory.absolute(), *directory.absolute().parents):
-            if folder == existing:
-                break
-            if folder.is_symlink():
-                folder.stat()  # A link to nowhere, or in a circle: raises.
-        if not existing.is_dir():
+        if not stat.S_ISDIR(existing.stat().st_mode):  # Of a link to nowhere, or in a circle, it raises.
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
         if not os.access(existing, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(existing))
