@@ -16,6 +16,7 @@ from diffexplain.classifiers.labels import classifier_labels
 from diffexplain.config import configuration, fetch_command, plugins, reproduce
 from diffexplain.config.configuration import COMPARED
 from diffexplain.config.digests import CONTENTS, known
+from diffexplain.config.from_run import SUMMARY
 from diffexplain.config.instantiate import TARGET, build, locate
 from diffexplain.errors import FailedElsewhere, OwnedElsewhere, RetryableError, UserError
 from diffexplain.pipelines.comparison import compared_targets
@@ -175,7 +176,8 @@ def make(config: Mapping[str, Any], parts: Parts | None = None) -> Outcome:
 def _found(run: Run) -> Outcome:
     from diffexplain.report import Summary
 
-    return Outcome(run.directory, Summary.load(run.directory), made=False)
+    # The file alone: that nothing in the directory was changed has just been looked at.
+    return Outcome(run.directory, Summary.load(run.directory / SUMMARY), made=False)
 
 
 def plan_sweep(overrides: Sequence[str]) -> list[sweep.Job[SweepRow]]:

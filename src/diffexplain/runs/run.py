@@ -69,7 +69,7 @@ class Run:
             finished = read_json(self.directory / FINISHED)
             artefacts = finished["artefacts"]
             return finished["identity"] == self.identity and all(
-                _sha256(self.directory / name) == digest for name, digest in artefacts.items()
+                _is_as_it_was(self.directory, name, digest) for name, digest in artefacts.items()
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
