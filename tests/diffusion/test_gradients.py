@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,8 @@ from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, L
 from tests.tiny import WORDS, tiny_prior
 from torch import Tensor, nn
 
-from diffexplain.diffusion import Prior
+from diffexplain.diffusion import MemorySettings, Prior
+from diffexplain.diffusion import memory as diffusion_memory
 from diffexplain.diffusion.gradients import (
     SPSA,
     AttentionOnly,
@@ -239,6 +241,24 @@ def test_micro_batches_add_up_to_the_whole(estimator: GradientEstimator) -> None
     torch.testing.assert_close(parted.loss, whole.loss)
     torch.testing.assert_close(parted.scores, whole.scores)
     torch.testing.assert_close(parted.images, whole.images, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("estimator", [Exact(), LastK(1), Leap(2), AttentionOnly(), Checkpointed()])
+def test_a_gradient_in_parts_side_by_side_has_the_bits_of_one_after_the_other(
+    estimator: GradientEstimator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, threads = [], []
+    for cores in (1, 3):
+        monkeypatch.setattr(diffusion_memory, "usable_cores", lambda cores=cores: cores)
+        prior = prior_of()
+        prior.arrange(MemorySettings(micro_batch=2))
+        seen: set[int] = set()
+        prior.network.register_forward_pre_hook(lambda *_, seen=seen: seen.add(threading.get_ident()))
+        estimated, gradient, _ = estimate(estimator, prior, count=5)
+        found.append((gradient, *estimated))
+        threads.append(len(seen))
+    assert threads[0] == 1 < threads[1]
+    assert all(torch.equal(alone, together) for alone, together in zip(*found, strict=True))
 
 
 @pytest.mark.parametrize("wrong", [lambda: LastK(0), lambda: Leap(0), lambda: SPSA(0), lambda: SPSA(1, 0.0)])

@@ -17,6 +17,7 @@ AT_LEAST_ONE = (
         "chunk",
         "clusters",
         "devices",
+        "gradient_micro_batch",
         "image_every",
         "image_side",
     ),

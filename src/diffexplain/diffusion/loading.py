@@ -48,6 +48,7 @@ def load_prior(
     scheduler: str | None = None,
     scheduler_options: Mapping[str, Any] | None = None,
     micro_batch: int = 16,
+    gradient_micro_batch: int | None = None,
     dtype: str = "float32",
     weights: Sequence[Mapping[str, Any]] | None = None,
     tiny_decoder_folder: str | None = None,
@@ -63,6 +64,7 @@ def load_prior(
         scheduler_options: keys of the scheduler's configuration to set, such as ``timestep_spacing``.
         micro_batch: images generated at a time where no gradient is needed. It changes the last
             bits of images.
+        gradient_micro_batch: images at a time where one is needed, unless ``memory.micro_batch`` says; ``None``: all.
         dtype: ``float32``, ``bfloat16`` or ``float16``.
         weights: sources of files, each with a ``part``: ``pipeline``, ``unet`` (a denoiser in place of the
             pipeline's), ``lora`` (merged into the denoiser) or ``tiny_decoder``.
@@ -100,7 +102,15 @@ def load_prior(
             options.setdefault("clip_sample", False)  # Latents go beyond 1, and DDIM would cut them off there.
         pipeline.scheduler = wanted.from_config(pipeline.scheduler.config, **options)
     name = folder or str(parts.pipeline)
-    return Prior(pipeline, steps=steps, guidance=guidance, micro_batch=micro_batch, name=name, tiny_decoder=tiny)
+    return Prior(
+        pipeline,
+        steps=steps,
+        guidance=guidance,
+        micro_batch=micro_batch,
+        gradient_micro_batch=gradient_micro_batch,
+        name=name,
+        tiny_decoder=tiny,
+    )
 
 
 def assemble(kind: Any, folder: Path, networks: Mapping[str, Any]) -> Any:

@@ -76,7 +76,7 @@ class SideBySide(MicroBatches):
         pixels: of an image.
     """
 
-    def __init__(self, size: int, setting: str, on_cpu: Callable[[], bool], pixels: int) -> None:
+    def __init__(self, size: int | None, setting: str, on_cpu: Callable[[], bool], pixels: int) -> None:
         super().__init__(size, setting)
         self.on_cpu = on_cpu
         self.pixels = pixels

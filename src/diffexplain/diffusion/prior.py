@@ -19,7 +19,6 @@ from torch import Tensor
 from diffexplain.diffusion.memory import MemorySettings, SideBySide, arrange
 from diffexplain.diffusion.sampling import Denoiser, StraightClamp
 from diffexplain.errors import UserError
-from diffexplain.memory import MicroBatches
 from diffexplain.progress import progress
 
 SCHEDULERS = {
@@ -47,6 +46,7 @@ class Prior:
         steps: sampler steps.
         guidance: classifier-free guidance scale; 1 means none.
         micro_batch: images generated at a time where no gradient is needed.
+        gradient_micro_batch: where one is needed and `MemorySettings` say nothing; ``None`` for all of a step.
         name: what messages call the prior.
         tiny_decoder: decodes images that are optimised, at a twentieth of the cost (TAESD); final images
             and held-out scores use the pipeline's own decoder. ``None``: that one throughout.
@@ -62,6 +62,7 @@ class Prior:
         steps: int,
         guidance: float = 1.0,
         micro_batch: int = 16,
+        gradient_micro_batch: int | None = None,
         name: str = "prior",
         tiny_decoder: AutoencoderTiny | None = None,
     ) -> None:
@@ -74,11 +75,9 @@ class Prior:
         self.pipeline = pipeline
         self.steps = steps
         self.guidance = float(guidance)
-        height, width = self.image_size
-        self.without_gradient = SideBySide(
-            micro_batch, "diffusion.micro_batch", lambda: self.device.type == "cpu", height * width
-        )
-        self.with_gradient = MicroBatches(None, "memory.micro_batch")
+        self.gradient_micro_batch = gradient_micro_batch
+        self.without_gradient = self._side_by_side(micro_batch, "diffusion.micro_batch")
+        self.with_gradient = self._side_by_side(gradient_micro_batch, "memory.micro_batch")
         self._memory = MemorySettings()
         self.name = name
         self.tiny_decoder = tiny_decoder
@@ -88,11 +87,11 @@ class Prior:
 
     @property
     def device(self) -> torch.device:
-        return self.pipeline.unet.device
+        return self._of_network.device
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.pipeline.unet.dtype
+        return self._of_network.dtype
 
     @property
     def network(self) -> torch.nn.Module:
@@ -132,7 +131,8 @@ class Prior:
     def arrange(self, memory: MemorySettings) -> Prior:
         """Keep in memory what the settings say; returns self."""
         if memory != self._memory:
-            self.with_gradient = MicroBatches(memory.micro_batch, self.with_gradient.setting)
+            size = memory.micro_batch or self.gradient_micro_batch
+            self.with_gradient = self._side_by_side(size, "memory.micro_batch")
             arrange([part for part in self._modules() if part is not self.pipeline.text_encoder], memory)
             self._memory = memory
         return self
@@ -237,6 +237,15 @@ class Prior:
             return self._decode(self._denoise(condition[part], latents[part]))
 
         return torch.cat(self.without_gradient.run(len(latents), generated))
+
+    @property
+    def _of_network(self) -> Tensor:
+        # Its own `device` and `dtype` walk through all of its modules, at every step.
+        return next(self.pipeline.unet.parameters())
+
+    def _side_by_side(self, size: int | None, setting: str) -> SideBySide:
+        height, width = self.image_size
+        return SideBySide(size, setting, lambda: self.device.type == "cpu", height * width)
 
     def _modules(self) -> list[torch.nn.Module]:
         parts = (self.pipeline.text_encoder, self.pipeline.unet, self.pipeline.vae, self.tiny_decoder)

@@ -43,7 +43,7 @@ class Denoiser:
 
     def timesteps(self, steps: int) -> Tensor:
         """Reset the scheduler and return its timesteps for ``steps`` steps, from noise to image."""
-        self.scheduler.set_timesteps(steps, device=self.pipeline.unet.device)
+        self.scheduler.set_timesteps(steps, device=next(self.pipeline.unet.parameters()).device)
         return self.scheduler.timesteps
 
     def start(self, noise: Tensor) -> Tensor:

@@ -153,7 +153,8 @@ def _memory(config: Mapping[str, Any], known: Mapping[str, Network], said: Forec
     phases.append(8.0 * min(AT_ONCE, int((config.get("effects") or {}).get("chunk", 0)) * said.phrases * pixels))
     if calls[CLASSIFIER + BACKWARD] and CLASSIFIER in known:
         explainer, settings, diffusion = config["explainer"], config.get("memory") or {}, config["diffusion"]
-        batch = int(settings.get("micro_batch") or explainer.get("batch") or explainer["batch_size"])
+        sizes = (settings.get("micro_batch"), diffusion.get("gradient_micro_batch"), explainer.get("batch"))
+        batch = int(next((size for size in sizes if size), explainer.get("batch_size")))
         chain: list[tuple[Network, int]] = []
         if calls[DENOISER + BACKWARD]:
             gradient = build(config["gradient"], plugins=tuple(config["plugins"]), where="gradient")

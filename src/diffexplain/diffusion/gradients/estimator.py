@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import torch
@@ -60,7 +61,8 @@ class Backpropagation(ABC):
     """Estimators that differentiate: the text is encoded once, images come and go in micro-batches.
 
     Each micro-batch is carried forward and at once backward to the hidden states, where the gradients add up,
-    so that memory is that of one micro-batch. The text encoder's backward pass is made once, with the sum.
+    so that memory is that of one micro-batch. The text encoder's backward pass is made once, with the sum. Of those
+    that pass side by side, one at a time asks the objective: what stands in a classifier's hooks is of one call.
     """
 
     needs_gradient: ClassVar[bool] = True
@@ -75,10 +77,12 @@ class Backpropagation(ABC):
     ) -> Estimate:
         condition = prompt()
         leaf = condition.detach().requires_grad_()
+        asked = Lock()
 
         def there_and_back(part: slice) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             images = prior.sample(leaf, latents[part], path=self.sample)
-            loss, scores = objective(images)
+            with asked:
+                loss, scores = objective(images)
             share = loss * (len(images) / len(latents))
             (gradient,) = torch.autograd.grad(share, leaf)
             return gradient.float(), share.detach(), scores.detach(), images.detach()
