@@ -30,7 +30,7 @@ from experiments.shortcut_bench.measures import (
 from experiments.shortcut_bench.pairs import PAIR_EFFECTS_FILE
 from experiments.shortcut_bench.plots import write_plots
 from experiments.shortcut_bench.specification import Value, classifiers, halves
-from experiments.shortcut_bench.tables import failures, front_table, machine, section
+from experiments.shortcut_bench.tables import doses, failures, front_table, machine, section
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -106,7 +106,7 @@ def write_results(
     groups = {name: of_group(answers, split, name) for name in TITLES_OF_GROUPS}
     parts = [f"Seed {seed}. {machine()}", ""]
     for name, title in TITLES_OF_GROUPS.items():
-        parts += section(title, groups[name]) if groups[name] else []
+        parts += (doses if name == "dose" else section)(title, groups[name]) if groups[name] else []
     text = "\n".join(parts)
     folder = beside or HERE
     if beside is not None:

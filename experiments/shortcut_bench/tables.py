@@ -12,6 +12,7 @@ import torch
 
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.world.truth_table import THERE
+from experiments.shortcut_bench.explained import Finding
 from experiments.shortcut_bench.measures import (
     Answer,
     Measure,
@@ -94,6 +95,50 @@ def section(title: str, answers: Mapping[str, Mapping[str, Answer]]) -> list[str
         lines += ["", "### Pairs, by DiffEx's search for combinations", "", *pairs]
     lines += ["", "### What was learned", "", *learned_table(most)]
     return [*lines, ""]
+
+
+def doses(title: str, answers: Mapping[str, Mapping[str, Answer]]) -> list[str]:
+    """The planted value of every design at every strength: what is true of it, and what each method says."""
+    most = max((of for of in answers.values()), key=len)
+    lines = [f"## {title}", "", f"{len(most)} classifiers.", ""]
+    stating = [m for m, of in answers.items() if any(one.effect is not None for one in planted(of).values())]
+    lines += [f"| planted | strength | true effect | {' | '.join(TITLES[method] for method in stating)} |"]
+    lines += ["|---" * (3 + len(stating)) + "|"]
+    found = {method: planted(answers[method]) for method in stating}
+    for name, answer in sorted(
+        most.items(), key=lambda item: (item[1].specification.seed, item[1].specification.strength)
+    ):
+        one = answer.specification
+        (value,) = one.shortcuts[0]
+        said = [stated(found[method].get(name)) for method in stating]
+        what = f"{value.value} with {one.class_name} ({one.architecture})"
+        lines.append(f"| {what} | {one.strength} | {answer.true[value]:+.2f} | {' | '.join(said)} |")
+    for method in stating:
+        rows = [(abs(answers[method][name].true[one.value]), one.reported) for name, one in found[method].items()]
+        there, smaller = [r for effect, r in rows if effect >= THERE], [r for effect, r in rows if effect < THERE]
+        least = min((f"{effect:.2f}" for effect, reported in rows if reported), default="none")
+        lines += [
+            "",
+            f"{TITLES[method]}: {sum(there)} of {len(there)} that are there (0.2 or more) are reported, and "
+            f"{sum(smaller)} of {len(smaller)} smaller ones; the smallest true effect that is reported: {least}.",
+        ]
+    return [*lines, ""]
+
+
+def planted(answers: Mapping[str, Answer]) -> dict[str, Finding]:
+    """What is said of the one value that each classifier was planted with."""
+    values = {name: answer.specification.shortcuts[0][0] for name, answer in answers.items()}
+    found = {
+        name: [f for f in answer.explained.findings if f.value == values[name]] for name, answer in answers.items()
+    }
+    return {name: one[0] for name, one in found.items() if one}
+
+
+def stated(finding: Finding | None) -> str:
+    """An effect with its interval and what it is called."""
+    if finding is None or finding.effect is None:
+        return "–"
+    return f"{finding.effect:+.2f} ({finding.low:.2f} to {finding.high:.2f}), {finding.verdict or finding.reported}"
 
 
 def shortcut(answers: Mapping[str, Answer]) -> list[Answer]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.experiments.shortcut_bench.test_measures import answer
+
+from experiments.shortcut_bench.catalogue import chosen
 
 
 def of(**answers: object) -> dict[str, object]:
@@ -51,3 +55,23 @@ def test_failures_say_what_was_there_and_what_was_said_instead() -> None:
     assert "| companion_flagpole_cnn | flag (0.50), red (-0.40), snow (0.30) | night (0.01) |" in text
     assert "| companion_flagpole_cnn | flag (0.50), red (-0.40), snow (0.30) | nothing |" in text
     assert "| classifier |" not in failures(of(diffex=answer([0.9, 0.8, 0.1, -0.3, 0.0])))
+
+
+def test_doses_say_from_what_true_effect_on_a_method_speaks() -> None:
+    from experiments.shortcut_bench.tables import doses
+
+    def at(strength: int, true: float, reported: bool) -> object:
+        found = answer([0.5, 0.0, 0.0, 0.0, 0.0], [reported] + [False] * 4, intervals=[(0.4, 0.6)] + [(-0.1, 0.1)] * 4)
+        (one,) = chosen([f"dose_companion_acoustic_guitar_mixer_{strength}"], "dose")
+        ((value,),) = one.shortcuts
+        first, *others = found.explained.findings
+        findings = (replace(first, value=value), *others)
+        return replace(
+            found, specification=one, explained=replace(found.explained, findings=findings), true={value: true}
+        )
+
+    lines = doses("Doses", {"default": {"b": at(97, 0.45, True), "a": at(50, 0.02, False)}, "chance": {}})
+    assert lines[4] == "| planted | strength | true effect | the default run's concepts |"
+    assert [line.split(" | ")[1:3] for line in lines[6:8]] == [["0.5", "+0.02"], ["0.97", "+0.45"]]
+    assert "1 of 1 that are there (0.2 or more) are reported, and 0 of 1 smaller ones" in lines[-2]
+    assert lines[-2].endswith("the smallest true effect that is reported: 0.45.")
