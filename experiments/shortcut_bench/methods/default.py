@@ -19,16 +19,12 @@ from diffexplain.diffusion import Prior
 from diffexplain.editing import Checks
 from diffexplain.effects.engine import Engine, others_of
 from diffexplain.effects.population import Images, Population
-from diffexplain.effects.results import ConceptEffect, Ranking
+from diffexplain.effects.results import Ranking
 from diffexplain.explainers.randomised_prompts import RandomisedPrompts
 from diffexplain.pipelines.testing import error_of
 from diffexplain.target import ResolvedTarget
-from experiments.shortcut_bench.explained import Account, Explained, Finding, Studied, concepts
-from experiments.shortcut_bench.methods.edits import explainable, files_of, pictures_of
-from experiments.shortcut_bench.specification import Value
-
-BEHIND = 1e-6
-"""What was not tested is ordered by the screen, but behind what was."""
+from experiments.shortcut_bench.explained import Account, Explained, Studied
+from experiments.shortcut_bench.methods.edits import explainable, files_of, findings_of, pictures_of
 
 
 class Default:
@@ -79,25 +75,6 @@ class Default:
     def answer(self, one: Studied, ranking: Ranking, account: Account) -> Explained:
         """What was found of one classifier."""
         return Explained(self.name, one.specification.name, findings_of(ranking), account, extra=extra_of(ranking))
-
-
-def findings_of(ranking: Ranking) -> tuple[Finding, ...]:
-    """One finding for each concept, tested or not."""
-    tested = {concept.path: concept for concept in ranking.concepts}
-    screened = {one.path: one.screened or 0.0 for one in ranking.untested}
-    return tuple(
-        finding_of(value, tested[path])
-        if path in tested
-        else Finding(value, BEHIND * screened.get(path, 0.0), reported=False, verdict="not tested")
-        for path, value in concepts().items()
-    )
-
-
-def finding_of(value: Value, concept: ConceptEffect) -> Finding:
-    """The effect of a concept that was tested."""
-    effect = concept.over_all
-    stated = (effect.score.value, effect.score.low, effect.score.high)
-    return Finding(value, effect.score.value, effect.significant, *stated, effect.n, concept.verdict.value)
 
 
 def extra_of(ranking: Ranking) -> dict[str, Any]:

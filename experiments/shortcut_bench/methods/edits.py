@@ -20,15 +20,20 @@ from diffexplain.editing import Change, Paired
 from diffexplain.editing.editor import changed_states
 from diffexplain.effects.engine import Engine
 from diffexplain.effects.engine import Studied as Explainable
-from diffexplain.effects.estimation import estimate_effects
 from diffexplain.effects.population import Images, Population, Shares
 from diffexplain.effects.records import key_of
+from diffexplain.effects.results import ConceptEffect, Ranking
 from diffexplain.explainers.diffex import DiffEx
+from diffexplain.pipelines.testing import error_of
 from diffexplain.runs.run import Run
 from diffexplain.target import Target
 from experiments.shortcut_bench.explained import HIERARCHY, Account, Explained, Finding, Studied, concepts
+from experiments.shortcut_bench.specification import Value
 
 STEPS = 4
+PRIOR: dict[str, Any] = {"folder": "embedded:prior", "steps": STEPS}
+BEHIND = 1e-6
+"""What was not tested is ordered by the screen, but behind what was."""
 
 
 class Edits:
@@ -64,7 +69,7 @@ class Edits:
             if one.specification.kind == "pair" and self.images == edited.count and self.engine.policy == "uniform":
                 found = self.method.search(edited, who, self.engine).run(shares)
                 extra["combinations"] = [[concepts()[path] for path in joint.paths] for joint in found]
-            findings = ranked(self.engine, edited, who, shares)
+            findings = findings_of(ranked(self.engine, edited, who, one, shares))
             account = cost(edited, shares, shared + time.monotonic() - started)
             yield Explained(self.name, one.specification.name, findings, account, extra=extra)
 
@@ -72,7 +77,7 @@ class Edits:
 @lru_cache(maxsize=1)
 def population(studied: tuple[Studied, ...], seed: int, folder: Path) -> Population:
     """The pictures of these classifiers' class, kept in a directory that these classifiers, by their names, share."""
-    editor, hierarchy = Paired(load_prior("embedded:prior", steps=STEPS)), Hierarchy.load(HIERARCHY)
+    editor, hierarchy = Paired(load_prior(**PRIOR)), Hierarchy.load(HIERARCHY)
     files = files_of(studied, seed, folder / "edits")
     return Engine().population(explainable(studied), editor, hierarchy, files, largest=DiffEx().together)
 
@@ -98,23 +103,29 @@ def files_of(studied: Sequence[Studied], seed: int, folder: Path) -> Run:
     return Run(directory, {"seed": seed}, f"class:{class_name}")
 
 
-def ranked(engine: Engine, edited: Population, who: int, shares: Shares) -> tuple[Finding, ...]:
-    """One finding for each of the concepts that have images, in the hierarchy's order."""
-    pairs = {path: engine.pairs(edited, who, path, those) for path, those in shares.items()}
-    tested = {path for path, those in shares.items() if those.tested}
-    effects = estimate_effects(pairs, engine.margin, engine.significance, tested=tested)
+def ranked(engine: Engine, edited: Population, who: int, one: Studied, shares: Shares) -> Ranking:
+    """What a run of this classifier alone states: its intervals allow for the prior's error, as it was calibrated."""
+    (studied,) = explainable([one])
+    return engine.ranking(edited, who, studied, shares, error=error_of(PRIOR))
+
+
+def findings_of(ranking: Ranking) -> tuple[Finding, ...]:
+    """One finding for each concept, tested or not."""
+    tested = {concept.path: concept for concept in ranking.concepts}
+    screened = {one.path: one.screened or 0.0 for one in ranking.untested}
     return tuple(
-        Finding(
-            concepts()[path],
-            effect.score.value,
-            effect.significant,
-            effect.score.value,
-            effect.score.low,
-            effect.score.high,
-            effect.n,
-        )
-        for path, effect in effects.items()
+        finding_of(value, tested[path])
+        if path in tested
+        else Finding(value, BEHIND * screened.get(path, 0.0), reported=False, verdict="not tested")
+        for path, value in concepts().items()
     )
+
+
+def finding_of(value: Value, concept: ConceptEffect) -> Finding:
+    """The effect of a concept that was tested."""
+    effect = concept.over_all
+    stated = (effect.score.value, effect.score.low, effect.score.high)
+    return Finding(value, effect.score.value, effect.significant, *stated, effect.n, concept.verdict.value)
 
 
 def cost(edited: Population, shares: Shares, seconds: float) -> Account:

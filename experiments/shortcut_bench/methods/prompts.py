@@ -18,7 +18,7 @@ from diffexplain.config import configuration
 from diffexplain.pipelines.parts import Parts
 from diffexplain.report.summary import Summary
 from experiments.shortcut_bench.explained import Counter, Explained, SharedPictures, Studied
-from experiments.shortcut_bench.methods.default import findings_of
+from experiments.shortcut_bench.methods.edits import findings_of
 
 EVALUATION = {
     "images": 60, "random_images": 10, "candidates": 0, "looked_images": 32, "resamples": 1000,
