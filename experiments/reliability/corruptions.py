@@ -22,7 +22,7 @@ from typing import Any
 
 from diffexplain.errors import OwnedElsewhere, RetryableError, UserError
 from diffexplain.weights.paths import DATA_ROOTS, EMBEDDED_ROOT, PACKAGE
-from experiments.reliability.runs import Record, artefacts, emptied, given, run
+from experiments.reliability.runs import Record, artefacts, emptied, given, made_with, run
 
 RECORD = "corruptions.jsonl"
 FOLDER, LOCKED = "a folder", "not to be read"
@@ -439,7 +439,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
     for of, name in dict.fromkeys((line["of"], line["file"]) for line in lines):
         cells = [found.get((of, name, kind), "not tried").partition(":")[0] for kind in DAMAGES]
         rows.append(f"| {of} | `{name}` | {' | '.join(cells)} |")
-    return "\n".join(rows)
+    return "\n".join([*rows, "", made_with(lines)])
 
 
 @contextmanager
