@@ -97,11 +97,11 @@ def test_a_disk_without_inodes_is_not_said_to_have_megabytes_free(
         atomic.require_free_space(tmp_path, 1)
     inodes(monkeypatch, 0, 0)  # A file system that makes them as it needs them.
     atomic.require_free_space(tmp_path, 1)
+    inodes(monkeypatch, 0, 0, f_bfree=0, f_bavail=0)
+    with pytest.raises(RetryableError, match=r"0\.0 MB are free"):
+        atomic.require_free_space(tmp_path, 1)
     inodes(monkeypatch, 0, 0, f_blocks=0, f_bfree=0, f_bavail=0)  # One that counts nothing.
     atomic.require_free_space(tmp_path, 1)
-    inodes(monkeypatch, 0, 0, f_bfree=0, f_bavail=0)
-    with pytest.raises(RetryableError, match="0.0 MB are free"):
-        atomic.require_free_space(tmp_path, 1)
 
 
 def test_a_circle_of_links_is_one_clear_line(tmp_path: Path) -> None:
