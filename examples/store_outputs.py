@@ -54,8 +54,8 @@ def outputs(source: str, names: dict[str, Any], number: int) -> list[dict[str, A
 def data(value: Any) -> dict[str, Any]:
     """A value in each of the ways in which it can be shown."""
     found: dict[str, Any] = {"text/plain": lines(repr(value))}
-    if hasattr(value, "_repr_html_"):
-        found["text/html"] = lines(value._repr_html_())
+    if html := getattr(value, "_repr_html_", str)():
+        found["text/html"] = lines(html)
     if isinstance(value, Figure):
         file = io.BytesIO()
         value.savefig(file, format="png", dpi=DPI)

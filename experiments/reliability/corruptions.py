@@ -174,7 +174,7 @@ def _classifiers() -> Iterator[Reading]:
     blobs = {"conv1.weight": torch.linspace(0, 1, 96).reshape(4, 2, 3, 4), "conv1.bias": torch.ones(4)}
     caffe = lambda f: write_caffemodel(f / "net.caffemodel", blobs)  # noqa: E731
     yield Reading(
-        "weights of Caffe's", caffe, lambda f: _sums(read_caffemodel(f / "net.caffemodel")), ("*.caffemodel",)
+        "weights of Caffe's", caffe, lambda f: _sums(read_caffemodel(f / "net.caffemodel")), ("net.caffemodel",)
     )
     yield Reading("an ONNX graph", graph, answers, ("model.onnx", "weights.data"))
 
@@ -229,7 +229,7 @@ def _parts() -> Iterator[Reading]:
     def merged(folder: Path) -> Any:
         torch.manual_seed(0)
         layers = adapted()
-        return merge_lora(layers, folder / "lora.safetensors"), _sums(layers.state_dict())
+        return [merge_lora(layers, folder / "lora.safetensors"), _sums(layers.state_dict())]
 
     adapter = lambda f: save_file(lora(adapted()), f / "lora.safetensors")  # noqa: E731
     yield Reading("an adapter of a prior's", adapter, merged, ("lora.safetensors",))
@@ -389,7 +389,7 @@ def _kept() -> Iterator[Reading]:
         content = {"schema_version": 1, "repositories": {"owner/prior": repository}, "files": {"https://h/a": entry}}
         (folder / "lock.json").write_text(json.dumps(content, indent=2))
 
-    network = ["classifier=torchvision", "classifier.model=mobilenet_v3_small"]
+    network = ["classifier=torchvision", "classifier.model=mobilenet_v3_small", "diffusion=world"]
 
     def brought(folder: Path) -> None:
         import torch
