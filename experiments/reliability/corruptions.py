@@ -234,15 +234,9 @@ def _parts() -> Iterator[Reading]:
     adapter = lambda f: save_file(lora(adapted()), f / "lora.safetensors")  # noqa: E731
     yield Reading("an adapter of a prior's", adapter, merged, ("lora.safetensors",))
     said = lambda f: ModelCaptioner(f"{f}/model", torch.device("cpu")).captions(images)  # noqa: E731
-    captioner = (
-        "config.json",
-        "model.safetensors",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "preprocessor_config.json",
-    )
-    files = tuple(f"model/{name}" for name in captioner)
-    yield Reading("a captioner", lambda f: save_captioner(f / "model"), said, files)
+    names = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "processor_config.json")
+    captioner = tuple(f"model/{name}" for name in names)
+    yield Reading("a captioner", lambda f: save_captioner(f / "model"), said, captioner)
 
     def checked(folder: Path) -> Any:
         with package_in(folder):
@@ -345,7 +339,6 @@ def _kept() -> Iterator[Reading]:
     from diffexplain.concepts.asking import Turn
     from diffexplain.concepts.endpoint import Endpoint
     from diffexplain.config import configuration, fetch_command
-    from diffexplain.config.instantiate import build
     from diffexplain.pipelines.networks import remembered
     from diffexplain.runs.lock import RunLock
     from diffexplain.weights import checksums
@@ -406,12 +399,11 @@ def _kept() -> Iterator[Reading]:
 
     def answers(_: Path) -> Any:
         import torch
+        from tests.classifiers.test_sources import loaded
 
-        config = configuration.compose(network)
-        fetch_command.require(config)  # As a run does, before anything is loaded.
-        classifier = build(config["classifier"], where="classifier")
+        fetch_command.require(configuration.compose(network))  # As a run does, before anything is loaded.
         with torch.no_grad():
-            return classifier(torch.linspace(0, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)).sum().item()
+            return loaded(network)(torch.linspace(0, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)).sum().item()
 
     yield Reading("a network of torchvision's, fetched", brought, in_store(answers), ("files/*.pth",), named=False)
 
