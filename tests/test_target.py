@@ -219,8 +219,9 @@ def test_a_unit_has_module_and_channel_and_perhaps_a_class() -> None:
     ],
 )
 def test_what_is_no_target_is_answered_with_the_grammar(text: str) -> None:
-    with pytest.raises(UserError, match="unit:<module>:<channel>"):
+    with pytest.raises(UserError, match="unit:<module>:<channel>") as caught:
         Target.parse(text)
+    assert ("class:flagpole" in caught.value.nearest) == (text == "flagpole")
 
 
 @settings(max_examples=50)

@@ -106,13 +106,24 @@ def configuration(folder: Path) -> str:
 
 
 def notebook(path: Path) -> str:
-    """The cells of a notebook as a page; what they print is seen when it is run."""
+    """The cells of a notebook as a page, each with what is stored of what it shows."""
     parts = []
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         text = "".join(cell["source"])
         parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
-    parts.append("This page is `examples/quickstart.ipynb`; its pictures and tables are there when it is run.")
-    return "\n\n".join(parts) + "\n"
+        parts += [_shown(output) for output in cell.get("outputs", ())]
+    return "\n\n".join([*parts, "This page is `examples/quickstart.ipynb`."]) + "\n"
+
+
+def _shown(output: Any) -> str:
+    """The richest form of an output."""
+    data = output.get("data", {"text/plain": output.get("text", ())})
+    if "image/png" in data:
+        return f"![what this shows](data:image/png;base64,{data['image/png']})"
+    if "text/html" in data:
+        lines = "".join(data["text/html"]).splitlines()
+        return f"<div>{''.join(line.strip() for line in lines)}</div>"
+    return f"```text\n{''.join(data['text/plain']).rstrip()}\n```"
 
 
 def gallery(results: list[Path]) -> str:

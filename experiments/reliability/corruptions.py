@@ -22,7 +22,7 @@ from typing import Any
 
 from diffexplain.errors import OwnedElsewhere, RetryableError, UserError
 from diffexplain.weights.paths import DATA_ROOTS, EMBEDDED_ROOT, PACKAGE
-from experiments.reliability.runs import Record, artefacts, emptied, given, run
+from experiments.reliability.runs import Record, artefacts, emptied, given, made_with, run
 
 RECORD = "corruptions.jsonl"
 FOLDER, LOCKED = "a folder", "not to be read"
@@ -135,7 +135,10 @@ def _classifiers() -> Iterator[Reading]:
     import torch
     from tests import own_classifiers
     from tests.classifiers import onnx_graphs
+    from tests.classifiers.protobuf_files import write_caffemodel
     from tests.classifiers.test_sources import SOURCES, loaded
+
+    from diffexplain.classifiers.protobuf_weights import read_caffemodel
 
     images = torch.linspace(0, 1, 2 * 3 * 32 * 32).reshape(2, 3, 32, 32)
 
@@ -168,15 +171,25 @@ def _classifiers() -> Iterator[Reading]:
     }.items():
         yield Reading(f"classifier of {source}", brought(source), answers, tuple(f"model/{name}" for name in files))
     yield Reading("a pickle of weights", pickled, answers, ("own.pth",))
+    blobs = {"conv1.weight": torch.linspace(0, 1, 96).reshape(4, 2, 3, 4), "conv1.bias": torch.ones(4)}
+    caffe = lambda f: write_caffemodel(f / "net.caffemodel", blobs)  # noqa: E731
+    yield Reading(
+        "weights of Caffe's", caffe, lambda f: _sums(read_caffemodel(f / "net.caffemodel")), ("net.caffemodel",)
+    )
     yield Reading("an ONNX graph", graph, answers, ("model.onnx", "weights.data"))
 
 
 def _parts() -> Iterator[Reading]:
     import torch
+    from safetensors.torch import save_file
+    from tests.evaluation.test_captions import save_captioner
+    from tests.hub.repositories import lora
 
     from diffexplain.classifiers import load_classifier
     from diffexplain.diffusion import load_prior
+    from diffexplain.diffusion.lora import merge_lora
     from diffexplain.effects.estimation import PriorError
+    from diffexplain.evaluation.captions import ModelCaptioner
     from diffexplain.segmentation import Segmenter
     from diffexplain.weights.shipped import check
     from diffexplain.world.truth_table import TruthTable
@@ -211,6 +224,19 @@ def _parts() -> Iterator[Reading]:
     yield Reading("a prior's calibration", part("prior"), lambda f: PriorError.load(f), ("effect_error.json",))
     segmenter = ("config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors")
     yield Reading("a segmenter", part("clipseg"), seen, segmenter)
+    adapted = lambda: torch.nn.ModuleDict({"linear": torch.nn.Linear(3, 5), "conv": torch.nn.Conv2d(3, 4, 3)})  # noqa: E731
+
+    def merged(folder: Path) -> Any:
+        torch.manual_seed(0)
+        layers = adapted()
+        return [merge_lora(layers, folder / "lora.safetensors"), _sums(layers.state_dict())]
+
+    adapter = lambda f: save_file(lora(adapted()), f / "lora.safetensors")  # noqa: E731
+    yield Reading("an adapter of a prior's", adapter, merged, ("lora.safetensors",))
+    said = lambda f: ModelCaptioner(f"{f}/model", torch.device("cpu")).captions(images)  # noqa: E731
+    names = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "processor_config.json")
+    captioner = tuple(f"model/{name}" for name in names)
+    yield Reading("a captioner", lambda f: save_captioner(f / "model"), said, captioner)
 
     def checked(folder: Path) -> Any:
         with package_in(folder):
@@ -249,7 +275,13 @@ def _runs() -> Iterator[Reading]:
     def loaded(folder: Path) -> Any:
         found = load_run(folder / "run")
         pictures = [example.image.sum() for example in found.examples]
-        return found.summary, found.curve, str(found.table()), pictures, [one.present.sum() for one in found.effects]
+        return (
+            found.summary.to_json(),
+            found.curve,
+            str(found.table()),
+            pictures,
+            [one.present.sum() for one in found.effects],
+        )
 
     def mirrored(folder: Path) -> Any:
         import wandb
@@ -274,7 +306,9 @@ def _runs() -> Iterator[Reading]:
     files = tuple(f"run/{name}" for name in records)
     yield Reading("a run, loaded", written, loaded, files, named=False)
     yield Reading("a run, copied to W&B", written, mirrored, files, named=False)
-    yield Reading("a run that proposes", written, lambda f: RunProposer(str(f / "run")).summary, files[:2], named=False)
+    yield Reading(
+        "a run that proposes", written, lambda f: RunProposer(str(f / "run")).summary.to_json(), files[:2], named=False
+    )
     taken = lambda f: configuration.compose(["concepts=from_run", f"from_run={f}/run"])["target"]  # noqa: E731
     yield Reading("a run that is followed", written, taken, files[:1], named=False)
     checkpoints = ("last.ckpt", "last.ckpt*")
@@ -304,6 +338,7 @@ def _kept() -> Iterator[Reading]:
 
     from diffexplain.concepts.asking import Turn
     from diffexplain.concepts.endpoint import Endpoint
+    from diffexplain.config import configuration, fetch_command
     from diffexplain.pipelines.networks import remembered
     from diffexplain.runs.lock import RunLock
     from diffexplain.weights import checksums
@@ -346,6 +381,31 @@ def _kept() -> Iterator[Reading]:
         repository = {"revision": "b" * 40, "patterns": ["*"], "files": {"config.json": entry}}
         content = {"schema_version": 1, "repositories": {"owner/prior": repository}, "files": {"https://h/a": entry}}
         (folder / "lock.json").write_text(json.dumps(content, indent=2))
+
+    network = ["classifier=torchvision", "classifier.model=mobilenet_v3_small", "diffusion=world"]
+
+    def brought(folder: Path) -> None:
+        import torch
+        from tests.classifiers.test_sources import torchvision_folder
+
+        torch.manual_seed(0)
+        (folder / "files").mkdir()
+        torchvision_folder(folder / "files")
+        url = configuration.compose(network)["classifier"]["weights"][0]["url"]
+        path = (folder / "files" / "weights.pth").rename(folder / "files" / Path(url).name)
+        entry = {"sha256": checksums.file_sha256(path), "bytes": path.stat().st_size}
+        content = {"schema_version": 1, "repositories": {}, "files": {url: entry}}
+        (folder / "lock.json").write_text(json.dumps(content, indent=2))
+
+    def answers(_: Path) -> Any:
+        import torch
+        from tests.classifiers.test_sources import loaded
+
+        fetch_command.require(configuration.compose(network))  # As a run does, before anything is loaded.
+        with torch.no_grad():
+            return loaded(network)(torch.linspace(0, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)).sum().item()
+
+    yield Reading("a network of torchvision's, fetched", brought, in_store(answers), ("files/*.pth",), named=False)
 
     def digested(folder: Path) -> str:
         checksums._known.cache_clear()
@@ -439,7 +499,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
     for of, name in dict.fromkeys((line["of"], line["file"]) for line in lines):
         cells = [found.get((of, name, kind), "not tried").partition(":")[0] for kind in DAMAGES]
         rows.append(f"| {of} | `{name}` | {' | '.join(cells)} |")
-    return "\n".join(rows)
+    return "\n".join([*rows, "", made_with(lines)])
 
 
 @contextmanager
@@ -504,6 +564,10 @@ def _retyped(value: Any) -> Any:
 
 def _say(folder: Path, *overrides: str) -> None:
     (folder / "given.txt").write_text("\n".join(overrides))
+
+
+def _sums(tensors: Mapping[str, Any]) -> list[tuple[str, float]]:
+    return [(name, tensor.double().sum().item()) for name, tensor in tensors.items()]
 
 
 def _logits(load: Callable[[str], Any], folder: Path) -> Any:

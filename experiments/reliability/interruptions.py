@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from diffexplain.weights.atomic import write_json
-from experiments.reliability.runs import EXPLAINERS, Record, artefacts, emptied, given, overrides, run
+from experiments.reliability.runs import EXPLAINERS, Record, artefacts, code, emptied, given, made_with, overrides, run
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 STATUS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 75, signal.SIGINT: 130}
@@ -67,17 +67,18 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
         rows.append(
             f"| {name} | {len(own)} | {' | '.join(map(str, counts))} | {odd} | {tracebacks} | {equal} of {len(own)} |"
         )
-    return "\n".join(rows)
+    return "\n".join([*rows, "", made_with(lines)])
 
 
 def _uninterrupted(folder: Path, explainer: str) -> tuple[dict[str, str], float]:
+    """Files and seconds of a run of the same code."""
     known = folder / "uninterrupted" / f"{explainer}.json"
-    if not known.exists():
+    if not known.exists() or json.loads(known.read_text()).get("code") != code():
         outputs = emptied(folder / "uninterrupted" / explainer)
         ended = run(partial(given, overrides(explainer, outputs)), folder / "logs" / f"{explainer}.log")
         if ended.status:
             raise RuntimeError(f"{explainer} fails without any interruption:\n{ended.said}")
-        write_json(known, {"files": artefacts(outputs), "seconds": ended.seconds})
+        write_json(known, {"code": code(), "files": artefacts(outputs), "seconds": ended.seconds})
     content = json.loads(known.read_text())
     return content["files"], content["seconds"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from diffexplain.weights.atomic import write_json
 from experiments.reliability import corruptions, trials
-from experiments.reliability.runs import emptied, given, overrides, run
+from experiments.reliability.runs import code, emptied, given, made_with, overrides, run
 
 SMALL = "mahendran_vedaldi"
 """The explainer whose small run is the shortest."""
@@ -189,7 +189,9 @@ def meet(folder: Path) -> dict[str, dict[str, Any]]:
         for what, well in row.trial(emptied(folder / "trial")) if row.trial is not None else ():
             held += well
             faults += [] if well else [f"NOT: {what}"]
-        found[row.fault] = {"held": held, "faults": faults}
+        if not held and not faults:
+            continue  # A trial that was not ended in its time, and goes on at the next call.
+        found[row.fault] = {"held": held, "faults": faults, "code": code()}
         print(row.fault, found[row.fault], flush=True)
         write_json(record, found)
     return found
@@ -219,4 +221,4 @@ def table(
             outside = "; ".join([f"{came['held']} of {tried} trials as they should", *came["faults"]])
         tests = ", ".join(f"`{test}`" for test in row.tests)
         lines.append(f"| {number} | {row.fault} | {tests} | {outside} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", made_with(list(met.values()))])

@@ -11,11 +11,14 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
@@ -60,6 +63,22 @@ def overrides(explainer: str, outputs: Path) -> list[str]:
     return [*SHARED, f"explainer={explainer}", *settings.values(), f"paths.outputs={outputs}"]
 
 
+@cache
+def code() -> str:
+    """The last commit that changed the package, with a plus where the files are not that commit's."""
+    asked = ("log -1 --format=%h -- src", "status --porcelain -- src")
+    commit, changed = (
+        subprocess.run(["git", *text.split()], capture_output=True, text=True, check=True).stdout for text in asked
+    )
+    return commit.strip() + ("+" if changed else "")
+
+
+def made_with(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Which code was tried, and how often."""
+    counted = Counter(line["code"] for line in lines)
+    return f"Tried with the package as of {', '.join(f'{name} ({number})' for name, number in counted.items())}."
+
+
 class Record:
     """What was tried, a line of JSON each in a file, so that the same command goes on where it stopped."""
 
@@ -70,7 +89,8 @@ class Record:
             self.lines = [json.loads(line) for line in path.read_text().splitlines()]
 
     def add(self, line: dict[str, Any]) -> None:
-        """Print the line and keep it."""
+        """Print the line and keep it, with the code that it was tried with."""
+        line = {**line, "code": code()}
         print(line, flush=True)
         self.lines.append(line)
         with self.path.open("a") as file:
@@ -87,7 +107,8 @@ class Ended:
 
 
 def load_libraries() -> None:
-    """Import what takes time, once, before anything is forked."""
+    """Import what takes time, once, before anything is forked; from here on the code is named as it is now."""
+    code()
     os.environ |= {"TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     import transformers
     from diffusers import StableDiffusionPipeline  # noqa: F401

@@ -34,6 +34,8 @@ RANKED = (
 CHECKPOINT = ("classifier=checkpoint", "classifier.network=tests.own_classifiers.build", "diffusion=world")
 SENTINEL = "sentinel-f3a9c1"
 WORKERS, TARGETS, KILLS = 8, 40, 12
+SHARED_SECONDS = 1800
+"""After which the workers are stopped; all of it takes some five minutes of one processor's time."""
 
 
 def kill_during_write(folder: Path) -> Tried:
@@ -159,15 +161,21 @@ def same_command_twice(folder: Path) -> Tried:
 
 
 def shared_directory(folder: Path) -> Tried:
-    """So many workers share the runs of a sweep, and some are killed again and again."""
+    """So many workers share the runs of a sweep, and after every third that is made one worker is killed.
+
+    What was made when the time is over is kept, nothing is said, and the next call goes on.
+    """
+    folder = folder.with_name("shared")
+    folder.mkdir(exist_ok=True)
+    outputs, kills = folder / "outputs", folder / "kills"
     (folder / "names.txt").write_text("".join(f"thing {number}\n" for number in range(TARGETS)))
     many = ["classifier=pretend_many", f"classifier.labels={folder}/names.txt", "target=all"]
-    sweep = ["-m", *PRETENDED, *RANKED, *many, f"paths.outputs={folder}/outputs"]
+    sweep = ["-m", *PRETENDED, *RANKED, *many, f"paths.outputs={outputs}"]
     chance, began = random.Random(0), time.monotonic()
     alive = {number: _begun(partial(given, sweep), folder / f"{number}.log") for number in range(WORKERS)}
-    killed, statuses = 0, {}
-    while alive and time.monotonic() - began < 900:
-        time.sleep(0.2)
+    killed, statuses = kills.stat().st_size if kills.exists() else 0, {}
+    while alive and time.monotonic() - began < SHARED_SECONDS:
+        time.sleep(0.5)
         for number, child in list(alive.items()):
             waited, status = os.waitpid(child, os.WNOHANG)
             if waited:
@@ -175,22 +183,25 @@ def shared_directory(folder: Path) -> Tried:
                 statuses[number] = os.waitstatus_to_exitcode(status)
                 if statuses[number] == -signal.SIGKILL:
                     alive[number] = _begun(partial(given, sweep), folder / f"{number}.log")
-        if killed < KILLS and alive and chance.random() < 0.1:
+        if alive and killed < KILLS and len(list(outputs.rglob("finished.json"))) > 3 * killed:
             os.kill(alive[chance.choice(sorted(alive))], signal.SIGKILL)
             killed += 1
+            kills.write_bytes(bytes(killed))
     for child in alive.values():
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    yield f"{WORKERS} workers, {killed} of them killed, all end well", not alive and set(statuses.values()) == {0}
-    made = [path.parent for path in (folder / "outputs").rglob("finished.json")]
-    yield f"{TARGETS} runs are made", len(made) == TARGETS
-    (record,) = (folder / "outputs").glob("sweeps/*/sweep.json")
+    if alive:
+        return
+    yield f"{WORKERS} workers, killed {killed} times, all end well", killed == KILLS and set(statuses.values()) == {0}
+    yield f"{TARGETS} runs are made", len(list(outputs.rglob("finished.json"))) == TARGETS
+    (record,) = outputs.glob("sweeps/*/sweep.json")
     states = [job["status"] for job in json.loads(record.read_text())["jobs"]]
     yield "the sweep's record has all of them", states == ["done"] * TARGETS
     alone = _settled(folder / "alone", *many[:2], "target=class:thing 7", settings=RANKED)
     (one,) = (folder / "alone").rglob("summary.json")
-    shared = folder / "outputs" / one.relative_to(folder / "alone")
+    shared = outputs / one.relative_to(folder / "alone")
     yield "one of them alone is byte-equal", alone.status == 0 and one.read_bytes() == shared.read_bytes()
+    shutil.rmtree(folder)
 
 
 def other_versions(folder: Path) -> Tried:

@@ -73,7 +73,8 @@ class Target:
             raise UserError(
                 "These are several targets; -m makes a run of each.", given=text, accepted=[f"-m target={text}"]
             )
-        raise UserError("The target is not written as one can be.", given=text, accepted=GRAMMAR)
+        meant = [f"class:{text}"] if text and ":" not in text else []
+        raise UserError("The target is not written as one can be.", given=text, accepted=[*GRAMMAR, *meant])
 
     def resolve(self, labels: Labels) -> ResolvedTarget:
         """Look the class up among ``labels``; a unit's module is checked where the model is known.

@@ -77,6 +77,13 @@ def test_what_computes_nothing_loads_nothing_that_computes(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
 
 
+def test_without_its_environment_the_command_names_the_remedy() -> None:
+    bare = [sys.executable, "-I", "-S", "run.py"]
+    done = subprocess.run(bare, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "source .venv/bin/activate" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
 def test_run_py_is_the_same_and_needs_no_arguments_for_help() -> None:
     done = subprocess.run([sys.executable, "run.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == commands.help_page()

@@ -35,6 +35,7 @@ def test_the_configuration_and_parts_of_it_are_shown(capsys: pytest.CaptureFixtu
         (["--info", "default"], "defaults"),
         (["--config-dir"], "--config-dir <dir>"),
         (["--config-dr", "conf"], "nearest:  --config-dir"),
+        (["hydra.run.dir=here", "--cfg"], "paths.outputs=<folder>"),
     ],
 )
 def test_what_cannot_be_shown_says_what_can(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

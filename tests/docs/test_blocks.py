@@ -7,7 +7,9 @@ weights (``<!-- needs weights -->`` above the block), and nothing else.
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.docs.pages import ROOT, Block, blocks, cells, pretended
+from tests.docs.pages import NOTEBOOK, ROOT, Block, blocks, cells, pretended
 from tests.report import samples
 
 from diffexplain import app, cli
@@ -171,6 +173,18 @@ def test_yaml_is_a_hierarchy(block: Block, tmp_path: Path) -> None:
 
 def test_there_are_no_blocks_of_other_kinds() -> None:
     assert {block.kind for block in blocks()} <= {"", "python", "yaml", "text"}
+
+
+def test_the_notebook_holds_what_its_cells_show_and_no_place_of_the_machine_that_ran_them() -> None:
+    text = NOTEBOOK.read_text(encoding="utf-8")
+    code = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    assert len(text) < 400_000 and not re.search(r"/(tmp|home|root|work|Users)/", text)
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    shown = {kind for cell in code for output in cell["outputs"] for kind in output.get("data", ())}
+    assert {"text/html", "image/png"} <= shown
+    # Its outputs are those of its cells as they are.
+    digests = [hashlib.sha256("".join(cell["source"]).encode()).hexdigest() for cell in code]
+    assert [cell["metadata"]["sha256"] for cell in code] == digests, "python examples/store_outputs.py"
 
 
 def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:

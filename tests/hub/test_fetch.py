@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -207,7 +209,9 @@ def test_it_holds_to_the_recorded_revision_and_checksums(place: Place) -> None:
         fetch_command.require(configuration.compose(place.overrides))
 
 
-def test_a_damaged_file_is_refused_by_a_run_and_mended_by_the_command(place: Place) -> None:
+def test_a_damaged_file_is_refused_by_a_run_and_mended_by_the_command(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place.fetch()
     file = place.folder() / "unet/big.safetensors"
     file.write_bytes(BIG[:-1])
@@ -220,6 +224,13 @@ def test_a_damaged_file_is_refused_by_a_run_and_mended_by_the_command(place: Pla
         fetch_command.require(configuration.compose(place.overrides))
     assert "damaged" in place.fetch()
     assert file.read_bytes() == BIG
+
+    def forbidden(_: Path) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))  # Root may read everything.
+
+    monkeypatch.setattr(fetch_command, "file_sha256", forbidden)
+    with pytest.raises(UserError, match="cannot be read from"):
+        fetch_command.require(configuration.compose(place.overrides))
 
 
 def test_a_plain_file_is_held_to_its_checksum_and_resumed_only_if_it_is_the_same(place: Place) -> None:

@@ -11,7 +11,7 @@ from tests.report.test_page import HOSTILE, Parsed
 
 from diffexplain.effects.results import Untested, Verdict
 from diffexplain.report.checkpoints import CSV, Course, Point, Series, series_of
-from diffexplain.report.sweep import SweepRow, row_of, write_sweep_report
+from diffexplain.report.sweep import SweepRow, row_of, sweep_table, write_sweep_report
 from diffexplain.runs.sweep import Job
 from diffexplain.statistics.estimates import Estimate, SameAnswer
 
@@ -94,6 +94,9 @@ def test_checkpoints_stand_in_natural_order_with_what_was_not_tested(
     page = Parsed(write_sweep_report(folder, rows, [series]).read_text(encoding="utf-8"))
     said = "a flag: beyond ±0.02 from step_1000 on; at step_300: not tested; at step_20: not tested; at step_3: 0.00"
     assert "Over 5 checkpoints" in page.text and said in page.text
+    # Names are long where files have the same folder, which tells nothing of them apart.
+    assert "on step_2000.ckpt." in page.text and "step_300.ckpt: failed" in page.text
+    assert "classifier.checkpoint=step_2000.ckpt  done" in sweep_table(rows)
     assert "script" not in page.tags and HOSTILE in page.text
     lines = list(csv.DictReader((folder / CSV).open(encoding="utf-8")))
     assert len(lines) == 15

@@ -128,7 +128,7 @@ def test_a_run_without_a_prompt_is_done_and_has_its_concepts(tmp_path: Path) -> 
 def test_the_page_names_every_job_and_links_to_the_runs_that_are_done(tmp_path: Path, rows: list[SweepRow]) -> None:
     parsed = Parsed(write_sweep_report(tmp_path / "sweeps" / "1", rows).read_text(encoding="utf-8"))
     assert "2 of 4 runs are done." in parsed.text
-    assert "target=class:bad: failed." in parsed.text
+    assert "class:bad: failed." in parsed.text
     assert parsed.text.count(HOSTILE) == 1
     links = [value for tag, name, value in parsed.attributes if tag == "a" and name == "href"]
     assert links == ["../../cnn/class%3Aflagpole/a/report.html", "../../cnn/class%3Abee/b/report.html"]

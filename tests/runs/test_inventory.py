@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from tests.claiming import claim
+from tests.report import samples
 from tests.runs.test_run import config, finished
 
 from diffexplain import cli
+from diffexplain.effects.results import Verdict
 from diffexplain.errors import Interrupted, RetryableError, UserError
 from diffexplain.report.index import write_index
 from diffexplain.runs.inventory import inventory
@@ -61,7 +63,8 @@ def test_what_was_killed_what_is_being_made_and_what_is_damaged(tmp_path: Path) 
 
 def test_hundreds_of_runs_are_listed_and_stand_on_a_page(tmp_path: Path) -> None:
     first = finished(tmp_path)
-    (first / "summary.json").write_text('{"statement": {"text": "A <flag> does it. More."}}')
+    found = samples.effects(samples.concept("companion/flag", "a <flag>", Verdict.SPURIOUS, 0.67))
+    (first / "summary.json").write_text(samples.summary_of(samples.run_in(tmp_path), None, effects=found).to_json())
     text = (first / MANIFEST).read_text()
     for number in range(300):
         copy = first.with_name(f"diffexplainer-{number:012}")
@@ -71,7 +74,7 @@ def test_hundreds_of_runs_are_listed_and_stand_on_a_page(tmp_path: Path) -> None
     entries = inventory(tmp_path)
     page = write_index(tmp_path, entries).read_text(encoding="utf-8")
     assert time.process_time() - began < 5
-    assert "300 unfinished, 1 finished" in page and "A &lt;flag&gt; does it." in page
+    assert "300 unfinished, 1 finished" in page and "A &lt;flag&gt; raises the probability of" in page
     assert re.findall('<a href="(.+?)"', page) == [f"{first.relative_to(tmp_path)}/{REPORT}"]
 
 

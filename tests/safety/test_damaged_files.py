@@ -13,7 +13,7 @@ from experiments.reliability.corruptions import BAD, DAMAGES, _answer, tried
 
 ROOT = Path(__file__).parents[2]
 """The paths in tests/conf are relative to it."""
-SLOW = ("a photograph", "a run that goes on", "kept checksums")
+SLOW = ("a photograph", "a run that goes on", "kept checksums", "a network of torchvision's, fetched")
 """Those that the tests of runs and stores damage by themselves."""
 
 

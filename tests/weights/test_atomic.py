@@ -80,10 +80,10 @@ def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(path.parent.iterdir()) == [path]
 
 
-def inodes(monkeypatch: pytest.MonkeyPatch, left: int, of: int) -> None:
+def inodes(monkeypatch: pytest.MonkeyPatch, left: int, of: int, **others: int) -> None:
     usage = os.statvfs("/")
     plain = {name: getattr(usage, name) for name in dir(usage) if name.startswith("f_")}
-    given = SimpleNamespace(**plain | {"f_favail": left, "f_files": of})
+    given = SimpleNamespace(**plain | {"f_favail": left, "f_files": of} | others)
     monkeypatch.setattr(os, "statvfs", lambda _: given)
 
 
@@ -96,6 +96,11 @@ def test_a_disk_without_inodes_is_not_said_to_have_megabytes_free(
     with pytest.raises(RetryableError, match="no inodes are left"):
         atomic.require_free_space(tmp_path, 1)
     inodes(monkeypatch, 0, 0)  # A file system that makes them as it needs them.
+    atomic.require_free_space(tmp_path, 1)
+    inodes(monkeypatch, 0, 0, f_bfree=0, f_bavail=0)
+    with pytest.raises(RetryableError, match=r"0\.0 MB are free"):
+        atomic.require_free_space(tmp_path, 1)
+    inodes(monkeypatch, 0, 0, f_blocks=0, f_bfree=0, f_bavail=0)  # One that counts nothing.
     atomic.require_free_space(tmp_path, 1)
 
 

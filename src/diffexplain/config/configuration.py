@@ -662,6 +662,10 @@ def _check_key(override: Override, reference: Mapping[str, Any], groups: Mapping
         raise UserError("A key can be set, and not taken away or moved.", given=override.input_line, hint=HELP)
     if _find(reference, key) is not None:
         return
+    if key.startswith(("hydra.", "hydra/")):
+        message = "Hydra's own configuration is read by launchers of a sweep alone."
+        accepted = ["paths.outputs=<folder>", "-m hydra/launcher=<launcher>"]
+        raise UserError(message, given=override.input_line, accepted=accepted, hint=HELP)
     parent = _find(reference, key.rpartition(".")[0]) if "." in key else None
     if override.is_add() and parent is not None and isinstance(parent[0], dict) and "_target_" in parent[0]:
         return  # An argument left at its default: whatever is built refuses those that it does not know.

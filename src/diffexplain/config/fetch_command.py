@@ -17,7 +17,8 @@ def require(config: Mapping[str, Any]) -> None:
     """See that every file of the package's and from elsewhere is there and whole, before anything is loaded.
 
     Raises:
-        UserError: something is missing, in one line that names it and the command that brings it; or damaged.
+        UserError: something is missing, in one line that names it and the command that brings it; or damaged, or not
+            to be read.
     """
     shipped.check(_texts(config))
     wanted = sources(config)
@@ -29,7 +30,10 @@ def require(config: Mapping[str, Any]) -> None:
         for source in left:
             locate(source, lock, command)
     for path, recorded in ((path, one) for source in wanted for path, one in places(source, lock).items()):
-        found = file_sha256(path)
+        try:
+            found = file_sha256(path)
+        except OSError as error:
+            raise UserError(f"The weights cannot be read from {path}: {error.strerror}.") from error
         if found != recorded.sha256:
             told = f"sha256 {found}: the file is damaged; {fetch_command(config)} brings it again"
             raise refusal(path, f"sha256 {recorded.sha256}", told)

@@ -21,5 +21,8 @@ def csv_logger(save_dir: Path) -> RunCSVLogger:
 
 
 def tensorboard_logger(save_dir: Path) -> TensorBoardLogger:
-    """TensorBoard's event files in ``save_dir``; those of a run that goes on stand beside the earlier ones."""
-    return TensorBoardLogger(save_dir, name="", version="")
+    """TensorBoard's event files in ``save_dir``; those of a run that goes on stand beside the earlier ones.
+
+    Without a metric of its own that says -1 for what is not measured.
+    """
+    return TensorBoardLogger(save_dir, name="", version="", default_hp_metric=False)

@@ -9,6 +9,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from diffexplain.config.from_run import SUMMARY
+from diffexplain.errors import UserError
+from diffexplain.report.findings import headline
+from diffexplain.report.summary import Summary
 from diffexplain.report.templating import template
 from diffexplain.runs.inventory import Entry
 from diffexplain.runs.run import REPORT
@@ -42,9 +45,11 @@ def write_index(outputs: Path, entries: Sequence[Entry]) -> Path:
 
 
 def _said(entry: Entry) -> str | None:
-    """The first sentence of a finished run's verdict in writing, if it has one."""
+    """The answer of a finished run, as its page begins; None where its summary cannot be read."""
     try:
-        text = str(read_json(entry.directory / SUMMARY)["statement"]["text"])
-    except (OSError, ValueError, KeyError, TypeError):
+        plain = read_json(entry.directory / SUMMARY)
+        if plain["statement"]:  # Which begins with it, and needs nothing else of the summary to be read.
+            return str(plain["statement"]["text"]).partition(". ")[0].rstrip(".") + "."
+        return "".join(text for text, _ in headline(Summary.load(entry.directory / SUMMARY)))
+    except (UserError, OSError, ValueError, KeyError, TypeError):
         return None
-    return text.partition(". ")[0].rstrip(".") + "."

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 METRICS = "metrics.jsonl"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadedRun:
     """A finished run.
 
@@ -87,6 +87,10 @@ class LoadedRun:
         """
         texts = {concept.path: concept.text for concept in self.summary.concepts}
         return notebook.pairs(self.effects, texts, concepts, pictures)
+
+    def __repr__(self) -> str:
+        """What a prompt of Python shows."""
+        return f"<LoadedRun in {self.directory}: {self.summary!r}>"
 
     def _repr_html_(self) -> str:
         """What Jupyter shows: the summary, a few pictures of the found prompt, and where the page is."""

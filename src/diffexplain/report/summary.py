@@ -22,7 +22,7 @@ from diffexplain.report.codec import Malformed, from_plain, to_plain
 from diffexplain.report.older import READ, as_present
 from diffexplain.report.older import SCHEMA_VERSION as SCHEMA_VERSION
 from diffexplain.runs import manifest
-from diffexplain.runs.run import FINISHED, Run, changed_files
+from diffexplain.runs.run import FINISHED, IDENTITY_DIGITS, Run, changed_files
 from diffexplain.statistics.estimates import SameAnswer
 from diffexplain.target import ResolvedTarget
 from diffexplain.weights.atomic import to_json
@@ -61,7 +61,7 @@ class Statement:
     reason: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Summary:
     """What a run found, how sure that is, and what it was made with.
 
@@ -126,6 +126,11 @@ class Summary:
         """Of the concepts with this verdict the one that raises the target most, or else lowers it most."""
         found = self.having(verdict)
         return next((concept for concept in found if concept.over_all.score.value > 0), found[0] if found else None)
+
+    def __repr__(self) -> str:
+        """What a prompt of Python shows; all of it is in `to_json`."""
+        of = f"{self.classifier.name}, {self.target.text}, {self.explainer}"
+        return f"<Summary of {of}: {len(self.concepts)} concepts, identity {self.identity[:IDENTITY_DIGITS]}>"
 
     def _repr_html_(self) -> str:
         """What Jupyter shows: the largest effects on the explained classifier, and what was not tested."""

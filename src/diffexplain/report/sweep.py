@@ -159,15 +159,15 @@ def write_sweep_report(folder: Path, rows: Sequence[SweepRow], series: Sequence[
 
 def sweep_table(rows: Sequence[SweepRow]) -> str:
     """The rows as text for a terminal, worst first, and below them every job that is not done, with its whole error."""
-    rows = worst_first(rows)
+    rows, names = worst_first(rows), _short(rows)
     header = ("job", "status", "activates", "top spurious", "effect", "top core", "largest effect", "object absent")
-    cells = [header, *(_cells(row) for row in rows)]
+    cells = [header, *(_cells(row, names[row.name]) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
     lines = [_line(line, widths) for line in cells]
     lines.insert(1, "  ".join("-" * width for width in widths))
     for row in rows:
         if row.error:
-            lines += ["", f"{row.name}: {row.status}", *(f"  {line}" for line in row.error.splitlines())]
+            lines += ["", f"{names[row.name]}: {row.status}", *(f"  {line}" for line in row.error.splitlines())]
     return "\n".join(lines)
 
 
@@ -188,10 +188,11 @@ def render(rows: Sequence[SweepRow], folder: Path, series: Sequence[Series] = ()
     bare = plots.Axis(axis.low, axis.high, (0.0,))  # Marks in each of a thousand rows would be most of the page.
     by_name = sorted(rows, key=lambda row: row.name)
     places = {id(row): place for place, row in enumerate(by_name)}
+    names = _names(rows)
     shown = [
         _Shown(
             row=row,
-            name=row.name.removeprefix("target="),
+            name=names[row.name],
             group=row.answer.replace(" ", "-"),
             number=places[id(row)],
             activates=-round(1000 * row.activation.value) if row.activation else 1,
@@ -207,6 +208,7 @@ def render(rows: Sequence[SweepRow], folder: Path, series: Sequence[Series] = ()
     return str(
         template("sweep.html.j2").render(
             words=wording,
+            names=names,
             title=f"sweep of {len(rows)} runs",
             headline=headline(rows),
             findings=[*(line for one in series for line in one.lines[:_MOST_TOLD]), *_findings(rows)],
@@ -242,7 +244,7 @@ def headline(rows: Sequence[SweepRow]) -> list[Toned]:
         return [
             (f"{of['spurious']} of {len(told)} {things} {has} a spurious concept; the largest effect is ", "plain"),
             (worst.spurious.phrase, "spurious"),
-            (f", {size}, on {worst.name.removeprefix('target=')}.", "plain"),
+            (f", {size}, on {_names(rows)[worst.name]}.", "plain"),
         ]
     open_in = f"; in {of['undecided']} of them some concepts are undecided" if of["undecided"] else ""
     return [(f"In none of {len(told)} {things} is a spurious concept beyond doubt{open_in}.", "plain")]
@@ -259,6 +261,21 @@ def _findings(rows: Sequence[SweepRow]) -> list[str]:
     sentences = [f"{of[name]} of {len(rows)} {things}: {text}." for name, text in said.items() if of[name]]
     done = len(rows) - of["unfinished"]
     return [*sentences, *([f"{done} of {len(rows)} runs are done."] if done < len(rows) else [])]
+
+
+def _short(rows: Sequence[SweepRow]) -> dict[str, str]:
+    """The name of each job, less the folder in which the files of all of them lie."""
+    names = [row.name for row in rows]
+    key, _, folder = os.path.commonpath([str(Path(name).parent) for name in names]).partition("=")
+    return {name: name.replace(f"{folder}/", "", 1) if folder and key != "target" else name for name in names}
+
+
+def _names(rows: Sequence[SweepRow]) -> dict[str, str]:
+    """The same, less the key that all have in common."""
+    return {
+        name: short.removeprefix("target=") if " " in short else short[short.find("=") + 1 :]
+        for name, short in _short(rows).items()
+    }
 
 
 def _things(rows: Sequence[SweepRow]) -> str:
@@ -292,11 +309,11 @@ def _lead(found: ConceptEffect | None) -> Lead | None:
     return None if found is None else Lead(found.text, found.path, found.over_all.score)
 
 
-def _cells(row: SweepRow) -> tuple[str, ...]:
+def _cells(row: SweepRow, name: str) -> tuple[str, ...]:
     effect = row.spurious.effect if row.spurious else None
     none = "none" if row.tested else _NOTHING
     cells = (
-        row.name,
+        name,
         row.status,
         wording.count(row.activation) if row.activation else _NOTHING,
         row.spurious.phrase if row.spurious else _NOTHING if row.status != "done" else _none_in_a_line(row),

@@ -137,7 +137,9 @@ def require_free_space(directory: Path, needed: int) -> None:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
         if not os.access(existing, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(existing))
-    if shutil.disk_usage(existing).free < needed or not _has_inodes(existing):
+    disk = shutil.disk_usage(existing)
+    # A file system that counts no blocks at all says nothing of what is left: /proc, and some that lie elsewhere.
+    if (disk.total and disk.free < needed) or not _has_inodes(existing):
         raise RetryableError(
             f"Disk nearly full: a run needs {_megabytes(needed)} in {directory}, "
             f"{_left(existing)}. Free some space, or choose another folder with "
