@@ -41,8 +41,8 @@ from diffexplain.runs.run import Run
 from diffexplain.segmentation import Segmenter
 from diffexplain.target import Target
 from diffexplain.weights.paths import resolve_folder
-from diffexplain.world.marked import write_between
 from diffexplain.world.truth_table import ABSENT, THERE, TruthTable, truth_name
+from experiments.marked import write_between
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"

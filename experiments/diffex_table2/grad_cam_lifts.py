@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from diffexplain.weights.atomic import write_json
-from diffexplain.world.captions import COMPANION_NOUNS, SETTING_PHRASES, article
+from experiments.world.captions import COMPANION_NOUNS, SETTING_PHRASES, article
 
 IMAGES = 48
 """Rendered scenes of a class, as many as DiffEx has images."""

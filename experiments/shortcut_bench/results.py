@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from diffexplain.world.marked import write_between
 from diffexplain.world.truth_table import TRUTH_TABLE_FILE, TruthTable
+from experiments.marked import write_between
 from experiments.shortcut_bench.catalogue import chosen
 from experiments.shortcut_bench.explained import Explained, concepts
 from experiments.shortcut_bench.mark_effects import MARK_EFFECTS_FILE

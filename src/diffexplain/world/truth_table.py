@@ -28,7 +28,7 @@ Measure = Literal["probability", "log_odds", "logit"]
 
 @dataclass(frozen=True)
 class TruthTable:
-    """Measured effects of attribute values on classes; see `diffexplain.world.truth` for the definition.
+    """Measured effects of attribute values on classes; see `experiments.world.truth` for the definition.
 
     Attributes:
         classifier: name of its folder.
@@ -36,7 +36,7 @@ class TruthTable:
         seed: of the scenes.
         scenes: that show each subject; each effect rests on so many pairs, or, without the target, on those
             of all other subjects together.
-        rows: as `diffexplain.world.truth.effects` gives them.
+        rows: as `experiments.world.truth.effects` gives them.
         schema_version: of the file that the table was read from.
     """
 
