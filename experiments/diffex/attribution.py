@@ -25,14 +25,6 @@ import numpy as np
 import torch
 from scipy.stats import mannwhitneyu, spearmanr
 
-from diffexplain.attribution import (
-    AttentionRollout,
-    Attribution,
-    GradCAM,
-    IntegratedGradients,
-    SmoothGrad,
-    element_scores,
-)
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.segmentation import Segmenter
 from diffexplain.segmentation.detections import detect
@@ -41,6 +33,14 @@ from diffexplain.weights.atomic import write_json
 from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.sampler import World
 from diffexplain.world.truth_table import ABSENT, THERE
+from experiments.attribution import (
+    AttentionRollout,
+    Attribution,
+    GradCAM,
+    IntegratedGradients,
+    SmoothGrad,
+    element_scores,
+)
 from experiments.diffex.world import CLASSES, CLASSIFIERS, PLANTED, RESULTS, SEEDS, classifier, truth
 from experiments.marked import write_between
 from experiments.world.captions import COMPANION_NOUNS, SETTING_PHRASES, article

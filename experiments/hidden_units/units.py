@@ -33,7 +33,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffexplain.attribution import Attribution, GradCAM, IntegratedGradients, SmoothGrad
 from diffexplain.classifiers.classifier import Classifier, load_classifier
 from diffexplain.classifiers.linear_head import LinearHead, Penultimate, linear_head, penultimate
 from diffexplain.concepts.vocabulary import class_phrase
@@ -53,6 +52,7 @@ from diffexplain.weights.paths import resolve_folder
 from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.scenes import COMPANIONS, SUBJECTS
 from diffexplain.world.truth_table import weights_digest
+from experiments.attribution import Attribution, GradCAM, IntegratedGradients, SmoothGrad
 from experiments.hidden_units.verdict_tables import table
 from experiments.marked import write_between
 from experiments.shortcut_bench.specification import ROOT, classifiers, halves
