@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.output import assigned, log_odds, probabilities
 from diffexplain.errors import UserError
 from diffexplain.memory import MicroBatches
@@ -24,17 +24,6 @@ _ROUNDING = 1e-4
 """By how much a picture's values may leave [0, 1]."""
 SAME_ACTIVATION = 1e-6
 """And a unit's, if they lie within this share of the largest."""
-
-
-class ClassifierLike(Protocol):
-    """A frozen classifier, from images to scores; see `diffexplain.classifiers`."""
-
-    @property
-    def exclusive(self) -> bool: ...
-
-    def __call__(self, images: Tensor, /) -> Tensor: ...
-
-    def activation(self, images: Tensor, module: str, channel: int, /) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -64,7 +53,7 @@ class TargetReader:
 
     def __init__(
         self,
-        classifier: ClassifierLike,
+        classifier: Classifier,
         target: ResolvedTarget,
         batch_size: int,
         device: torch.device,

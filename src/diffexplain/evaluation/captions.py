@@ -7,14 +7,14 @@ them, is not said. Ours: one caption for each image, each the prompt of other im
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from diffexplain.concepts.vocabulary import Phrase, Vocabulary
-from diffexplain.evaluation.quality import FeaturesLike
 from diffexplain.progress import progress
+from diffexplain.segmentation import Segmenter
 from diffexplain.weights.paths import resolve_folder
 
 CLIP = "clip"
@@ -22,13 +22,6 @@ CLIP = "clip"
 MOST_PHRASES = 3
 QUESTION = "Describe this image in one short sentence."
 _TOKENS = 40
-
-
-class Captioner(Protocol):
-    """Says what images show."""
-
-    def captions(self, images: Tensor, /) -> list[str]:
-        """One sentence for each image (N, 3, H, W) in [0, 1]."""
 
 
 class ClipCaptioner:
@@ -39,13 +32,13 @@ class ClipCaptioner:
         vocabulary: whose phrases and sentences are tried.
     """
 
-    def __init__(self, clip: FeaturesLike, vocabulary: Vocabulary) -> None:
+    def __init__(self, clip: Segmenter, vocabulary: Vocabulary) -> None:
         self.clip = clip
         self.vocabulary = vocabulary
 
     @torch.no_grad()
     def captions(self, images: Tensor) -> list[str]:
-        """As `Captioner`."""
+        """One sentence for each image (N, 3, H, W) in [0, 1]."""
         return [self._caption(self.clip.image_features(image[None])[0]) for image in progress(images, "captions")]
 
     def _caption(self, features: Tensor) -> str:
@@ -94,7 +87,7 @@ class ModelCaptioner:
 
     @torch.no_grad()
     def captions(self, images: Tensor) -> list[str]:
-        """As `Captioner`; the model is loaded for this call alone.
+        """As those of `ClipCaptioner`; the model is loaded for this call alone.
 
         Raises:
             UserError: the folder holds no captioner, or a damaged one.
@@ -125,6 +118,9 @@ class ModelCaptioner:
             return_dict=True,
             return_tensors="pt",
         )
+
+
+Captioner = ClipCaptioner | ModelCaptioner
 
 
 def prompts_of(captions: Sequence[str], indices: Sequence[int], count: int) -> list[str]:

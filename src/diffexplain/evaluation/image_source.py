@@ -1,16 +1,21 @@
-"""Where the images of an evaluation come from, and from which seeds."""
+"""Where the images of an evaluation come from, and from which seeds; and how far they activate the target."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
-from diffexplain.classifiers.target_scores import check_images
+from diffexplain.classifiers.target_scores import TargetScores, check_images
+from diffexplain.evaluation.results import Activation
+from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.runs.draws import Draws
+from diffexplain.statistics.tests import bootstrap_mean, wilson
+
+if TYPE_CHECKING:
+    from diffexplain.diffusion import AnyPrior
 
 PURPOSE = "evaluate"
 
@@ -30,22 +35,10 @@ class Seeds(IntEnum):
     SIGHT = 6
 
 
-class PriorLike(Protocol):
-    """A text-to-image prior; see `diffexplain.diffusion`."""
-
-    @property
-    def latent_shape(self) -> tuple[int, ...]: ...
-
-    @property
-    def device(self) -> torch.device: ...
-
-    def generate(self, prompts: Sequence[str] | Tensor, latents: Tensor, /) -> Tensor: ...
-
-
 class ImageSource:
     """Makes the images of an evaluation and counts them."""
 
-    def __init__(self, prior: PriorLike, draws: Draws) -> None:
+    def __init__(self, prior: AnyPrior, draws: Draws) -> None:
         self.prior = prior
         self.draws = draws
         self.made = 0
@@ -57,10 +50,16 @@ class ImageSource:
             UserError: the prior's images are not finite or leave [0, 1].
         """
         latents = self.draws.normals(PURPOSE, seeds, count, self.prior.latent_shape)
-        return self._checked(self.prior.generate(prompts, latents.to(self.prior.device)))
-
-    def _checked(self, images: Tensor) -> Tensor:
-        images = images.detach().float().cpu()
+        images = self.prior.generate(prompts, latents.to(self.prior.device)).detach().float().cpu()
         check_images(images, "a picture of the prior's")
         self.made += len(images)
         return images.clamp(0, 1)
+
+
+def summarise(
+    name: str, text: str | None, reading: TargetScores, draws: Draws, settings: EvaluationSettings
+) -> Activation:
+    """One row of the activation table."""
+    share = wilson(int(reading.activates.sum()), len(reading.activates))
+    mean = bootstrap_mean(reading.score, draws.generator(PURPOSE, Seeds.BOOTSTRAP), settings.resamples)
+    return Activation(name, text, share, mean)

@@ -22,7 +22,8 @@ from diffexplain.classifiers.linear_head import LinearHead, Penultimate, linear_
 from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.errors import UserError
 from diffexplain.evaluation.presence import Gate, look_gated
-from diffexplain.segmentation.detections import Detections, SeeingSegmenter
+from diffexplain.segmentation import Segmenter
+from diffexplain.segmentation.detections import Detections
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import mean_interval
 from diffexplain.target import ResolvedTarget, Target
@@ -160,7 +161,7 @@ def label_unit(use: UnitUse, shares: NDArray[np.float64], bound: float) -> UnitL
 
 def label_units(
     classifier: Classifier,
-    segmenter: SeeingSegmenter,
+    segmenter: Segmenter,
     images: Tensor,
     make: Callable[[Classifier], Attribution],
     gates: dict[int, Gate],

@@ -47,7 +47,7 @@ def rows(summary: Summary, ranking: Ranking, confirmation: Confirmation, axis: p
         Row(
             concept.path[-1],
             _answer(concept, known[concept.path]) if concept.path in known else None,
-            _with_interval(known[concept.path]) if concept.path in known else "",
+            wording.stated(known[concept.path].score) if concept.path in known else "",
             _way(concept.added, axis, tones[concept.path]),
             _way(concept.taken_out, axis, tones[concept.path]),
         )
@@ -65,9 +65,9 @@ def headline(summary: Summary) -> list[tuple[str, str]]:
     texts, tones = _texts(effects.rankings[0]), _tones(effects.rankings[0])
     if len(asked) == 1:
         (one,) = asked
-        answer, stated = _answer(one, known[one.path]), _with_interval(known[one.path])
+        answer, stated = _answer(one, known[one.path]), wording.stated(known[one.path].score)
         ways = ((one.added, "put in"), (one.taken_out, "rather than taken out"))
-        parts = [f"{_with_interval(effect)} {way}" for effect, way in ways if effect is not None]
+        parts = [f"{wording.stated(effect.score)} {way}" for effect, way in ways if effect is not None]
         moved = " and ".join(parts) or "there were too few"
         said = f" is {answer} on photographs: {moved}; the earlier run stated {stated}"
         return [(wording.capital(texts[one.path]), tones[one.path]), (said, "plain")]
@@ -143,8 +143,4 @@ def _way(effect: Effect | None, axis: plots.Axis, tone: str) -> Way:
     if effect is None:
         return Way(None, "\N{EN DASH}", "fewer than two photographs")
     n = f"{effect.n} photographs, adjusted p {wording.p_value(effect.adjusted_p)}"
-    return Way(plots.bar(effect.score, axis, tone if effect.significant else "plain"), _with_interval(effect), n)
-
-
-def _with_interval(effect: Effect) -> str:
-    return f"{wording.signed(effect.score.value)} (95% interval {wording.interval(effect.score)})"
+    return Way(plots.bar(effect.score, axis, tone if effect.significant else "plain"), wording.stated(effect.score), n)

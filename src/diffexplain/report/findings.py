@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diffexplain.effects.results import Combination, ConceptEffect, Path, Verdict, without_mirrors
+from diffexplain.effects.results import ConceptEffect, Verdict, without_mirrors
 from diffexplain.evaluation.results import ObjectAbsence
 from diffexplain.report import confirmation, wording
 from diffexplain.report.comparison import compared, differing
@@ -122,6 +122,19 @@ def findings(summary: Summary) -> list[Toned]:
     return [*sentences, *_rest(summary), *(("plain", pair.sentence) for pair in pairs)]
 
 
+def of_pictures(summary: Summary) -> list[str]:
+    """All that is said of a method that finds pictures: how far they activate the target, and nothing on concepts."""
+    if summary.same_answer is not None:
+        return [wording.NOTHING_TOLD]
+    made = f"{summary.explainer} optimises the picture itself and not a prompt"
+    share, mean = summary.found.share, summary.found.mean
+    return [
+        f"{wording.capital(made)}: nothing in it has a name, so nothing is called core or spurious.",
+        f"{wording.count(share)} pictures activate it (95% interval {wording.percent(share.low)} to "
+        f"{wording.percent(share.high)}); the mean {wording.score_name(summary)} is {wording.effect(mean)}.",
+    ]
+
+
 def beside(summary: Summary) -> list[Toned]:
     """The sentences that stand below the largest effects: what else was measured."""
     if summary.same_answer is not None:
@@ -153,8 +166,8 @@ def _rest(summary: Summary) -> list[Toned]:
         sentences += confirmation.sentences(summary, effects.rankings[0], effects.confirmation)[:MOST_NAMED]
     best = effects.rankings[0].best
     if best is not None and len(best.paths) > 1:
-        gain = f"{wording.signed(best.gain.value)} (95% interval {wording.interval(best.gain)})"
-        sentences.append(("plain", f"Best together: {together(best)}, {gain}."))
+        names = wording.listed([path[-1] for path in best.paths])
+        sentences.append(("plain", f"Best together: {names}, {wording.stated(best.gain)}."))
     return [*sentences, *compared(summary, effects.rankings[1:])]
 
 
@@ -180,10 +193,11 @@ def unknown(summary: Summary) -> list[tuple[str, str]]:
         named = names if len(names) <= MOST_NAMED else [*names[:MOST_NAMED], f"{len(names) - MOST_NAMED} more"]
         found.append((f"{len(names)} proposed and not tested", f"{reason}: {wording.listed(named)}"))
     if summary.concepts:
-        groups = dict.fromkeys(_group(concept.path[:1]) for concept in ranking.concepts)
+        groups = dict.fromkeys(concept.path[0].replace("_", " ") for concept in ranking.concepts)
         named = [*groups][:9]
         listed = ", ".join(named) + ("" if len(groups) == len(named) else ", ...")
-        found.append(("Anything else", f"not looked at; what was: {_counted(len(ranking.concepts))}, of {listed}"))
+        count = f"{len(ranking.concepts)} concept{'' if len(ranking.concepts) == 1 else 's'}"
+        found.append(("Anything else", f"not looked at; what was: {count}, of {listed}"))
     unchecked = [concept for concept in ranking.concepts if concept.took is None]
     if unchecked:
         label = f"Edits of {len(unchecked)} of {len(ranking.concepts)} concepts not checked"
@@ -203,11 +217,6 @@ def unknown(summary: Summary) -> list[tuple[str, str]]:
         )
         found.append(("What the words stand for", words))
     return found
-
-
-def together(combination: Combination) -> str:
-    """The concepts of a combination by name: "flag and snow"."""
-    return wording.listed([path[-1] for path in combination.paths])
 
 
 def untested_reason(summary: Summary) -> str:
@@ -316,14 +325,6 @@ def is_seen_well(absence: ObjectAbsence) -> bool:
     """Whether it can be relied on where the object is seen."""
     known = (absence.sensitivity, absence.specificity)
     return all(share is not None and share.low >= SEEN_WELL for share in known)
-
-
-def _counted(concepts: int) -> str:
-    return "1 concept" if concepts == 1 else f"{concepts} concepts"
-
-
-def _group(path: Path) -> str:
-    return path[-1].replace("_", " ")
 
 
 def _with_interval(concept: ConceptEffect) -> str:

@@ -2,34 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from diffexplain.effects.results import Ranking
-from diffexplain.evaluation.results import Activation, Control
+from diffexplain.effects.results import ConceptEffect, Ranking
 from diffexplain.report import wording
 from diffexplain.report.summary import Summary
 
 NAMES = {"random_weights": "the same network with random weights"}
-
-
-@dataclass(frozen=True)
-class PromptRow:
-    """A prompt: how many of its pictures activate the target of the explained classifier, and of the control."""
-
-    name: str
-    text: str
-    count: str
-    control: str
-
-
-@dataclass(frozen=True)
-class ConceptRow:
-    """A concept that moves the control: its effect on the explained classifier, and on the control."""
-
-    name: str
-    effect: str
-    verdict: str
-    control: str
 
 
 def prior_sentence(summary: Summary) -> str | None:
@@ -62,33 +39,13 @@ def control_sentence(summary: Summary) -> str | None:
     return f"{sentence}: what is said of that may come from the prior's pictures, not from what was learned."
 
 
-def concept_rows(summary: Summary) -> tuple[ConceptRow, ...]:
-    """The concepts that move the control, the largest effect on it first."""
+def moving_both(summary: Summary) -> list[tuple[ConceptEffect, ConceptEffect]]:
+    """The concepts that move the control, the largest effect on it first: as they are on the classifier, and on it."""
     ranking = _ranking(summary)
-    if ranking is None:
-        return ()
     own = {concept.path: concept for concept in summary.concepts}
-    return tuple(
-        ConceptRow(
-            idle.text,
-            wording.effect(own[idle.path].over_all.score),
-            own[idle.path].verdict.value,
-            wording.effect(idle.over_all.score),
-        )
-        for idle in ranking.ranked
-        if idle.over_all.significant and idle.path in own
-    )
+    idle = () if ranking is None else ranking.ranked
+    return [(own[one.path], one) for one in idle if one.over_all.significant and one.path in own]
 
 
 def _ranking(summary: Summary) -> Ranking | None:
     return None if summary.effects is None else summary.effects.control
-
-
-def prompt_rows(summary: Summary, control: Control) -> tuple[PromptRow, ...]:
-    """The prompts that both classifiers read, the found one first."""
-    pairs = zip(summary.activation, control.activation, strict=True)
-    return tuple(_prompt_row(mine, idle) for mine, idle in pairs)
-
-
-def _prompt_row(mine: Activation, idle: Activation) -> PromptRow:
-    return PromptRow(mine.name, mine.text or "", wording.count(mine.share), wording.count(idle.share))

@@ -120,7 +120,7 @@ def _compared(summary: Summary) -> str:
         return ""
     return (
         f"{wording.capital(wording.quoted(other.text))} does so in {wording.count(other.share)}: a difference of "
-        f"{wording.signed(found.difference.value)} (95% interval {wording.interval(found.difference)})."
+        f"{wording.stated(found.difference)}."
     )
 
 
