@@ -144,7 +144,7 @@ def load_classifier(folder: str, *, meta: bool = False) -> Classifier:
 
     Args:
         folder: a path, or `embedded:classifiers/<name>`.
-        meta: modules and shapes alone, on the meta device; no weights are read.
+        meta: as that of all loaders.
 
     Raises:
         UserError: a file is missing, or the weights do not fit the architecture.

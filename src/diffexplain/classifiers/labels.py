@@ -66,8 +66,6 @@ _COLUMNS = {
 }
 """What the header of a CSV file may call its columns; what stands in one of the last kind tells what it is."""
 
-"""Where weights come from: one entry of the configuration's ``weights``."""
-
 
 @dataclass(frozen=True)
 class _Entry:

@@ -133,10 +133,9 @@ def load_onnx(
     Args:
         checkpoint: the file; tensors that it keeps in other files are read from beside it.
         layout: where the channels are, `NCHW` or `NHWC`; `None` where the graph shows it.
-        labels: as `diffexplain.classifiers.labels` reads them.
+        labels, meta: as those of all loaders; a black box has no modules, so `meta` reads no weights.
         preprocessing: arguments of `Preprocessing`. A size or scale of `None` is the graph's; mean and std `auto` are
             ImageNet's for a graph of three channels of floats, and none for one of bytes.
-        meta: a black box has no modules, so no weights are read.
 
     Raises:
         UserError: onnxruntime is not installed, the file is no ONNX graph or no classifier of pictures, or the graph

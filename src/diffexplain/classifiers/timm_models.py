@@ -34,10 +34,7 @@ def load_timm(
     """A classifier in timm's format: a folder with `config.json` and `model.safetensors`.
 
     Args:
-        model: the repository, for messages.
-        labels: as `diffexplain.classifiers.labels` reads them.
-        weights: one source, the repository, or a folder in its place.
-        meta: modules and shapes alone, on the meta device; no weights are read.
+        model, labels, weights, meta: as those of all loaders.
 
     Raises:
         UserError: a file is missing, or does not describe a classifier that timm has.

@@ -125,8 +125,8 @@ def check_shapes(path: Path, found: Shapes, expected: Shapes) -> None:
     wrong = [name for name, shape in expected.items() if name not in found or tuple(found[name]) != tuple(shape)]
     unknown = [name for name in found if name not in expected]
     if wrong:
-        given = [f"{name} {_shape(found[name])}" if name in found else f"no {name}" for name in wrong]
-        raise refusal(path, some([f"{name} {_shape(expected[name])}" for name in wrong]), some(given))
+        given = [f"{name} {shown(found[name])}" if name in found else f"no {name}" for name in wrong]
+        raise refusal(path, some([f"{name} {shown(expected[name])}" for name in wrong]), some(given))
     if unknown:
         raise refusal(path, f"{len(expected)} tensors", f"also {some(unknown)}")
 
@@ -270,5 +270,6 @@ def _records() -> list[Any]:
     return [argparse.Namespace, *paths, np.dtype, *numbers, make_number]
 
 
-def _shape(shape: Sequence[int]) -> str:
+def shown(shape: Sequence[int]) -> str:
+    """A tensor's shape: ``3x64x64``."""
     return "x".join(map(str, shape)) or "scalar"
