@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -20,7 +20,7 @@ import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from diffexplain.config.digests import Unfit, digest, listing, mark, read
+from diffexplain.config.digests import CONTENTS, Unfit, digest, listing, mark, read
 from diffexplain.errors import UserError
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -112,6 +112,17 @@ class Photographs:
             "skipped": [{"name": name, "reason": reason} for name, reason in self.skipped],
             "left": len(self.rest),
         }
+
+
+def given(config: Mapping[str, Any], most: int) -> Photographs | None:
+    """Those that a run is given, at most so many, none of them loaded; None: there are none.
+
+    Raises:
+        UserError: as `find`.
+    """
+    if config.get("images") is None:
+        return None
+    return find(str(config["images"]), most, config.get(CONTENTS, {}).get("images"))
 
 
 def find(folder: str, most: int, expected: str | None) -> Photographs:

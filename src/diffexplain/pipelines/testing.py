@@ -20,7 +20,7 @@ from diffexplain.classifiers.labels import classifier_labels
 from diffexplain.concepts import Hierarchy
 from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.config.configuration import COMPARED
-from diffexplain.config.digests import CONTENTS, EDITOR_OF_NONE, EDITORS_OF_IMAGES, classes_of
+from diffexplain.config.digests import EDITOR_OF_NONE, EDITORS_OF_IMAGES, classes_of
 from diffexplain.config.instantiate import build
 from diffexplain.editing import Change, Checks
 from diffexplain.effects import accuracy
@@ -40,10 +40,9 @@ from diffexplain.errors import UserError
 from diffexplain.evaluation.image_source import ImageSource, Seeds
 from diffexplain.evaluation.pictures import as_bytes
 from diffexplain.pipelines import photographs
-from diffexplain.pipelines.comparison import compared_targets
 from diffexplain.pipelines.distributed import PredictLoop
 from diffexplain.pipelines.memory import halvings_recorded
-from diffexplain.pipelines.parts import Parts
+from diffexplain.pipelines.parts import Parts, compared_targets
 from diffexplain.pipelines.photographs import Photographs
 from diffexplain.pipelines.proposers import RunProposer
 from diffexplain.progress import progress
@@ -286,10 +285,8 @@ def find_photographs(config: Mapping[str, Any], most: int) -> Photographs | None
     Raises:
         UserError: too few that can be used, or not those that the run was asked for with.
     """
-    if config.get("images") is None:
-        return None
-    found = photographs.find(str(config["images"]), most, config.get(CONTENTS, {}).get("images"))
-    for note in found.notes():
+    found = photographs.given(config, most)
+    for note in () if found is None else found.notes():
         warnings.warn(note, stacklevel=2)
     return found
 
