@@ -116,10 +116,7 @@ def load_open_clip(
     weights: Sequence[Node] = (),
     meta: bool = False,
 ) -> Classifier:
-    """A CLIP of open_clip's as a classifier of any classes: a folder with `open_clip_config.json`.
-
-    Args:
-        model, labels, templates, weights, meta: as those of `load_clip`.
+    """As `load_clip`, of open_clip's: a folder with `open_clip_config.json`.
 
     Raises:
         UserError: as `load_clip`, or open_clip is not installed.

@@ -55,12 +55,8 @@ def load_huggingface(
 def stated_output(config: Any, said: str, model: str) -> Scoring | None:
     """How a configuration of transformers' says that the logits are to be read; None where it says nothing.
 
-    Args:
-        said: by ours.
-        model: for messages.
-
     Raises:
-        UserError: it is a regression, and ours does not say otherwise.
+        UserError: it is a regression, and ours (``said``) does not say otherwise.
     """
     match config.problem_type:
         case "multi_label_classification":

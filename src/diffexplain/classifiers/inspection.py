@@ -32,11 +32,9 @@ _FEW = 2
 
 
 def inspect_classifier(classifier: Classifier, output: str = AUTO) -> Inspection:
-    """Look at a classifier, and settle how its output is read.
+    """Look at a classifier where it is, and settle how its output is read: its ``scoring`` and ``inspection``.
 
-    Args:
-        classifier: on the device where it is; its ``scoring`` and ``inspection`` are set.
-        output: what the configuration says, one of `diffexplain.classifiers.output.CHOICES`.
+    ``output``: what the configuration says, one of `diffexplain.classifiers.output.CHOICES`.
 
     Raises:
         UserError: it cannot be explained as it is, or its values do not tell what they are.
@@ -59,12 +57,7 @@ def inspect_classifier(classifier: Classifier, output: str = AUTO) -> Inspection
 
 
 def settle(table: Tensor, said: str, stated: Scoring | None, name: str) -> tuple[Scoring, Taken]:
-    """How numbers (B, C) are read, and where that was taken from.
-
-    Args:
-        said: by the configuration.
-        stated: by the source of the classifier.
-        name: of the classifier, for messages.
+    """How numbers (B, C) are read, and what says so: ``said`` by the configuration, ``stated`` by the source.
 
     Raises:
         UserError: the values are not of the kind that was said, or do not tell whether they are probabilities.

@@ -98,11 +98,7 @@ def classifier_labels(classifier: Mapping[str, Any]) -> Labels:
 
 
 def find_labels(given: str | Sequence[str], weights: Sequence[Node] = (), *, command: str) -> Labels:
-    """The class names that ``given`` stands for, as the key ``labels`` does.
-
-    Args:
-        weights: the classifier's.
-        command: brings the weights, for messages.
+    """The class names that ``given``, as the key ``labels``, stands for; ``command`` brings the weights, for messages.
 
     Raises:
         UserError: they are missing or cannot be read.

@@ -155,12 +155,7 @@ def load_onnx(
 
 
 def graph_preprocessing(settings: Mapping[str, Any], wanted: Wanted, path: Path) -> Preprocessing:
-    """The preprocessing that is asked for, with what it leaves open filled in from the graph.
-
-    Args:
-        settings: as `load_onnx` takes them.
-        wanted: by the graph.
-        path: of the graph, for messages.
+    """The preprocessing that is asked for, as `load_onnx` takes it, with what it leaves open filled in from the graph.
 
     Raises:
         UserError: neither says it, or they say different things.

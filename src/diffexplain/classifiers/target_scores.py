@@ -87,11 +87,9 @@ class TargetReader:
 
     @torch.no_grad()
     def read(self, images: Tensor, shown: str | Sequence[str] = "a picture") -> TargetScores:
-        """What the classifier answers to images (N, 3, H, W) in [0, 1].
+        """What the classifier answers to images (N, 3, H, W) in [0, 1], which may lie on the CPU.
 
-        Args:
-            images: they may lie on the CPU.
-            shown: what they are, all of them or each, for the message.
+        ``shown``: what they are, all of them or each, for the message.
 
         Raises:
             UserError: an answer is NaN or infinite; the message says to how many images, and what the first is.
@@ -141,11 +139,7 @@ class TargetReader:
 
 
 def check_images(images: Tensor, shown: str | Sequence[str]) -> None:
-    """Refuse what is no picture in RGB: whoever made it says what no classifier was asked.
-
-    Args:
-        images: (N, 3, H, W).
-        shown: as those of `TargetReader.read`.
+    """Refuse what is no picture in RGB (N, 3, H, W): whoever made it says what no classifier was asked.
 
     Raises:
         UserError: values are NaN, infinite or outside [0, 1]; the message says of how many, and their range.

@@ -33,9 +33,6 @@ def load_timm(
 ) -> Classifier:
     """A classifier in timm's format: a folder with `config.json` and `model.safetensors`.
 
-    Args:
-        model, labels, weights, meta: as those of all loaders.
-
     Raises:
         UserError: a file is missing, or does not describe a classifier that timm has.
     """

@@ -17,14 +17,9 @@ _SIDE = 224
 def channel_means(module: nn.Module, output: Any, batch: int) -> Tensor | None:
     """Mean activation of every channel, over positions or tokens: `(B, C)`, or `None` where there are none.
 
-    Read are `(B, C, H, W)`, `(B, H, W, C)`, `(B, T, C)` and `(B, C)`; of several outputs, the first.
-    Which of the four-dimensional ones it is, the side tells that occurs twice (images are square); if all
-    three are alike, channels come first unless `module` works on the last dimension.
-
-    Args:
-        module: what gave the output.
-        output: of a forward pass.
-        batch: images in that pass.
+    Of what `module` gave for `batch` images, `(B, C, H, W)`, `(B, H, W, C)`, `(B, T, C)` and `(B, C)` are read; of
+    several outputs, the first. Which of the four-dimensional ones it is, the side tells that occurs twice (images are
+    square); if all three are alike, channels come first unless `module` works on the last dimension.
     """
     tensor = _first_tensor(output)
     if tensor is None or tensor.ndim not in (2, 3, 4) or tensor.shape[0] != batch:

@@ -25,12 +25,7 @@ _TOKENS = 40
 
 
 class ClipCaptioner:
-    """The sentence of the vocabulary's grammar that a CLIP finds most similar, made greedily, a phrase at a time.
-
-    Args:
-        clip: the segmenter.
-        vocabulary: whose phrases and sentences are tried.
-    """
+    """The sentence of the vocabulary's grammar that a CLIP finds most similar, made greedily, a phrase at a time."""
 
     def __init__(self, clip: Segmenter, vocabulary: Vocabulary) -> None:
         self.clip = clip
@@ -72,10 +67,6 @@ class ClipCaptioner:
 
 class ModelCaptioner:
     """A captioner of transformers' (image-text-to-text) in a local folder; always takes the likeliest next token.
-
-    Args:
-        folder: with configuration, safetensors and processor.
-        device: of the model.
 
     Raises:
         UserError: there is no such folder.
@@ -124,11 +115,9 @@ Captioner = ClipCaptioner | ModelCaptioner
 
 
 def prompts_of(captions: Sequence[str], indices: Sequence[int], count: int) -> list[str]:
-    """A caption for each of ``count`` seeds, in turn, but never that of the image made of the same seed.
+    """One of two captions or more for each of ``count`` seeds, in turn; never that of the image made of the same seed.
 
-    Args:
-        captions: at least two.
-        indices: the seeds of the images that they were written of.
+    ``indices``: the seeds of the images that the captions were written of.
     """
     prompts = []
     for seed in range(count):

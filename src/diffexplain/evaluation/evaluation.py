@@ -140,18 +140,10 @@ def object_absence(
     neutral: Tensor,
     settings: EvaluationSettings,
 ) -> ObjectAbsence:
-    """In how many images the object cannot be seen, by the CLIP behind the segmenter, and how well that sees it.
+    """In how many images (N, 3, H, W) in [0, 1] the object cannot be seen, by the CLIP behind the segmenter.
 
-    Every second picture of the known ones sets the bound, the others say how well it holds.
-
-    Args:
-        segmenter: whose CLIP looks.
-        phrase: of the object.
-        others: objects that it is told from.
-        images: (N, 3, H, W) in [0, 1], as the next two.
-        named: the prior's pictures of the object by its name, and
-        neutral: those of a prompt that asks for nothing; at least two each.
-        settings: of the evaluation.
+    The prior's pictures of the object by its name (``named``) and of a prompt that asks for nothing (``neutral``), at
+    least two each, say how well that is seen: every second one sets the bound, the others say how well it holds.
     """
 
     def margins(some: Tensor) -> NDArray[np.float64]:

@@ -28,10 +28,8 @@ def examples(
 ) -> tuple[Example, ...]:
     """The first activating images, in seed order, filled up with images that do not activate.
 
-    Args:
-        detections: what was seen in the activating images, numbered by their place in ``activating``; None if
-            nothing was looked for.
-        phrases: those whose masks are wanted.
+    ``detections``: what was seen in the activating images, numbered by their place in ``activating``; None if nothing
+    was looked for. ``phrases``: those whose masks are wanted.
     """
     others = [index for index in range(len(images)) if not reading.activates[index]]
     chosen = [*list(activating)[:limit], *others][:limit]

@@ -88,10 +88,7 @@ class Downwards(Classifier):
 def own_shares(maps: Tensor, detections: Detections, phrase: str) -> NDArray[np.float64]:
     """Of each image whose map is not empty, the share of its mass in the phrase's region, 0 where that is not seen.
 
-    Args:
-        maps: (N, H, W), not below 0, in any unit.
-        detections: of the same N images.
-        phrase: of the object.
+    ``maps`` (N, H, W), not below 0, in any unit, and ``detections`` are of the same N images.
     """
     mass = maps.double().sum(dim=(1, 2)).tolist()
     shares = [
@@ -117,14 +114,11 @@ def unit_uses(
     top: int = 5,
     images: int = 20,
 ) -> Iterator[UnitUse]:
-    """The units that classes use most, class by class, the most used first.
+    """The units that classes use most, ``top`` of each, class by class, the most used first.
 
     Args:
-        classifier: whose units they are.
-        head: of the classifier.
-        read: its features of the images to choose from.
+        read: the head's features of the images to choose from.
         classes: indices; by default all that some image is predicted as.
-        top: units of each class.
         images: of each unit, those in which it adds most to the class's logit.
 
     Raises:

@@ -51,11 +51,7 @@ class Gate:
 
 def youden_threshold(present: ArrayLike, absent: ArrayLike) -> Threshold:
     """The bound that maximises Youden's J = sensitivity + specificity - 1, in the middle between two scores; of equally
-    good ones that between the scores farthest apart.
-
-    Args:
-        present: scores (N,) of cases that should lie above.
-        absent: scores (M,) of cases that should lie below.
+    good ones that between the scores farthest apart. ``present`` (N,) should lie above it, ``absent`` (M,) below.
 
     Raises:
         ValueError: one of them is empty, or not finite.

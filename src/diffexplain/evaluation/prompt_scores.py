@@ -80,9 +80,8 @@ class Scorer:
     def baselines(self, named: tuple[str, Tensor] | None, neutral: Tensor, vocabulary: Vocabulary) -> list[Scored]:
         """The class's own name (if it has one), the neutral prompt, random words, and the texts that the user gives.
 
-        Args:
-            named: the prompt of the class's name and its images, (N, 3, H, W) in [0, 1]; None: it has no name.
-            neutral: images of the neutral prompt, likewise.
+        ``named``: the prompt of the class's name and its images, (N, 3, H, W) in [0, 1]; ``neutral``: those of the
+        neutral one.
         """
         settings = self.settings
         rows = [] if named is None else [self.read(CLASS_NAME, *named)]

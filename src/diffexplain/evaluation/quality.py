@@ -50,12 +50,10 @@ def quality(
     draws: Draws,
     settings: EvaluationSettings,
 ) -> Quality:
-    """What is measured of one prompt's images.
+    """What is measured of one prompt's images, from their features (N, D).
 
-    Args:
-        features: of the images, (N, D).
-        reference: of photographs that they are compared with, (M, D); None: there are none.
-        class_phrase: the class with its article; None for a unit without one.
+    ``reference``: features (M, D) of photographs that they are compared with, if there are any. ``class_phrase``: the
+    class with its article; None for a unit without one.
     """
     strange = sorted({word for pair in QUALITY for word in _words(pair) if not clip.knows(word)})
     reason = None

@@ -131,11 +131,7 @@ def agreement(
 ) -> Agreement:
     """How well scores agree with what people said.
 
-    Args:
-        labels: all of them.
-        scores: by class and feature, higher for what is rather spurious; pairs without a label are not looked at.
-        generator: of the bootstrap.
-        resamples: of classes.
+    ``scores``: by class and feature, higher for what is rather spurious; pairs without a label are not looked at.
 
     Raises:
         UserError: no labelled pair has a score.
@@ -153,14 +149,9 @@ def agreement(
 
 
 def auroc(scores: ArrayLike, positive: ArrayLike) -> float | None:
-    """The chance that a positive thing has the higher score than another one, ties counting half.
+    """The chance that a positive thing has the higher score than another one, ties counting half, in [0, 1].
 
-    Args:
-        scores: (N,), finite.
-        positive: (N,) bool.
-
-    Returns:
-        In [0, 1]; None where all things are of one kind.
+    ``scores`` (N,) are finite; None where all things are of one kind.
     """
     values, there = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=np.bool_)
     count = int(there.sum())

@@ -126,16 +126,11 @@ def given(config: Mapping[str, Any], most: int) -> Photographs | None:
 
 
 def find(folder: str, most: int, expected: str | None) -> Photographs:
-    """The photographs of a folder.
-
-    Args:
-        folder: that holds them, as a user names it.
-        most: so many are used.
-        expected: `contents.digest` of the folder when the run was asked for.
+    """The photographs of a folder, as a user names it, of which ``most`` are used.
 
     Raises:
-        UserError: no folder, fewer than two photographs that can be used, or other ones than when the run was asked
-            for.
+        UserError: no folder, fewer than two that can be used, or other ones than when the run was asked for, of which
+            ``expected`` is the `digest`.
     """
     used: list[Photograph] = []
     skipped: list[tuple[str, str]] = []

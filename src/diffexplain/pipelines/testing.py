@@ -74,14 +74,8 @@ STRONGEST, WEAKEST, EXAMPLES = 5, 1, 3
 class Testing:
     """Has concepts proposed and tested by a method, for the explained classifier and those that are compared with it.
 
-    Made before any weights are read: what the configuration asks for is checked there.
-
-    Args:
-        run: of the target.
-        target: looked up.
-        trainer: settings of the devices that share the images.
-        parts: models that runs share.
-        method: has a ``rank`` that goes from a population to effects, such as `RandomisedPrompts`.
+    Made before any weights are read: what the configuration asks for is checked there. ``method`` has a ``rank`` that
+    goes from a population to effects, such as `RandomisedPrompts`.
     """
 
     def __init__(self, run: Run, target: ResolvedTarget, trainer: Any, parts: Parts, method: Any) -> None:
@@ -100,10 +94,7 @@ class Testing:
     def effects(self, classifier: Any, prior: Any, control: Any = None) -> EffectsResult:
         """Propose, and test; all processes of the run take part.
 
-        Args:
-            classifier: the explained one.
-            prior: makes or edits the images.
-            control: a classifier that has learned nothing, which reads the same images; None: there is none.
+        ``control`` is a classifier that has learned nothing and reads the same images; None: there is none.
         """
         prior.to(self.device)
         classifier.to(self.device)

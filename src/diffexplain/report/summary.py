@@ -210,7 +210,6 @@ def summarise(
     Args:
         evaluation: of the found prompt or images; None where nothing was optimised.
         effects: of concepts; None where none was tested.
-        command: what a user types to make this run again.
         notes: for the reader, before those on what was not measured.
         same_answer: what the classifier answered to all pictures of the run alike.
     """

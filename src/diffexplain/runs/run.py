@@ -269,12 +269,9 @@ def outputs_folder(root: str | Path) -> Path:
 
 
 def planned(config: Mapping[str, Any], root: str | Path, *, target: ResolvedTarget | None = None) -> Run:
-    """The run of ``config``, which is nobody's yet; nothing is written.
+    """The run of ``config``, resolved, which is nobody's yet; nothing is written.
 
-    Args:
-        config: resolved, plain containers.
-        root: the folder of all runs.
-        target: the target looked up; without it the text in ``config`` stands for it.
+    ``root``: the folder of all runs. Where the target was not looked up, the text in ``config`` stands for it.
     """
     slug = slugify(str(config["target"])) if target is None else target.slug
     text = str(config["target"]) if target is None else target.text

@@ -86,11 +86,7 @@ def remove_temporaries(directory: Path) -> list[Path]:
 
 @contextmanager
 def storage_errors(path: Path, needed: int | None = None) -> Iterator[None]:
-    """Turn a full disk or an unwritable folder into one clear line.
-
-    Args:
-        path: what was to be written.
-        needed: how many bytes, where that is known.
+    """Turn a full disk or an unwritable folder into one clear line on ``path``, to which ``needed`` bytes go.
 
     Raises:
         RetryableError: instead of the ``OSError``; other kinds of it pass.

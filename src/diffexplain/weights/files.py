@@ -142,14 +142,10 @@ def check_folder(folder: Path) -> None:
 
 
 def load_whole(kind: Any, folder: Path, **options: Any) -> Any:
-    """The model of class ``kind`` in ``folder``, every tensor of it from the safetensors files there.
+    """The model of a library's class ``kind`` in ``folder``, every tensor of it from the safetensors files there.
 
-    transformers and diffusers would go on with random values in place of what is missing.
-
-    Args:
-        kind: a class of either library with ``from_pretrained``.
-        folder: in its format.
-        options: of ``from_pretrained`` besides.
+    transformers and diffusers would go on with random values in place of what is missing. ``options``: of
+    ``from_pretrained`` besides.
 
     Raises:
         UserError: the weights are missing, damaged or not all of them this model's.
@@ -171,10 +167,7 @@ def load_whole(kind: Any, folder: Path, **options: Any) -> Any:
 
 @contextmanager
 def library_reads(failure: str) -> Iterator[None]:
-    """Turn what a library says of files that are not as it writes them into one short line.
-
-    Args:
-        failure: begins the line.
+    """Turn what a library says of files that are not as it writes them into one short line, which ``failure`` begins.
 
     Raises:
         UserError: in place of the library's errors; want of memory is not one.

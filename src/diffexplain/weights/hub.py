@@ -96,10 +96,7 @@ def _described(source: Repository, revision: str | None) -> dict[str, Any]:
 
 @contextmanager
 def explained(name: str) -> Iterator[None]:
-    """Turn what a server, or its absence, does into one clear line.
-
-    Args:
-        name: of the repository, or of the address.
+    """Turn what a server, or its absence, does into one clear line on the repository or address ``name``.
 
     Raises:
         UserError, RetryableError: in place of the library's errors.

@@ -21,11 +21,7 @@ All are declared repeated, so a single value is a list of one. What is not descr
 
 
 def message_classes(name: str, fields: Fields) -> dict[str, type[Any]]:
-    """The class of each message, to parse with.
-
-    Args:
-        name: of the format.
-    """
+    """The class of each message of a format called ``name``, to parse with."""
     description = FileDescriptorProto(name=f"diffexplain_{name}.proto", package=f"diffexplain.{name}")
     for message_name, described in fields.items():
         message = description.message_type.add(name=message_name)
@@ -43,10 +39,7 @@ def message_classes(name: str, fields: Fields) -> dict[str, type[Any]]:
 
 
 def parsed(path: Path, message: type[Any], what: str) -> Any:
-    """The file at ``path`` as a message.
-
-    Args:
-        what: it should be, for messages.
+    """The file at ``path`` as a message; ``what``: it should be, in words.
 
     Raises:
         UserError: it cannot be read, or is cut off or no such message.

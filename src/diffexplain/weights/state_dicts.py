@@ -64,8 +64,6 @@ def network_state(path: Path, content: Any, expected: Mapping[str, Sequence[int]
     """The tensors of a network in what was saved in ``path``, by the network's own names.
 
     Args:
-        path: for messages.
-        content: what is in it.
         expected: name and shape of every tensor of the network.
         chosen: where they lie, if there are several that fit; as the message calls it that asks for it.
 
