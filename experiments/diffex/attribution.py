@@ -32,7 +32,6 @@ from diffexplain.target import Target
 from diffexplain.weights.atomic import write_json
 from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.sampler import World
-from diffexplain.world.truth_table import ABSENT, THERE
 from experiments.attribution import (
     AttentionRollout,
     Attribution,
@@ -44,6 +43,7 @@ from experiments.attribution import (
 from experiments.diffex.world import CLASSES, CLASSIFIERS, PLANTED, RESULTS, SEEDS, classifier, truth
 from experiments.marked import write_between
 from experiments.world.captions import COMPANION_NOUNS, SETTING_PHRASES, article
+from experiments.world.truth import ABSENT, THERE
 
 BEGIN, END = "<!-- attribution: begin -->", "<!-- attribution: end -->"
 IMAGES = 100

@@ -51,12 +51,11 @@ from diffexplain.weights.atomic import write_json
 from diffexplain.weights.paths import resolve_folder
 from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.scenes import COMPANIONS, SUBJECTS
-from diffexplain.world.truth_table import weights_digest
 from experiments.attribution import Attribution, GradCAM, IntegratedGradients, SmoothGrad
 from experiments.hidden_units.verdict_tables import table
 from experiments.marked import write_between
 from experiments.shortcut_bench.specification import ROOT, classifiers, halves
-from experiments.world.truth import contrasts, measure_logits, variant_names
+from experiments.world.truth import contrasts, measure_logits, variant_names, weights_digest
 
 HERE = Path(__file__).parent
 BENCH = HERE.parent / "shortcut_bench"

@@ -179,7 +179,7 @@ def _parts() -> Iterator[Reading]:
     from diffexplain.effects.estimation import PriorError
     from diffexplain.segmentation import Segmenter
     from diffexplain.weights.shipped import check
-    from diffexplain.world.truth_table import TruthTable
+    from experiments.world.truth import TruthTable
 
     images = torch.linspace(0, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
 

@@ -30,8 +30,9 @@ from diffexplain.effects.results import ConceptEffect, Ranking, Verdict
 from diffexplain.statistics.tests import wilson
 from diffexplain.weights import paths
 from diffexplain.world.scenes import SUBJECTS
-from diffexplain.world.truth_table import ABSENT, THERE, TruthTable, truth_name
+from diffexplain.world.truth_table import truth_name
 from experiments.marked import write_between
+from experiments.world.truth import ABSENT, THERE, TruthTable
 
 HERE = Path(__file__).parent
 RECORD = HERE / "shortcuts.jsonl"

@@ -11,9 +11,8 @@ from diffexplain.world.held_out import scenes_and_seeds
 from diffexplain.world.render import render_images
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import SUBJECTS
-from diffexplain.world.truth_table import TruthTable
 from experiments.world.gates.row import Row, at_least, at_most, missing
-from experiments.world.truth import contrasts, effects, logits_of, measure_logits
+from experiments.world.truth import TruthTable, contrasts, effects, logits_of, measure_logits
 from experiments.world.worlds import CLASSIFIER_WORLDS
 
 SCENES = 2000

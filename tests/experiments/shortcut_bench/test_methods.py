@@ -18,8 +18,8 @@ from diffexplain.world.scenes import Companion, Scene
 
 def test_every_concept_of_the_hierarchy_has_its_row_in_the_truth_tables() -> None:
     from diffexplain.weights.paths import resolve_folder
-    from diffexplain.world.truth_table import TruthTable
     from experiments.shortcut_bench.explained import concepts
+    from experiments.world.truth import TruthTable
 
     table = TruthTable.load(resolve_folder("embedded:classifiers/shortcut_cnn"))
     effects = [table.effect("flagpole", *value) for value in concepts().values()]

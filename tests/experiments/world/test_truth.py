@@ -9,8 +9,8 @@ import torch
 
 from diffexplain.errors import UserError
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, SUBJECTS, Companion, Scene
-from diffexplain.world.truth_table import TruthTable
 from experiments.world.truth import (
+    TruthTable,
     base_scenes,
     contrasts,
     effects,
