@@ -14,9 +14,8 @@ from torch import Tensor
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.target_scores import TargetReader, same_answer
 from diffexplain.concepts.vocabulary import Phrase, Vocabulary, class_phrase
-from diffexplain.evaluation import pictures
 from diffexplain.evaluation.captions import Captioner
-from diffexplain.evaluation.image_source import ImageSource, Seeds
+from diffexplain.evaluation.image_source import ImageSource, Seeds, examples
 from diffexplain.evaluation.presence import fits, youden_threshold
 from diffexplain.evaluation.prompt_scores import FOUND, RANDOM_WORDS, Scored, Scorer, comparisons
 from diffexplain.evaluation.quality import features_of, quality
@@ -121,7 +120,7 @@ def evaluate(
         unit_threshold=reader.threshold,
         images_generated=studio.made,
         notes=(),
-        examples=pictures.examples(images, reading, activating, detections, shown, settings.examples),
+        examples=examples(images, reading, activating, detections, shown, settings.examples),
         comparisons=comparisons(scored),
         control=None
         if idle is None

@@ -16,8 +16,7 @@ from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.config.instantiate import TARGET, build
 from diffexplain.errors import UserError
 from diffexplain.evaluation import EvaluationSettings
-from diffexplain.evaluation.image_source import ImageSource, Seeds
-from diffexplain.evaluation.pictures import examples
+from diffexplain.evaluation.image_source import ImageSource, Seeds, examples
 from diffexplain.evaluation.prompt_scores import CLASS_NAME, NEUTRAL, Scorer
 from diffexplain.evaluation.results import Evaluation, ObjectAbsence, Words
 from diffexplain.explainers.natural_pictures import NATURAL

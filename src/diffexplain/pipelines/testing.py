@@ -37,8 +37,7 @@ from diffexplain.effects.results import (
     without_mirrors,
 )
 from diffexplain.errors import UserError
-from diffexplain.evaluation.image_source import ImageSource, Seeds
-from diffexplain.evaluation.pictures import as_bytes
+from diffexplain.evaluation.image_source import ImageSource, Seeds, as_bytes
 from diffexplain.pipelines import photographs
 from diffexplain.pipelines.distributed import PredictLoop
 from diffexplain.pipelines.memory import halvings_recorded

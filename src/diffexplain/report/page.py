@@ -10,7 +10,7 @@ from typing import Any
 from diffexplain.config.from_run import SUMMARY
 from diffexplain.effects.results import EffectExample, EffectsResult, Verdict
 from diffexplain.evaluation.results import Example
-from diffexplain.report import confirmation, findings, plots, prior_reliability, views, wording
+from diffexplain.report import confirmation, findings, plots, views, wording
 from diffexplain.report.comparison import differing
 from diffexplain.report.concept_rows import Row, axis_of, rows_of
 from diffexplain.report.effect_sentences import KINDS
@@ -78,10 +78,10 @@ def render(run: LoadedRun) -> str:
         by_inpainting=wording.by_inpainting(summary),
         beyond=wording.beyond(summary),
         strips=strips,
-        prior_sentence=prior_reliability.prior_sentence(summary),
-        control_sentence=prior_reliability.control_sentence(summary),
+        prior_sentence=findings.prior_sentence(summary),
+        control_sentence=findings.control_sentence(summary),
         control_prompts=() if control is None else list(zip(summary.activation, control.activation, strict=True)),
-        control_concepts=prior_reliability.moving_both(summary),
+        control_concepts=findings.moving_both(summary),
     )
 
 
