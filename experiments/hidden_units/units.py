@@ -38,7 +38,6 @@ from diffexplain.classifiers.linear_head import LinearHead, Penultimate, linear_
 from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.evaluation.pixels import (
     UnitUse,
-    object_phrase,
     own_shares,
     unit_maps,
     unit_uses,
@@ -173,7 +172,8 @@ def measure(class_name: str, mine: Sequence[Case], file: Path) -> None:
         }
         sight = Detections(segmented.size, len(shown), regions)
         chosen = images[list(use.images)]
-        assert object_phrase(use) == phrase
+        assert use.target.class_name is not None
+        assert class_phrase(use.target.class_name) == phrase
         shares = {
             name: own_shares(unit_maps(network, make, chosen, use), sight, phrase).tolist()
             for name, make in METHODS.items()

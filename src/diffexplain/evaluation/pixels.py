@@ -19,7 +19,6 @@ from torch import Tensor
 from diffexplain.attribution import Attribution
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.linear_head import LinearHead, Penultimate, linear_head, penultimate, top_features
-from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.errors import UserError
 from diffexplain.evaluation.presence import Gate, look_gated
 from diffexplain.segmentation import Segmenter
@@ -190,9 +189,3 @@ def label_units(
             label_unit(use, own_shares(unit_maps(classifier, make, chosen, use), detections, gate.phrase), bound)
         )
     return labels
-
-
-def object_phrase(use: UnitUse) -> str:
-    """What the segmenter is asked for: the class as a noun phrase."""
-    assert use.target.class_name is not None
-    return class_phrase(use.target.class_name)
