@@ -13,7 +13,7 @@ from diffexplain import app
 from diffexplain.config import configuration
 from diffexplain.pipelines.calls import BACKWARD, DENOISER, IMAGES
 from diffexplain.pipelines.cost import CARDS, SHARE, cost, duration, tera
-from diffexplain.world.marked import write_between
+from experiments.marked import write_between
 
 PAGE = Path(__file__).parents[2] / "docs" / "cost.md"
 BEGIN, END = "<!-- cost: begin -->", "<!-- cost: end -->"

@@ -25,7 +25,14 @@ import numpy as np
 import torch
 from scipy.stats import mannwhitneyu, spearmanr
 
-from diffexplain.attribution import (
+from diffexplain.classifiers.classifier import Classifier
+from diffexplain.segmentation import Segmenter
+from diffexplain.segmentation.detections import detect
+from diffexplain.target import Target
+from diffexplain.weights.atomic import write_json
+from diffexplain.world.held_out import renderings, scenes_and_seeds
+from diffexplain.world.sampler import World
+from experiments.attribution import (
     AttentionRollout,
     Attribution,
     GradCAM,
@@ -33,17 +40,10 @@ from diffexplain.attribution import (
     SmoothGrad,
     element_scores,
 )
-from diffexplain.classifiers.classifier import Classifier
-from diffexplain.segmentation import Segmenter
-from diffexplain.segmentation.detections import detect
-from diffexplain.target import Target
-from diffexplain.weights.atomic import write_json
-from diffexplain.world.captions import COMPANION_NOUNS, SETTING_PHRASES, article
-from diffexplain.world.held_out import renderings, scenes_and_seeds
-from diffexplain.world.marked import write_between
-from diffexplain.world.sampler import World
-from diffexplain.world.truth_table import ABSENT, THERE
 from experiments.diffex.world import CLASSES, CLASSIFIERS, PLANTED, RESULTS, SEEDS, classifier, truth
+from experiments.marked import write_between
+from experiments.world.captions import COMPANION_NOUNS, SETTING_PHRASES, article
+from experiments.world.truth import ABSENT, THERE
 
 BEGIN, END = "<!-- attribution: begin -->", "<!-- attribution: end -->"
 IMAGES = 100

@@ -26,10 +26,10 @@ from diffexplain.editing import Checks, Composition
 from diffexplain.editing.checks import Fits, by_mask, by_similarity, fits_best, gained
 from diffexplain.editing.composition import Path
 from diffexplain.segmentation import Segmenter
-from diffexplain.world.marked import write_between
 from diffexplain.world.render import choice, render_images
 from diffexplain.world.scenes import ATTRIBUTES, SUBJECTS, Scene
-from diffexplain.world.truth import base_scenes, contrasts, variants
+from experiments.marked import write_between
+from experiments.world.truth import base_scenes, contrasts, variants
 
 RESULTS = FilePath(__file__).parent / "RESULTS.md"
 BEGIN, END = "<!-- checks: begin -->", "<!-- checks: end -->"

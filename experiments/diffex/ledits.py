@@ -32,13 +32,13 @@ from diffexplain.editing.composition import Path as ConceptPath
 from diffexplain.editing.composition import State
 from diffexplain.runs.draws import Draws
 from diffexplain.statistics.tests import wilson
-from diffexplain.world.marked import write_between
-from diffexplain.world.oracle import Answers, load_oracle, read
 from diffexplain.world.render import render_images
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, Scene
 from diffexplain.world.truth_table import truth_name
 from experiments.diffex.world import CLASSES, HIERARCHY, RESULTS
+from experiments.marked import write_between
+from experiments.world.oracle import Answers, load_oracle, read
 
 BEGIN, END = "<!-- ledits: begin -->", "<!-- ledits: end -->"
 DEVELOPMENT_SEEDS, SEEDS = 910_000_000, 920_000_000

@@ -17,12 +17,11 @@ import torch
 from torch import Tensor
 
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.world.marked import write_between
 from diffexplain.world.scenes import SUBJECTS
-from diffexplain.world.truth import contrasts, effects, measure_logits
-from diffexplain.world.truth_table import ABSENT
 from experiments.diffex.world import CLASSES, RESULTS, classifier, correlation_of, truth
+from experiments.marked import write_between
 from experiments.world.gates.autoencoder import reconstruct
+from experiments.world.truth import ABSENT, contrasts, effects, measure_logits
 
 BEGIN, END = "<!-- limits: begin -->", "<!-- limits: end -->"
 CLASSIFIERS = ("shortcut_cnn", "shortcut_vit")

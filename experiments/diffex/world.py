@@ -41,8 +41,9 @@ from diffexplain.runs.run import Run
 from diffexplain.segmentation import Segmenter
 from diffexplain.target import Target
 from diffexplain.weights.paths import resolve_folder
-from diffexplain.world.marked import write_between
-from diffexplain.world.truth_table import ABSENT, THERE, TruthTable, truth_name
+from diffexplain.world.truth_table import truth_name
+from experiments.marked import write_between
+from experiments.world.truth import ABSENT, THERE, TruthTable
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"

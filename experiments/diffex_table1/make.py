@@ -53,7 +53,7 @@ def true(run: Made, ranking: Ranking) -> list[str]:
 
 def coverage(rows: Iterable[Any]) -> list[str]:
     """Found of those there, and of those absent, with Wilson's intervals."""
-    from diffexplain.world.truth_table import ABSENT, THERE
+    from experiments.world.truth import ABSENT, THERE
 
     rows = list(rows)
     groups = [one for one in rows if abs(one.true) >= THERE], [one for one in rows if abs(one.true) <= ABSENT]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from diffexplain.weights.atomic import write_json
-from diffexplain.world.captions import COMPANION_NOUNS, SETTING_PHRASES, article
+from experiments.world.captions import COMPANION_NOUNS, SETTING_PHRASES, article
 
 IMAGES = 48
 """Rendered scenes of a class, as many as DiffEx has images."""
@@ -37,13 +37,13 @@ def lifts(places: Iterable[tuple[str, str]], folder: Path) -> Lifts:
 def measured(name: str, class_name: str) -> dict[str, float]:
     """The lift of each element that is seen in an image at least, by phrase."""
 
-    from diffexplain.attribution import GradCAM, element_scores
     from diffexplain.classifiers.classifier import load_classifier
     from diffexplain.segmentation import Segmenter
     from diffexplain.segmentation.detections import detect
     from diffexplain.target import Target
     from diffexplain.world.held_out import renderings, scenes_and_seeds
     from diffexplain.world.sampler import World
+    from experiments.attribution import GradCAM, element_scores
 
     classifier = load_classifier(f"embedded:classifiers/{name}")
     images, _ = renderings(*scenes_and_seeds(IMAGES, STREAM, World(subjects=(class_name,))))

@@ -189,7 +189,7 @@ def rendered(cells: Sequence[Cell]) -> tuple[Tensor, Tensor]:
     """Features of rendered scenes, by the embedded CLIP: of the fair world and, apart, others of the same kind."""
     from diffexplain.segmentation import Segmenter
     from diffexplain.world.render import render_images
-    from diffexplain.world.worlds import FAIR_WORLD
+    from experiments.world.worlds import FAIR_WORLD
 
     count = cells[0].images * len({cell.class_name for cell in cells})
     scenes = FAIR_WORLD.sample(2 * count, cells[0].seed + 1)

@@ -14,8 +14,8 @@ from torch import Tensor
 from diffexplain.evaluation.quality import kernel_distance
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import wilson
-from diffexplain.world.marked import write_between
 from experiments.diffexplainer_figure2.figure import NAMES
+from experiments.marked import write_between
 
 PUBLISHED = Path(__file__).parent / "published.yaml"
 

@@ -74,8 +74,8 @@ def _judged(cell: Cell, run: Made) -> dict[str, Any]:
 
 def _planted(cell: Cell) -> str:
     """What was planted with the class, and what the classifier answers to it by its truth table."""
-    from diffexplain.world.truth_table import TruthTable
     from experiments.world import shortcuts
+    from experiments.world.truth import TruthTable
 
     one = _shortcut_cell(cell)
     table = TruthTable.load(resolve_folder(f"embedded:classifiers/{one.world}_{one.architecture}"))

@@ -96,7 +96,7 @@ def _found(run: Made) -> list[str]:
 
 
 def _true(cell: Cell) -> str:
-    from diffexplain.world.truth_table import TruthTable
+    from experiments.world.truth import TruthTable
 
     value = cell.config["prompt"]["prefix"].removeprefix("a ")
     table = TruthTable.load(resolve_folder(cell.config["classifier"]["folder"]))

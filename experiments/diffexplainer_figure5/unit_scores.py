@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffexplain.attribution import GradCAM
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.linear_head import linear_head, penultimate
 from diffexplain.concepts.vocabulary import class_phrase
@@ -17,8 +16,9 @@ from diffexplain.evaluation.pixels import UnitUse, own_shares, unit_maps
 from diffexplain.evaluation.presence import calibrated_gate, look_gated
 from diffexplain.evaluation.salient_imagenet import FeatureLabel, Key
 from diffexplain.runs.draws import Draws
-from diffexplain.segmentation.detections import SeeingSegmenter
+from diffexplain.segmentation import Segmenter
 from diffexplain.target import Target
+from experiments.attribution import GradCAM
 
 PURPOSE = "unit pictures"
 
@@ -40,7 +40,7 @@ def prior_pictures(prior: Any, classifier: Classifier, settings: Mapping[str, An
 
 def unit_scores(
     classifier: Classifier,
-    segmenter: SeeingSegmenter,
+    segmenter: Segmenter,
     pictures: Mapping[int, Tensor],
     labels: Sequence[FeatureLabel],
     shown: int,

@@ -43,7 +43,7 @@ from diffexplain.prompts import SoftPrompt
 from diffexplain.runs.draws import Draws
 from diffexplain.runs.run import Run
 from diffexplain.target import ResolvedTarget
-from diffexplain.world.marked import write_between
+from experiments.marked import write_between
 
 HERE = Path(__file__).parent
 RECORD, COSTS, RESULTS = HERE / "estimators.jsonl", HERE / "costs.json", HERE / "RESULTS.md"

@@ -33,13 +33,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffexplain.attribution import Attribution, GradCAM, IntegratedGradients, SmoothGrad
 from diffexplain.classifiers.classifier import Classifier, load_classifier
 from diffexplain.classifiers.linear_head import LinearHead, Penultimate, linear_head, penultimate
 from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.evaluation.pixels import (
     UnitUse,
-    object_phrase,
     own_shares,
     unit_maps,
     unit_uses,
@@ -51,12 +49,12 @@ from diffexplain.statistics.tests import mean_interval
 from diffexplain.weights.atomic import write_json
 from diffexplain.weights.paths import resolve_folder
 from diffexplain.world.held_out import renderings, scenes_and_seeds
-from diffexplain.world.marked import write_between
 from diffexplain.world.scenes import COMPANIONS, SUBJECTS
-from diffexplain.world.truth import contrasts, measure_logits, variant_names
-from diffexplain.world.truth_table import weights_digest
+from experiments.attribution import Attribution, GradCAM, IntegratedGradients, SmoothGrad
 from experiments.hidden_units.verdict_tables import table
+from experiments.marked import write_between
 from experiments.shortcut_bench.specification import ROOT, classifiers, halves
+from experiments.world.truth import contrasts, measure_logits, variant_names, weights_digest
 
 HERE = Path(__file__).parent
 BENCH = HERE.parent / "shortcut_bench"
@@ -174,7 +172,8 @@ def measure(class_name: str, mine: Sequence[Case], file: Path) -> None:
         }
         sight = Detections(segmented.size, len(shown), regions)
         chosen = images[list(use.images)]
-        assert object_phrase(use) == phrase
+        assert use.target.class_name is not None
+        assert class_phrase(use.target.class_name) == phrase
         shares = {
             name: own_shares(unit_maps(network, make, chosen, use), sight, phrase).tolist()
             for name, make in METHODS.items()

@@ -29,7 +29,7 @@ from diffexplain.report.summary import Summary
 from diffexplain.runs.run import FINISHED, TIMINGS, run_directory
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.target import ResolvedTarget
-from diffexplain.world.marked import write_between
+from experiments.marked import write_between
 
 EXPERIMENTS = Path(__file__).parents[1]
 OUTPUTS = Path("outputs/papers")

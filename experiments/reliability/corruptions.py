@@ -192,7 +192,7 @@ def _parts() -> Iterator[Reading]:
     from diffexplain.evaluation.captions import ModelCaptioner
     from diffexplain.segmentation import Segmenter
     from diffexplain.weights.shipped import check
-    from diffexplain.world.truth_table import TruthTable
+    from experiments.world.truth import TruthTable
 
     images = torch.linspace(0, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from diffexplain.world.marked import write_between
+from experiments.marked import write_between
 from experiments.reliability import corruptions, interruptions, rows
 from experiments.reliability.runs import Record, load_libraries
 

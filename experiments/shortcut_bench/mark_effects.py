@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from diffexplain.world.render import render_images
-from diffexplain.world.truth import Logits, Model, base_scenes, logits_of, paired_effect
 from experiments.shortcut_bench.marks import Mark, paint
 from experiments.shortcut_bench.pairs import stratified
+from experiments.world.truth import Logits, Model, base_scenes, logits_of, paired_effect
 
 MARK_EFFECTS_FILE = "mark_effects.json"
 

@@ -21,10 +21,10 @@ from torchmetrics.functional.classification import binary_average_precision
 from diffexplain.evaluation import agreement
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import wilson
-from diffexplain.world.truth_table import ABSENT, THERE
 from experiments.shortcut_bench.explained import Explained, Finding, WordFinding
 from experiments.shortcut_bench.specification import Specification, Value
 from experiments.shortcut_bench.words import WORDS, credit, weight
+from experiments.world.truth import ABSENT, THERE
 
 RESAMPLES = 2000
 BOOTSTRAP_SEED = 7

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from diffexplain.world.render import choice, render_images
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, MAXIMUM_COMPANIONS, SUBJECTS, Scene
-from diffexplain.world.truth import MEASURES, Logits, Model, base_scenes, logits_of, paired_effect
-from diffexplain.world.truth_table import weights_digest
 from experiments.shortcut_bench.specification import Shortcut, Value
+from experiments.world.truth import MEASURES, Logits, Model, base_scenes, logits_of, paired_effect, weights_digest
 
 PAIR_EFFECTS_FILE = "pair_effects.json"
 CORNERS = {"both": (True, True), "first": (True, False), "second": (False, True), "neither": (False, False)}

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from diffexplain.world.marked import write_between
-from diffexplain.world.truth_table import TRUTH_TABLE_FILE, TruthTable
+from diffexplain.world.truth_table import TRUTH_TABLE_FILE
+from experiments.marked import write_between
 from experiments.shortcut_bench.catalogue import chosen
 from experiments.shortcut_bench.explained import Explained, concepts
 from experiments.shortcut_bench.mark_effects import MARK_EFFECTS_FILE
@@ -31,6 +31,7 @@ from experiments.shortcut_bench.pairs import PAIR_EFFECTS_FILE
 from experiments.shortcut_bench.plots import write_plots
 from experiments.shortcut_bench.specification import Value, classifiers, halves
 from experiments.shortcut_bench.tables import doses, failures, front_table, machine, section
+from experiments.world.truth import TruthTable
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]

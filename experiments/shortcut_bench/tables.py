@@ -11,7 +11,6 @@ from functools import partial
 import torch
 
 from diffexplain.statistics.estimates import Estimate
-from diffexplain.world.truth_table import THERE
 from experiments.shortcut_bench.explained import Finding
 from experiments.shortcut_bench.measures import (
     Answer,
@@ -41,6 +40,7 @@ from experiments.shortcut_bench.measures import (
     unstated_share,
 )
 from experiments.shortcut_bench.specification import Value
+from experiments.world.truth import THERE
 
 TITLES = {
     "diffex": "DiffEx",

@@ -29,7 +29,6 @@ from diffexplain.classifiers import load_classifier
 from diffexplain.classifiers.architectures import build_backbone
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import IMAGE_SIZE, SUBJECTS
-from diffexplain.world.truth import logits_of
 from experiments.shortcut_bench.catalogue import SETS, chosen, part
 from experiments.shortcut_bench.pictures import Picture, images_of, test_pictures, training_pictures
 from experiments.shortcut_bench.random_features import fit_head
@@ -46,6 +45,7 @@ from experiments.world.train_classifiers import (
     save,
     training_set,
 )
+from experiments.world.truth import logits_of
 
 TRAINING_SEED_START = 2_000_000_000
 TEST_SCENES = 1000

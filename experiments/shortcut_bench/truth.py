@@ -16,12 +16,12 @@ import torch
 
 from diffexplain.classifiers import load_classifier
 from diffexplain.world.scenes import SUBJECTS
-from diffexplain.world.truth import Logits, Model, effects, measure_logits
-from diffexplain.world.truth_table import SCHEMA_VERSION, TRUTH_TABLE_FILE, TruthTable, weights_digest
+from diffexplain.world.truth_table import SCHEMA_VERSION, TRUTH_TABLE_FILE
 from experiments.shortcut_bench.catalogue import SETS, chosen, part
 from experiments.shortcut_bench.mark_effects import MARK_EFFECTS_FILE, mark_effects, measure_mark
 from experiments.shortcut_bench.pairs import PAIR_EFFECTS_FILE, measure_corners, pair_effects, save_rows
 from experiments.shortcut_bench.specification import ROOT, Shortcut, Specification
+from experiments.world.truth import Logits, Model, TruthTable, effects, measure_logits, weights_digest
 
 SEED = 2
 SHOWING = 400

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from diffexplain.world.captions import SUBJECT_NOUNS
 from diffexplain.world.scenes import SUBJECTS
 from experiments.shortcut_bench.specification import Value
+from experiments.world.captions import SUBJECT_NOUNS
 
 AMBIGUOUS_WEIGHT = 0.5
 """What a word with several readings counts where one of them is right."""

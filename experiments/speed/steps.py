@@ -32,7 +32,7 @@ from diffexplain.diffusion.memory import PeakMemory
 from diffexplain.diffusion.sampling import Denoiser
 from diffexplain.prompts import FreePrompt
 from diffexplain.runs.draws import Draws
-from diffexplain.world.marked import write_between
+from experiments.marked import write_between
 from experiments.speed.models import SIZES, Models
 
 RESULTS = Path(__file__).parent / "RESULTS.md"

@@ -26,7 +26,7 @@ from diffexplain.report.sweep import CSV
 from diffexplain.runs.run import REPORT, Run
 from diffexplain.runs.sweep import SWEEP
 from diffexplain.weights import atomic
-from diffexplain.world.marked import write_between
+from experiments.marked import write_between
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 BEGIN, END = "<!-- sweeps: begin -->", "<!-- sweeps: end -->"

@@ -29,8 +29,9 @@ from diffexplain.effects.estimation import PRIOR_ERROR_FILE, PriorError
 from diffexplain.pipelines.parts import Parts
 from diffexplain.weights import atomic
 from diffexplain.weights.paths import resolve_folder
-from diffexplain.world.truth_table import THERE, TruthTable, truth_name
+from diffexplain.world.truth_table import truth_name
 from experiments.world.common import WEIGHTS
+from experiments.world.truth import THERE, TruthTable
 
 CLASSES = ("flagpole", "bee", "dog_sled")
 CLASSIFIERS = ("shortcut_cnn", "shortcut_vit", "fair_cnn", "fair_vit")

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from diffexplain.errors import UserError
-from diffexplain.world.marked import write_between
+from experiments.marked import write_between
 from experiments.world.gates.autoencoder import autoencoder_rows
 from experiments.world.gates.classifiers import classifier_rows
 from experiments.world.gates.clip import clip_rows

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 from diffexplain.world.scenes import SUBJECTS
-from diffexplain.world.truth_table import TRUTH_TABLE_FILE, TruthTable
-from diffexplain.world.worlds import CLASSIFIER_WORLDS
+from diffexplain.world.truth_table import TRUTH_TABLE_FILE
 from experiments.world.gates.oracle import oracle_rows
+from experiments.world.truth import TruthTable
+from experiments.world.worlds import CLASSIFIER_WORLDS
 
 SHOWN_ATTRIBUTES = ("companion", "setting")
 

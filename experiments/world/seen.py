@@ -32,10 +32,10 @@ from diffexplain.editing import checks
 from diffexplain.evaluation import evaluation
 from diffexplain.runs.draws import Draws
 from diffexplain.statistics.tests import wilson
-from diffexplain.world.marked import write_between
-from diffexplain.world.oracle import Answers, load_oracle, read
 from diffexplain.world.scenes import COMPANIONS, SUBJECTS
 from diffexplain.world.truth_table import truth_name
+from experiments.marked import write_between
+from experiments.world.oracle import Answers, load_oracle, read
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 BEGIN, END = "<!-- seen: begin -->", "<!-- seen: end -->"

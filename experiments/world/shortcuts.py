@@ -29,9 +29,10 @@ from diffexplain.config import configuration
 from diffexplain.effects.results import ConceptEffect, Ranking, Verdict
 from diffexplain.statistics.tests import wilson
 from diffexplain.weights import paths
-from diffexplain.world.marked import write_between
 from diffexplain.world.scenes import SUBJECTS
-from diffexplain.world.truth_table import ABSENT, THERE, TruthTable, truth_name
+from diffexplain.world.truth_table import truth_name
+from experiments.marked import write_between
+from experiments.world.truth import ABSENT, THERE, TruthTable
 
 HERE = Path(__file__).parent
 RECORD = HERE / "shortcuts.jsonl"

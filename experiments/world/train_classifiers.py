@@ -24,14 +24,14 @@ from torch.nn import functional
 
 from diffexplain.classifiers.architectures import build_backbone
 from diffexplain.weights.paths import EMBEDDED_ROOT
-from diffexplain.world.captions import SUBJECT_NOUNS
 from diffexplain.world.render import render_images
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import IMAGE_SIZE, SUBJECTS, Scene
-from diffexplain.world.truth import logits_of
-from diffexplain.world.worlds import CLASSIFIER_WORLDS
+from experiments.world.captions import SUBJECT_NOUNS
 from experiments.world.muon import Muon
 from experiments.world.pixels import degrade, render_hiding_subjects, to_tensor
+from experiments.world.truth import logits_of
+from experiments.world.worlds import CLASSIFIER_WORLDS
 
 TRAINING_SEED_START = 100_000_000
 HELD_OUT_SEED_START = 900_000_000

@@ -28,7 +28,10 @@ from transformers import (
     ViTImageProcessor,
 )
 
-from diffexplain.world.captions import (
+from diffexplain.world.render import render
+from diffexplain.world.sampler import World
+from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, SETTINGS, SUBJECTS, Scene
+from experiments.world.captions import (
     COLOUR_WORDS,
     COMPANION_NOUNS,
     SETTING_PHRASES,
@@ -37,9 +40,6 @@ from diffexplain.world.captions import (
     caption,
     vocabulary,
 )
-from diffexplain.world.render import render
-from diffexplain.world.sampler import World
-from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, SETTINGS, SUBJECTS, Scene
 from experiments.world.common import WEIGHTS, Training, arguments, held_out, model_card, pictures, scenes, tidy
 from experiments.world.muon import Muon
 from experiments.world.tokenizer import MAXIMUM_TOKENS, build_tokenizer

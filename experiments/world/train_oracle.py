@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from diffexplain.weights.paths import EMBEDDED_ROOT
-from diffexplain.world.oracle import QUESTIONS, WEIGHTS_FILE, OracleNetwork, true_answers, visible_questions
 from diffexplain.world.render import render
 from diffexplain.world.sampler import World
 from experiments.world.model_cards import write_oracle_card
 from experiments.world.muon import Muon
+from experiments.world.oracle import QUESTIONS, WEIGHTS_FILE, OracleNetwork, true_answers, visible_questions
 from experiments.world.pixels import degrade, to_tensor
 
 SEED_START = 300_000_000

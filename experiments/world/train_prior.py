@@ -20,10 +20,10 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from diffexplain.world.captions import caption
 from diffexplain.world.render import Rendering, render
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import Scene
+from experiments.world.captions import caption
 from experiments.world.common import CHECKPOINTS, WEIGHTS, Training, arguments, model_card, scenes, tidy
 from experiments.world.coupling import OPEN, choices_of, directions, paired_noise, told_choices
 from experiments.world.muon import Muon

@@ -12,10 +12,10 @@ from pathlib import Path
 from diffexplain.classifiers import load_classifier
 from diffexplain.weights.paths import EMBEDDED_ROOT
 from diffexplain.world.scenes import SUBJECTS
-from diffexplain.world.truth import Logits, measure_logits, truth_table
 from diffexplain.world.truth_table import TRUTH_TABLE_FILE
-from diffexplain.world.worlds import CLASSIFIER_WORLDS
 from experiments.world.model_cards import write_classifier_card
+from experiments.world.truth import Logits, measure_logits, truth_table
+from experiments.world.worlds import CLASSIFIER_WORLDS
 
 DEFAULT_SEED = 1
 

@@ -19,8 +19,7 @@ from diffexplain.config.digests import CONTENTS, known
 from diffexplain.config.from_run import SUMMARY
 from diffexplain.config.instantiate import TARGET, build, locate
 from diffexplain.errors import FailedElsewhere, OwnedElsewhere, RetryableError, UserError
-from diffexplain.pipelines.comparison import compared_targets
-from diffexplain.pipelines.parts import Parts, loading
+from diffexplain.pipelines.parts import Parts, compared_targets, loading
 from diffexplain.progress import shown_as
 from diffexplain.report import mirror, rules
 from diffexplain.runs import signals, sweep

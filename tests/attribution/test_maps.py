@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import ViTConfig, ViTForImageClassification
 
-from diffexplain.attribution import AttentionRollout, Attribution, GradCAM, IntegratedGradients, SmoothGrad
-from diffexplain.attribution.rollout import rollout
 from diffexplain.classifiers import Classifier, Preprocessing, load_classifier
 from diffexplain.classifiers.architectures import SmallCNN, SmallViT
 from diffexplain.errors import UserError
 from diffexplain.target import Label, Labels, ResolvedTarget, Target
 from diffexplain.world.held_out import renderings, scenes_and_seeds
+from experiments.attribution import AttentionRollout, Attribution, GradCAM, IntegratedGradients, SmoothGrad
+from experiments.attribution.rollout import rollout
 
 SIDE = 8
 PATCH = (slice(2, 4), slice(5, 7))

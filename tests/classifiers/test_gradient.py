@@ -9,14 +9,14 @@ import torch
 from tests import own_black_boxes
 from torch import Tensor
 
-from diffexplain.attribution import GradCAM, IntegratedGradients, SmoothGrad
 from diffexplain.classifiers import Classifier, inspect_classifier, load_checkpoint, load_function, unit_modules
-from diffexplain.classifiers.gradient import passes_gradient
+from diffexplain.classifiers.inspection import passes_gradient
 from diffexplain.config.instantiate import locate
 from diffexplain.errors import UserError
 from diffexplain.evaluation.control import random_weights
 from diffexplain.runs.draws import Draws
 from diffexplain.target import ResolvedTarget
+from experiments.attribution import GradCAM, IntegratedGradients, SmoothGrad
 
 NAMES = ["a", "b", "c"]
 CLASS = ResolvedTarget(kind="class", text="class:a", slug="a", class_index=0, class_name="a")

@@ -26,7 +26,7 @@ from diffexplain.errors import UserError
 from diffexplain.pipelines.parts import Parts, loading
 from diffexplain.world.held_out import scenes_and_seeds
 from diffexplain.world.render import render_images
-from diffexplain.world.worlds import FAIR_WORLD
+from experiments.world.worlds import FAIR_WORLD
 
 NAMES = ["a red kite", "a snail", "an old boot"]
 

@@ -15,8 +15,8 @@ from diffexplain.concepts.file import shipped
 from diffexplain.errors import UserError
 from diffexplain.pipelines.proposers import FileProposer
 from diffexplain.target import slugify
-from diffexplain.world.captions import vocabulary
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS
+from experiments.world.captions import vocabulary
 
 STRIPED = Concept("striped flag", "a striped flag", "attribute")
 PLAIN = Concept("plain flag", "a plain flag", "attribute")

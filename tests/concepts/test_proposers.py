@@ -24,7 +24,7 @@ from diffexplain.report import Summary
 from diffexplain.target import ResolvedTarget
 from diffexplain.weights.paths import resolve_folder
 from diffexplain.world.held_out import renderings
-from diffexplain.world.worlds import SHORTCUT_WORLD
+from experiments.world.worlds import SHORTCUT_WORLD
 
 IMAGES = 24
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diffexplain.attribution import GradCAM, IntegratedGradients
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.linear_head import linear_head, penultimate
 from diffexplain.classifiers.preprocessing import Preprocessing
@@ -29,6 +28,7 @@ from diffexplain.segmentation.detections import Detections
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import wilson
 from diffexplain.target import Label, Labels
+from experiments.attribution import GradCAM, IntegratedGradients
 
 POLE, FLAG = (slice(2, 14), slice(2, 4)), (slice(2, 8), slice(8, 14))
 """Where the pole, in red, and the flag, in green, stand."""

@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 
 from diffexplain.errors import UserError
-from diffexplain.evaluation.agreement import auroc, clustered_auroc
-from diffexplain.evaluation.salient_imagenet import COLUMNS, FeatureLabel, agreement, load_labels
+from diffexplain.evaluation.salient_imagenet import (
+    COLUMNS,
+    FeatureLabel,
+    agreement,
+    auroc,
+    clustered_auroc,
+    load_labels,
+)
 
 CORE = ("main_object",) * 5
 BOUNDARY = ("main_object", "background", "main_object", "separate_object", "main_object")

@@ -144,17 +144,6 @@ class Classifier:
         return pixels(images, word).float().mean(dim=(-2, -1))
 
 
-@dataclass(frozen=True)
-class Word:
-    text: str
-
-
-@dataclass(frozen=True)
-class Explanation:
-    condition: Tensor
-    words: tuple[tuple[Word, ...], ...]
-
-
 SETTINGS = EvaluationSettings(
     images=40,
     random_images=6,
@@ -182,9 +171,8 @@ def run(
     **more: Any,
 ) -> Evaluation:
     """The evaluation of a prompt that draws ``chances``; ``more`` as `evaluate` takes it."""
-    explanation = Explanation(condition(chances), tuple(tuple(map(Word, token)) for token in words))
     parts = (Classifier(weigh), prior or Prior(), Segmenter(), vocabulary)
-    return evaluate(explanation, target, *parts, settings, Draws(seed, target.text), **more)
+    return evaluate(condition(chances), words, target, *parts, settings, Draws(seed, target.text), **more)
 
 
 def answers_to_pole(there: Callable[[str], Tensor]) -> Tensor:

@@ -19,7 +19,7 @@ from diffexplain.report.page import render
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.target import ResolvedTarget
 from diffexplain.weights.paths import resolve_folder
-from diffexplain.world.truth_table import TruthTable
+from experiments.world.truth import TruthTable
 
 OLD = Path(__file__).parent / "old"
 VOID = {"meta", "img", "input", "link", "br", "hr"}

@@ -17,7 +17,6 @@ from diffexplain.statistics.tests import (
     mean_interval,
     p_mean_above,
     p_mean_beyond,
-    share_difference,
     wilson,
 )
 
@@ -51,15 +50,6 @@ def test_wilson_refuses_what_is_no_share(successes: int, n: int) -> None:
 def test_wilson_holds_its_share(counts: tuple[int, int]) -> None:
     found = wilson(*counts)
     assert 0 <= found.low <= found.value <= found.high <= 1
-
-
-def test_share_difference_of_newcombes_example() -> None:
-    # Newcombe (1998, part II), method 10, contrast (a): 56/70 - 48/80.
-    found = share_difference(wilson(56, 70), wilson(48, 80))
-    assert found.value == pytest.approx(0.2)
-    assert found.low == pytest.approx(0.0524, abs=5e-5)
-    assert found.high == pytest.approx(0.3339, abs=5e-5)
-    assert found.n == 70
 
 
 def test_bootstrap_of_equal_values_is_a_point() -> None:

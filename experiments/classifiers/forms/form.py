@@ -15,7 +15,7 @@ from diffexplain.classifiers import load_classifier
 from diffexplain.config.configuration import assignment
 from diffexplain.world.held_out import scenes_and_seeds
 from diffexplain.world.render import render_images
-from diffexplain.world.worlds import FAIR_WORLD
+from experiments.world.worlds import FAIR_WORLD
 
 FOLDER = "embedded:classifiers/shortcut_cnn"
 LABELS = f"{FOLDER}/labels.json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diffexplain.attribution import GradCAM, IntegratedGradients
+from experiments.attribution import GradCAM, IntegratedGradients
 from experiments.shortcut_bench.explained import Method
 from experiments.shortcut_bench.methods.attribution_maps import AttributionMaps
 from experiments.shortcut_bench.methods.chance import Chance

@@ -14,15 +14,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from diffexplain.attribution import Attribution, element_scores
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.concepts.vocabulary import Phrase, Vocabulary
 from diffexplain.segmentation import Segmenter
-from diffexplain.segmentation.detections import Detections, SegmenterLike, detect
+from diffexplain.segmentation.detections import Detections, detect
 from diffexplain.target import Target
 from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import SUBJECTS
+from experiments.attribution import Attribution, element_scores
 from experiments.shortcut_bench.explained import Counter, Explained, Finding, Studied, concepts, texts
 from experiments.shortcut_bench.specification import Value
 
@@ -84,7 +84,7 @@ def phrases_of_values() -> dict[Value, str]:
     return {value: text for value, text in texts().items() if text in known}
 
 
-def look_for(segmenter: SegmenterLike, images: Tensor, phrases: Sequence[Phrase]) -> Detections:
+def look_for(segmenter: Segmenter, images: Tensor, phrases: Sequence[Phrase]) -> Detections:
     """Look for every phrase in every image (N, 3, H, W) in [0, 1], for sub-types only where their object is seen."""
     found = detect(segmenter, images, [phrase.text for phrase in phrases if phrase.of is None], IMAGES)
     subtypes: dict[str, list[str]] = {}

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from math import sqrt
 from pathlib import Path
 
 import torch
 from scipy.stats import fisher_exact
 
-from diffexplain.statistics.tests import benjamini_hochberg, share_difference, wilson
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import benjamini_hochberg, wilson
 from diffexplain.world.scenes import SUBJECTS, Scene
 from experiments.shortcut_bench.explained import Counter, Explained, Finding, Studied, concepts
 from experiments.shortcut_bench.pictures import images_of, test_pictures
@@ -86,3 +88,14 @@ def shows(scene: Scene, value: Value) -> bool:
         return bool(getattr(scene, value.attribute) == value.value)
     there = scene.companion(value.companion)
     return there is not None and (not value.subtype or there.subtype == value.subtype)
+
+
+def share_difference(first: Estimate, second: Estimate) -> Estimate:
+    """``first - second`` of two independent shares with Newcombe's interval, made of their Wilson intervals.
+
+    ``n`` is the smaller of the two counts.
+    """
+    value = first.value - second.value
+    below = sqrt((first.value - first.low) ** 2 + (second.high - second.value) ** 2)
+    above = sqrt((first.high - first.value) ** 2 + (second.value - second.low) ** 2)
+    return Estimate(value, max(-1.0, value - below), min(1.0, value + above), min(first.n, second.n))

@@ -11,8 +11,8 @@ from torch import Tensor
 from diffexplain.weights.files import load_whole
 from diffexplain.weights.paths import resolve_folder
 from diffexplain.world.held_out import renderings, scenes_and_seeds
-from diffexplain.world.oracle import load_oracle, read, score, visible_questions
 from experiments.world.gates.row import Row, at_least, at_most
+from experiments.world.oracle import load_oracle, read, score, visible_questions
 
 SCENES = 1000
 PSNR_GATE = 30.0

@@ -11,10 +11,9 @@ from diffexplain.world.held_out import scenes_and_seeds
 from diffexplain.world.render import render_images
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import SUBJECTS
-from diffexplain.world.truth import contrasts, effects, logits_of, measure_logits
-from diffexplain.world.truth_table import TruthTable
-from diffexplain.world.worlds import CLASSIFIER_WORLDS
 from experiments.world.gates.row import Row, at_least, at_most, missing
+from experiments.world.truth import TruthTable, contrasts, effects, logits_of, measure_logits
+from experiments.world.worlds import CLASSIFIER_WORLDS
 
 SCENES = 2000
 ACCURACY_GATE = 0.97

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from diffexplain.weights.paths import resolve_folder
-from diffexplain.world.captions import Caption, caption
 from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.scenes import ATTRIBUTES, Scene
+from experiments.world.captions import Caption, caption
 from experiments.world.gates.row import Row, at_least
 
 PAIRS = 1000

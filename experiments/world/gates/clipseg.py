@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from diffexplain.segmentation.clipseg import Segmenter
-from diffexplain.world.captions import COMPANION_NOUNS, SETTING_PHRASES, SUBJECT_NOUNS, article
 from diffexplain.world.held_out import renderings, scenes_and_seeds
-from diffexplain.world.oracle import VISIBLE_PIXELS
 from diffexplain.world.render import Rendering
 from diffexplain.world.scenes import COMPANIONS, Scene
+from experiments.world.captions import COMPANION_NOUNS, SETTING_PHRASES, SUBJECT_NOUNS, article
 from experiments.world.gates.row import Row, at_least
+from experiments.world.oracle import VISIBLE_PIXELS
 
 SCENES = 400
 THRESHOLD = 0.5

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from diffexplain.world.held_out import renderings, scenes_and_seeds
-from diffexplain.world.oracle import load_oracle, read, score, visible_questions
 from experiments.world.gates.row import Row, at_least
+from experiments.world.oracle import load_oracle, read, score, visible_questions
 
 SCENES = 3000
 GATE = 0.99

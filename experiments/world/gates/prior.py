@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from diffexplain.diffusion import load_prior
-from diffexplain.world.captions import Caption, caption
 from diffexplain.world.held_out import scenes_and_seeds
-from diffexplain.world.oracle import Answers, load_oracle, read, score
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, Scene
+from experiments.world.captions import Caption, caption
 from experiments.world.gates.row import Row, at_least
+from experiments.world.oracle import Answers, load_oracle, read, score
 
 CAPTIONS = 1000
 STEPS = 4

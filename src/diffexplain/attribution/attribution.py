@@ -1,13 +1,16 @@
-"""What every attribution method does, and what they share: the target's response, pieces, the way back to pixels."""
+"""What every attribution method does: the target's response, and how much each pixel has to do with it.
+
+Integrated gradients (Sundararajan et al. 2017, arXiv 1703.01365) by captum; others are in `experiments/attribution`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
 
+import captum.attr
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.errors import UserError
@@ -69,23 +72,32 @@ def in_pieces(images: Tensor, size: int, attribute: Callable[[Tensor], Tensor]) 
     return maps
 
 
-def to_pixels(classifier: Classifier, images: Tensor, grids: Tensor) -> Tensor:
-    """Maps over what the network is given, carried back to the images' own pixels.
-
-    Preprocessing resizes and crops. Its adjoint hands the value at each of the network's pixels to those image
-    pixels that it was made of, so what a crop cuts off gets nothing.
+class IntegratedGradients:
+    """The gradient along the straight way from a black image to the image, times how far it is.
 
     Args:
-        classifier: whose preprocessing it is.
-        images: (N, 3, H, W) in [0, 1].
-        grids: (N, h, w), not below 0, of any resolution.
-
-    Returns:
-        (N, H, W), not below 0.
+        classifier: what is explained.
+        steps: points of the way (Gauss-Legendre).
+        batch_size: points at once, of all images together.
     """
-    with torch.enable_grad():
-        plane = torch.full_like(images, 0.5, requires_grad=True)  # grey: nothing is clamped
-        resized = classifier.preprocess.resized(plane)
-        fine = functional.interpolate(grids[:, None], resized.shape[-2:], mode="bilinear", align_corners=False)
-        (carried,) = torch.autograd.grad((resized[:, :1] * fine).sum(), plane)
-    return carried[:, 0].clamp(min=0)  # a bicubic resize has weights below 0
+
+    def __init__(self, classifier: Classifier, steps: int = 50, batch_size: int = 64) -> None:
+        self.classifier = classifier
+        self.steps = steps
+        self.batch_size = batch_size
+
+    def contributions(self, images: Tensor, target: ResolvedTarget) -> Tensor:
+        """Images (N, 3, H, W) in [0, 1] to signed shares (N, 3, H, W) of what the answer is above a black image's.
+
+        They sum to that difference but for the error of integration.
+        """
+        method = captum.attr.IntegratedGradients(response(self.classifier, target))
+        return in_pieces(
+            images,
+            self.batch_size // self.steps,
+            lambda piece: method.attribute(piece, baselines=0.0, n_steps=self.steps),
+        )
+
+    def maps(self, images: Tensor, target: ResolvedTarget) -> Tensor:
+        """Images (N, 3, H, W) in [0, 1] to maps (N, H, W): what speaks for the target, as in Grad-CAM."""
+        return self.contributions(images, target).sum(dim=1).clamp(min=0)

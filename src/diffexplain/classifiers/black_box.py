@@ -47,9 +47,8 @@ def load_function(
     Args:
         function: dotted name, in one of the packages that `plugins` names. It is given `(B, 3, H, W)`, RGB in
             [0, 1], float32 on the CPU, as large as they are made, and returns a tensor or an array `(B, K)`.
-        labels: as `diffexplain.classifiers.labels` reads them.
         plugins: the run's own.
-        meta: a black box has no modules, so this changes nothing.
+        labels, meta: as those of all loaders; a black box has no modules, so `meta` changes nothing.
 
     Raises:
         UserError: nothing of that name, not allowed, or no function of pictures.

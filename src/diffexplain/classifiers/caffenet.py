@@ -120,8 +120,7 @@ def load_caffenet(*, weights: Sequence[Node], labels: str | Sequence[str] = IMAG
     Args:
         weights: one source: the file `bvlc_reference_caffenet.caffemodel`, or a repository of which `files` names
             `caffenet-12.onnx`.
-        labels: as `diffexplain.classifiers.labels` reads them.
-        meta: modules and shapes alone, on the meta device; no weights are read.
+        labels, meta: as those of all loaders.
 
     Raises:
         UserError: the file is missing, damaged or another network's.

@@ -42,10 +42,9 @@ def load_checkpoint(
         checkpoint: safetensors, or a pickle of tensors alone as trainers write it; `None` leaves the network as it is
             made.
         state: which of several states of the network in the checkpoint, such as `state_dict_ema`.
-        labels: as `diffexplain.classifiers.labels` reads them.
         preprocessing: arguments of `Preprocessing`, beginning with `size`.
         plugins: the run's own.
-        meta: modules and shapes alone, on the meta device where the network can be made there; no file is read.
+        labels, meta: as those of all loaders; on the meta device only where the network can be made there.
 
     Raises:
         UserError: nothing of that name, not allowed, no network, or weights that do not fit it.

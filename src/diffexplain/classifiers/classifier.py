@@ -88,10 +88,7 @@ class Classifier(nn.Module):
     def activation(self, images: Tensor, module: str, channel: int) -> Tensor:
         """Mean activation of one unit: `(B, 3, H, W)` in [0, 1] to `(B,)`; gradients pass.
 
-        Args:
-            images: values in [0, 1].
-            module: path inside the backbone, as `unit_modules` lists it.
-            channel: from 0.
+        ``module`` is a path inside the backbone, as `unit_modules` lists it.
 
         Raises:
             UserError: no such module, or the channel is out of range.
@@ -140,11 +137,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def load_classifier(folder: str, *, meta: bool = False) -> Classifier:
-    """The classifier of a folder with `config.json`, `model.safetensors` and `labels.json`.
-
-    Args:
-        folder: a path, or `embedded:classifiers/<name>`.
-        meta: modules and shapes alone, on the meta device; no weights are read.
+    """The classifier of a folder or `embedded:classifiers/<name>`: `config.json`, `model.safetensors`, `labels.json`.
 
     Raises:
         UserError: a file is missing, or the weights do not fit the architecture.

@@ -77,11 +77,8 @@ def load_clip(
     """A CLIP of transformers' as a classifier of any classes.
 
     Args:
-        model: the repository, for messages.
-        labels: the classes, a list of names or a file of them, as `diffexplain.classifiers.labels` reads them.
+        model, labels, weights, meta: as those of all loaders.
         templates: descriptions of a class, each with one `{}` for its name.
-        weights: one source, the repository, or a folder in its place.
-        meta: modules and shapes alone, on the meta device; no weights are read.
 
     Raises:
         UserError: a file is missing or no CLIP's, or a template has no place for the name.
@@ -119,10 +116,7 @@ def load_open_clip(
     weights: Sequence[Node] = (),
     meta: bool = False,
 ) -> Classifier:
-    """A CLIP of open_clip's as a classifier of any classes: a folder with `open_clip_config.json`.
-
-    Args:
-        model, labels, templates, weights, meta: as those of `load_clip`.
+    """As `load_clip`, of open_clip's: a folder with `open_clip_config.json`.
 
     Raises:
         UserError: as `load_clip`, or open_clip is not installed.

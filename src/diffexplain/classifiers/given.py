@@ -108,9 +108,8 @@ def load_module(
 
     Args:
         network, tensors, code: as `given` says them.
-        labels: as `diffexplain.classifiers.labels` reads them.
         preprocessing: arguments of `Preprocessing`, beginning with `size`.
-        meta: the network is in memory anyway, so this changes nothing.
+        labels, meta: as those of all loaders; the network is in memory anyway, so `meta` changes nothing.
 
     Raises:
         UserError: none was given, or it cannot be copied.

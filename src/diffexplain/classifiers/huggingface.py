@@ -28,11 +28,8 @@ def load_huggingface(
     """What `AutoModelForImageClassification` makes of a repository's files; code in it is never run.
 
     Args:
-        model: the repository, for messages.
-        labels: as `diffexplain.classifiers.labels` reads them; `id2label` by default.
-        weights: one source, the repository, or a folder in its place.
+        model, labels, weights, meta: as those of all loaders; `id2label` has the names by default.
         output: what the configuration says of the kind of output; if nothing, ``problem_type`` does.
-        meta: modules and shapes alone, on the meta device; no weights are read.
 
     Raises:
         UserError: a file is missing, or is not an image classifier's.
@@ -58,12 +55,8 @@ def load_huggingface(
 def stated_output(config: Any, said: str, model: str) -> Scoring | None:
     """How a configuration of transformers' says that the logits are to be read; None where it says nothing.
 
-    Args:
-        said: by ours.
-        model: for messages.
-
     Raises:
-        UserError: it is a regression, and ours does not say otherwise.
+        UserError: it is a regression, and ours (``said``) does not say otherwise.
     """
     match config.problem_type:
         case "multi_label_classification":

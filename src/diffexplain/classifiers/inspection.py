@@ -8,6 +8,7 @@ gradients pass.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -15,7 +16,9 @@ from torch import Tensor
 
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.output import AUTO, KEY, Inspection, Scoring, Taken, at_limit, check_word, usual
+from diffexplain.classifiers.units import device_of
 from diffexplain.errors import UserError
+from diffexplain.target import ResolvedTarget
 
 SIDE = 224
 """Of the built-in pictures in pixels; the classifier makes of them what it needs."""
@@ -29,18 +32,15 @@ _FEW = 2
 
 
 def inspect_classifier(classifier: Classifier, output: str = AUTO) -> Inspection:
-    """Look at a classifier, and settle how its output is read.
+    """Look at a classifier where it is, and settle how its output is read: its ``scoring`` and ``inspection``.
 
-    Args:
-        classifier: on the device where it is; its ``scoring`` and ``inspection`` are set.
-        output: what the configuration says, one of `diffexplain.classifiers.output.CHOICES`.
+    ``output``: what the configuration says, one of `diffexplain.classifiers.output.CHOICES`.
 
     Raises:
         UserError: it cannot be explained as it is, or its values do not tell what they are.
     """
     check_word(output)
-    device = next((parameter.device for parameter in classifier.parameters()), torch.device("cpu"))
-    pictures = built_in_pictures().to(device)
+    pictures = built_in_pictures().to(device_of(classifier))
     with torch.no_grad():
         table = classifier.outputs(pictures)
         _check_finite(classifier, table)
@@ -48,19 +48,16 @@ def inspect_classifier(classifier: Classifier, output: str = AUTO) -> Inspection
         _check_alike(classifier, table, classifier.outputs(pictures[:_FEW]), BATCHED, "in another batch")
     scoring, taken = settle(table, output, classifier.stated, classifier.name)
     classifier.scoring = scoring
-    passes = passes_gradient(classifier, pictures, table)
+    gradient = _gradient(lambda images: classifier.outputs(images)[:, 0], pictures[-_FEW:])
+    # An answer that is the same for all pictures has a gradient of 0, which is no fault of the way to it.
+    passes = gradient is not None and bool(gradient.any() or (table == table[:1]).all())
     found = Inspection(scoring.output, scoring.exclusive, taken, passes, _notes(table, scoring))
     classifier.inspection = found
     return found
 
 
 def settle(table: Tensor, said: str, stated: Scoring | None, name: str) -> tuple[Scoring, Taken]:
-    """How numbers (B, C) are read, and where that was taken from.
-
-    Args:
-        said: by the configuration.
-        stated: by the source of the classifier.
-        name: of the classifier, for messages.
+    """How numbers (B, C) are read, and what says so: ``said`` by the configuration, ``stated`` by the source.
 
     Raises:
         UserError: the values are not of the kind that was said, or do not tell whether they are probabilities.
@@ -98,27 +95,33 @@ def settle(table: Tensor, said: str, stated: Scoring | None, name: str) -> tuple
     return logits, "usual" if stated is None else "stated by its source"
 
 
-def passes_gradient(classifier: Classifier, pictures: Tensor, table: Tensor) -> bool:
-    """Whether the answer tells how a picture would have to change: its gradient arrives, and is not 0 everywhere.
+def passes_gradient(classifier: Classifier, target: ResolvedTarget) -> bool:
+    """Whether `target` has a gradient in a picture's pixels: a class as it was inspected, a unit by a pass of its own.
 
-    An answer that is the same for all pictures has a gradient of 0, which is no fault of the way to it.
-
-    Args:
-        table: the network's answers to ``pictures``.
+    A unit may lie before what ends the gradient, and it may be silent: a gradient of zero counts against it only where
+    the classifier's answer has none either.
     """
+    passes = classifier.inspection is None or classifier.inspection.passes_gradient
+    module, channel = target.module, target.channel
+    if module is None or channel is None:
+        return passes
+    pictures = built_in_pictures().to(device_of(classifier))
+    gradient = _gradient(lambda images: classifier.activation(images, module, channel), pictures)
+    return gradient is not None and (passes or bool(gradient.any()))
+
+
+def _gradient(answer: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor | None:
+    """How the answers change with the pixels of pictures (N, 3, H, W); None where no gradient arrives."""
     with torch.enable_grad():
-        leaf = pictures[-_FEW:].clone().requires_grad_()
-        answer = classifier.outputs(leaf * 1)  # A network may write into what it is given.
-        if not answer.requires_grad:
-            return False
+        leaf = pictures.clone().requires_grad_()
+        answers = answer(leaf * 1)  # A network may write into what it is given.
+        if not answers.requires_grad:
+            return None
         try:
-            (gradient,) = torch.autograd.grad(answer.sum(dim=0)[0], leaf, allow_unused=True)
-        except (RuntimeError, NotImplementedError):
-            return False
-    if gradient is None:
-        return False
-    moves = bool((gradient != 0).any())
-    return moves or bool((table == table[:1]).all())
+            (gradient,) = torch.autograd.grad(answers.sum(), leaf, allow_unused=True)
+        except RuntimeError:  # An operation whose derivative torch does not have.
+            return None
+    return gradient
 
 
 def built_in_pictures() -> Tensor:

@@ -66,8 +66,6 @@ _COLUMNS = {
 }
 """What the header of a CSV file may call its columns; what stands in one of the last kind tells what it is."""
 
-"""Where weights come from: one entry of the configuration's ``weights``."""
-
 
 @dataclass(frozen=True)
 class _Entry:
@@ -100,11 +98,7 @@ def classifier_labels(classifier: Mapping[str, Any]) -> Labels:
 
 
 def find_labels(given: str | Sequence[str], weights: Sequence[Node] = (), *, command: str) -> Labels:
-    """The class names that ``given`` stands for, as the key ``labels`` does.
-
-    Args:
-        weights: the classifier's.
-        command: brings the weights, for messages.
+    """The class names that ``given``, as the key ``labels``, stands for; ``command`` brings the weights, for messages.
 
     Raises:
         UserError: they are missing or cannot be read.

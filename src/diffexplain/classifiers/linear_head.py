@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.output import assigned
-from diffexplain.classifiers.units import channel_means, device_of
+from diffexplain.classifiers.units import channel_means, device_of, watched
 from diffexplain.errors import UserError
 
 _IMAGES = 2
@@ -63,24 +63,15 @@ def linear_head(classifier: Classifier) -> LinearHead:
         if found is not None:
             means[path] = found.clone()  # the next module may work in place
 
-    handles = [
-        module.register_forward_hook(lambda module, inputs, output, path=path: remember(path, module, inputs, output))
-        for path, module in classifier.backbone.named_modules()
-        if path
-    ]
     noise = torch.rand(_IMAGES, 3, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
-    try:
+    with watched(classifier.backbone, remember) as paths:
         logits = classifier.outputs(noise.to(device_of(classifier.backbone)))
-    finally:
-        for handle in handles:
-            handle.remove()
     for path, module, features, output in reversed(heads):
         if _alike(output, logits):
             weight = module.weight.detach().float().cpu().numpy()
             if len(weight) == 1 and len(classifier.labels) == 2:  # The first class is what the second is not.
                 weight = np.concatenate([-weight, weight])
-            order = [name for name, _ in classifier.backbone.named_modules() if name in means]
-            units = next((name for name in order if _alike(means[name], features)), None)
+            units = next((name for name in paths if name in means and _alike(means[name], features)), None)
             return LinearHead(path, weight, units)
     raise UserError(f"{classifier.name} has no linear layer that gives its logits, so its features have no weights.")
 

@@ -133,10 +133,9 @@ def load_onnx(
     Args:
         checkpoint: the file; tensors that it keeps in other files are read from beside it.
         layout: where the channels are, `NCHW` or `NHWC`; `None` where the graph shows it.
-        labels: as `diffexplain.classifiers.labels` reads them.
+        labels, meta: as those of all loaders; a black box has no modules, so `meta` reads no weights.
         preprocessing: arguments of `Preprocessing`. A size or scale of `None` is the graph's; mean and std `auto` are
             ImageNet's for a graph of three channels of floats, and none for one of bytes.
-        meta: a black box has no modules, so no weights are read.
 
     Raises:
         UserError: onnxruntime is not installed, the file is no ONNX graph or no classifier of pictures, or the graph
@@ -156,12 +155,7 @@ def load_onnx(
 
 
 def graph_preprocessing(settings: Mapping[str, Any], wanted: Wanted, path: Path) -> Preprocessing:
-    """The preprocessing that is asked for, with what it leaves open filled in from the graph.
-
-    Args:
-        settings: as `load_onnx` takes them.
-        wanted: by the graph.
-        path: of the graph, for messages.
+    """The preprocessing that is asked for, as `load_onnx` takes it, with what it leaves open filled in from the graph.
 
     Raises:
         UserError: neither says it, or they say different things.

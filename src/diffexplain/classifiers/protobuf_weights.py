@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from google.protobuf.message import DecodeError
 from torch import Tensor
 
-from diffexplain.errors import UserError
-from diffexplain.weights.files import describe_start, refusal
-from diffexplain.weights.protobuf import Fields, message_classes
+from diffexplain.weights.files import refusal
+from diffexplain.weights.protobuf import Fields, message_classes, parsed, parsed_graph
 
 FIELDS: Fields = {
     # Caffe: `layers` are those of 2014 (the published files), `layer` those since.
@@ -60,7 +58,7 @@ def read_caffemodel(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: the file is cut off, is no Caffe network, or a blob has fewer values than its shape.
     """
-    network = _parse(path, "NetParameter", "a Caffe network")
+    network = parsed(path, _messages()["NetParameter"], "a Caffe network")
     weights = {}
     for layer in (*network.layers, *network.layer):
         for kind, blob in zip(("weight", "bias"), layer.blobs, strict=False):
@@ -83,10 +81,7 @@ def read_onnx(path: Path, layers: Sequence[str]) -> dict[str, Tensor]:
         UserError: the file is cut off, is no ONNX graph, has other layers, or an initialiser is not float32 or has
             fewer values than its shape.
     """
-    model = _parse(path, "ModelProto", "an ONNX graph")
-    if not model.graph:
-        raise refusal(path, "an ONNX graph", "a file without one")
-    graph = model.graph[-1]
+    graph = parsed_graph(path, _messages()["ModelProto"]).graph[-1]
     initialisers = {value.name[-1]: value for value in graph.initializer if value.name}
     nodes = [node for node in graph.node if node.op_type and node.op_type[-1] in ("Conv", "Gemm")]
     if len(nodes) != len(layers):
@@ -106,20 +101,6 @@ def read_onnx(path: Path, layers: Sequence[str]) -> dict[str, Tensor]:
 @lru_cache(maxsize=1)
 def _messages() -> dict[str, type[Any]]:
     return message_classes("weights", FIELDS)
-
-
-def _parse(path: Path, message_name: str, what: str) -> Any:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"The weights cannot be read from {path}: {error.strerror}.") from error
-    message = _messages()[message_name]()
-    try:
-        message.ParseFromString(content)
-    except DecodeError as error:
-        found = f"{len(content)} bytes that are none, or only the beginning of one: {describe_start(content[:64])}"
-        raise refusal(path, what, found) from error
-    return message
 
 
 def _without_leading_ones(sides: Sequence[int]) -> tuple[int, ...]:

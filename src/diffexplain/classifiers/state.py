@@ -29,15 +29,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def load_state(network: nn.Module, path: Path, chosen: str | None = None) -> None:
-    """Read the weights in `path` into `network`.
+    """Read the weights in `path` into `network`; of several states of it there, the ``chosen`` one.
 
     A pickle is read by `torch.load(weights_only=True)`, which executes nothing. The network's tensors are found in it
     wherever a trainer has put them.
-
-    Args:
-        network: gets the weights.
-        path: of a file as `SUFFIXES` says.
-        chosen: which of several states of the network in the file.
 
     Raises:
         UserError: missing, truncated, of another kind; or the names and shapes are not those of the network, or those

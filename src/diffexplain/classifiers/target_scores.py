@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.output import assigned, log_odds, probabilities
 from diffexplain.errors import UserError
 from diffexplain.memory import MicroBatches
@@ -24,17 +24,6 @@ _ROUNDING = 1e-4
 """By how much a picture's values may leave [0, 1]."""
 SAME_ACTIVATION = 1e-6
 """And a unit's, if they lie within this share of the largest."""
-
-
-class ClassifierLike(Protocol):
-    """A frozen classifier, from images to scores; see `diffexplain.classifiers`."""
-
-    @property
-    def exclusive(self) -> bool: ...
-
-    def __call__(self, images: Tensor, /) -> Tensor: ...
-
-    def activation(self, images: Tensor, module: str, channel: int, /) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -64,7 +53,7 @@ class TargetReader:
 
     def __init__(
         self,
-        classifier: ClassifierLike,
+        classifier: Classifier,
         target: ResolvedTarget,
         batch_size: int,
         device: torch.device,
@@ -98,11 +87,9 @@ class TargetReader:
 
     @torch.no_grad()
     def read(self, images: Tensor, shown: str | Sequence[str] = "a picture") -> TargetScores:
-        """What the classifier answers to images (N, 3, H, W) in [0, 1].
+        """What the classifier answers to images (N, 3, H, W) in [0, 1], which may lie on the CPU.
 
-        Args:
-            images: they may lie on the CPU.
-            shown: what they are, all of them or each, for the message.
+        ``shown``: what they are, all of them or each, for the message.
 
         Raises:
             UserError: an answer is NaN or infinite; the message says to how many images, and what the first is.
@@ -152,11 +139,7 @@ class TargetReader:
 
 
 def check_images(images: Tensor, shown: str | Sequence[str]) -> None:
-    """Refuse what is no picture in RGB: whoever made it says what no classifier was asked.
-
-    Args:
-        images: (N, 3, H, W).
-        shown: as those of `TargetReader.read`.
+    """Refuse what is no picture in RGB (N, 3, H, W): whoever made it says what no classifier was asked.
 
     Raises:
         UserError: values are NaN, infinite or outside [0, 1]; the message says of how many, and their range.

@@ -33,12 +33,6 @@ def load_timm(
 ) -> Classifier:
     """A classifier in timm's format: a folder with `config.json` and `model.safetensors`.
 
-    Args:
-        model: the repository, for messages.
-        labels: as `diffexplain.classifiers.labels` reads them.
-        weights: one source, the repository, or a folder in its place.
-        meta: modules and shapes alone, on the meta device; no weights are read.
-
     Raises:
         UserError: a file is missing, or does not describe a classifier that timm has.
     """

@@ -1,4 +1,4 @@
-"""torchvision's classifiers, with the weights and the preprocessing that its metadata names."""
+"""torchvision's classifiers, with the weights and the preprocessing that its metadata names, or robust ones."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from diffexplain.classifiers.labels import IMAGENET, find_labels
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.classifiers.state import fit_state, read_state
 from diffexplain.errors import UserError
+from diffexplain.weights.files import beside, read_weights, shapes_of
 from diffexplain.weights.store import Node, source_path
 
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)")
@@ -34,9 +35,7 @@ def load_torchvision(
     Args:
         model: as torchvision lists it: `resnet50`.
         version: of its weights, as torchvision calls it: `IMAGENET1K_V2`; with `DEFAULT`, the best.
-        labels: as `diffexplain.classifiers.labels` reads them.
-        weights: one source, the file that torchvision's metadata names.
-        meta: modules and shapes alone, on the meta device; no weights are read.
+        labels, weights, meta: as those of all loaders; the source is the file that torchvision's metadata names.
 
     Raises:
         UserError: no such model or version, or its file is missing or another model's.
@@ -63,6 +62,32 @@ def load_torchvision(
         state = read_state(path)
         fit_state(network, _renamed(state) if model.startswith("densenet") else state, path)
     return Classifier(network, find_labels(labels, weights, command=command), model, preprocessing)
+
+
+def load_robust_resnet50(
+    *, weights: Sequence[Node], labels: str | Sequence[str] = IMAGENET, meta: bool = False
+) -> Classifier:
+    """The ResNet-50 trained against attacks of L2 norm 3 (Engstrom et al. 2019), of which Salient ImageNet labels the
+    features `unit:avgpool:<0 to 2047>`.
+
+    Args:
+        weights: one source, the robustness library's pickle; what is read is the safetensors file that
+            `diffexplain convert` has made of it, in the same folder.
+        labels, meta: as those of all loaders.
+
+    Raises:
+        UserError: a file is missing, the pickle is not converted yet, or the weights are another network's.
+    """
+    command = "diffexplain fetch classifier=robust_resnet50"
+    with torch.device("meta"):
+        network = models.resnet50(weights=None)
+    if not meta:
+        (source,) = weights
+        state = read_weights(beside(source_path(source, command=command)), shapes_of(network))
+        network.load_state_dict(state, assign=True)
+    with torch.device("meta" if meta else "cpu"):
+        preprocessing = Preprocessing(256, 224)
+    return Classifier(network, find_labels(labels, command=command), "robust_resnet50", preprocessing)
 
 
 def _options(model: str, entry: Any) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The hidden units of a network: which modules have channels, how many, and what an activation is."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,14 +17,9 @@ _SIDE = 224
 def channel_means(module: nn.Module, output: Any, batch: int) -> Tensor | None:
     """Mean activation of every channel, over positions or tokens: `(B, C)`, or `None` where there are none.
 
-    Read are `(B, C, H, W)`, `(B, H, W, C)`, `(B, T, C)` and `(B, C)`; of several outputs, the first.
-    Which of the four-dimensional ones it is, the side tells that occurs twice (images are square); if all
-    three are alike, channels come first unless `module` works on the last dimension.
-
-    Args:
-        module: what gave the output.
-        output: of a forward pass.
-        batch: images in that pass.
+    Of what `module` gave for `batch` images, `(B, C, H, W)`, `(B, H, W, C)`, `(B, T, C)` and `(B, C)` are read; of
+    several outputs, the first. Which of the four-dimensional ones it is, the side tells that occurs twice (images are
+    square); if all three are alike, channels come first unless `module` works on the last dimension.
     """
     tensor = _first_tensor(output)
     if tensor is None or tensor.ndim not in (2, 3, 4) or tensor.shape[0] != batch:
@@ -43,33 +40,38 @@ def unit_modules(classifier: Any) -> dict[str, int]:
     on the meta device needs no weights for it.
     """
     backbone = classifier.backbone
-    reachable = [(path, module) for path, module in backbone.named_modules() if path and is_reachable(module)]
-    if not reachable:
-        return {}
     counts: dict[str, int] = {}
 
-    def remember(path: str, module: nn.Module, output: Any) -> None:
+    def remember(path: str, module: nn.Module, _inputs: Any, output: Any) -> None:
         means = channel_means(module, output, _SEVERAL)
         if means is not None:
             counts[path] = means.shape[1]
 
-    handles = [
-        module.register_forward_hook(lambda module, _inputs, output, path=path: remember(path, module, output))
-        for path, module in reachable
-    ]
-    try:
-        with torch.no_grad():
+    with watched(backbone, remember) as paths, torch.no_grad():
+        if paths:
             black = torch.zeros(_SEVERAL, 3, _SIDE, _SIDE, device=device_of(backbone))
             backbone(classifier.preprocess(black))
+    return {path: counts[path] for path in paths if path in counts}
+
+
+@contextmanager
+def watched(backbone: nn.Module, remember: Callable[[str, nn.Module, Any, Any], None]) -> Iterator[list[str]]:
+    """While this lasts, ``remember`` is told path, module, inputs and output of every module in turn; gives the paths.
+
+    One of TorchScript does not tell what it gives.
+    """
+    modules = [
+        (path, one) for path, one in backbone.named_modules() if path and not isinstance(one, torch.jit.ScriptModule)
+    ]
+    handles = [
+        module.register_forward_hook(lambda module, inputs, output, path=path: remember(path, module, inputs, output))
+        for path, module in modules
+    ]
+    try:
+        yield [path for path, _ in modules]
     finally:
         for handle in handles:
             handle.remove()
-    return {path: counts[path] for path, _ in reachable if path in counts}
-
-
-def is_reachable(module: nn.Module) -> bool:
-    """Whether a module tells what it gives: one of TorchScript does not."""
-    return not isinstance(module, torch.jit.ScriptModule)
 
 
 def device_of(network: nn.Module) -> torch.device:

@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
     from diffexplain.report.sweep import SweepRow
 
 COMMANDS = ("run", "plan", "list", "compare", "fetch", "convert", "sync", "doctor")
+_HOMES = {
+    "list": "diffexplain.cli.listing",
+    "convert": "diffexplain.weights.convert",
+    **{name: f"diffexplain.cli.{name}" for name in ("plan", "compare", "fetch", "doctor")},
+}
+"""Where the commands are that take their words as they are given; each is imported when it begins."""
 SOME_FAILED = 3
 RETRYABLE = 75
 
@@ -156,7 +163,7 @@ def help_page() -> str:
 
 def _run(given: list[str]) -> int:
     if given and given[0] in habits.COMPLETION:
-        return habits.complete(given[1:], {(): COMMANDS, ("list",): listing.SUBJECTS})
+        return habits.complete(given[1:], {(): COMMANDS, ("list",): tuple(listing.SUBJECTS)})
     options, overrides = habits.read(given)
     if "--help" in options:
         print(listing.chosen(overrides) or help_page(), end="")
@@ -242,33 +249,14 @@ def _announce(outcome: Outcome) -> None:
 
 
 def _other_command(command: str, rest: list[str]) -> int:
-    if command == "list":
-        configuration.check_given_once(rest[1:])
-        return listing.main(rest)
-    if command == "convert":
-        from diffexplain.weights import convert
-
-        return convert.main(rest)
-    if command == "fetch":
-        from diffexplain.cli import fetch
-
-        configuration.check_given_once(rest)
-        return fetch.main(rest)
-    if command == "plan":
-        from diffexplain.cli import plan
-
-        return plan.main(rest)
-    if command == "compare":
-        from diffexplain.cli import compare
-
-        return compare.main(rest)
     if command == "sync":
         return _sync(rest)
-    if command == "doctor":
-        from diffexplain.cli import doctor
-
-        return doctor.main(rest)
-    raise UserError("There is no such command.", given=command, accepted=COMMANDS, hint="diffexplain --help")
+    if command not in _HOMES:
+        raise UserError("There is no such command.", given=command, accepted=COMMANDS, hint="diffexplain --help")
+    if command in ("list", "fetch"):
+        configuration.check_given_once(rest[command == "list" :])
+    status: int = import_module(_HOMES[command]).main(rest)
+    return status
 
 
 def _sync(directories: list[str]) -> int:

@@ -48,4 +48,4 @@ def main(runs: Sequence[str]) -> int:
 def _told(effect: Estimate | None) -> str:
     if effect is None:
         return "not tested"
-    return f"{wording.signed(effect.value)} ({wording.interval(effect)}), n {effect.n}"
+    return f"{wording.changed(effect)}, n {effect.n}"

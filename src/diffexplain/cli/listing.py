@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,6 @@ from diffexplain.errors import UserError, printable
 from diffexplain.runs.inventory import Entry, inventory
 from diffexplain.runs.run import outputs_folder
 
-SUBJECTS = ("classes", "units", "concepts", "choices", "hierarchies", "weights", "runs")
-
 
 def main(arguments: Sequence[str]) -> int:
     """``diffexplain list``: prints one thing a line and returns the exit status.
@@ -26,25 +24,9 @@ def main(arguments: Sequence[str]) -> int:
         UserError: nothing of the kind can be listed.
     """
     subject, overrides = (arguments[0] if arguments else ""), list(arguments[1:])
-    if subject == "classes":
-        lines = classes(overrides)
-    elif subject == "units":
-        lines = units(overrides)
-    elif subject == "concepts":
-        lines = concepts(overrides)
-    elif subject == "choices":
-        lines = choices()
-    elif subject == "runs":
-        lines = runs(overrides)
-    elif subject == "hierarchies":
-        lines = hierarchies()
-    elif subject == "weights":
-        from diffexplain.cli.weights_page import weights_page
-
-        lines = [weights_page()]
-    else:
-        raise UserError("There is no such list.", given=subject, accepted=SUBJECTS, hint="diffexplain --help")
-    print(printable("\n".join(lines)))
+    if subject not in SUBJECTS:
+        raise UserError("There is no such list.", given=subject, accepted=tuple(SUBJECTS), hint="diffexplain --help")
+    print(printable("\n".join(SUBJECTS[subject](overrides))))
     return 0
 
 
@@ -85,7 +67,7 @@ def concepts(overrides: Sequence[str]) -> list[str]:
     return table(("concept", "path"), [(text, SEPARATOR.join(path)) for path, text in known])
 
 
-def choices() -> list[str]:
+def choices(_overrides: Sequence[str] = ()) -> list[str]:
     """The choices of every group, the default marked."""
     usual = configuration.defaults()
     return [
@@ -103,20 +85,12 @@ def runs(overrides: Sequence[str]) -> list[str]:
         return [f"There are no runs in {folder}."]
     from diffexplain.report.index import write_index
 
-    lines = table(
-        ("status", "target", "classifier", "explainer", "changed", "directory"),
-        [
-            (
-                entry.status,
-                entry.target,
-                entry.classifier,
-                entry.explainer,
-                datetime.fromtimestamp(entry.changed).strftime("%Y-%m-%d %H:%M"),
-                str(entry.directory.relative_to(folder)),
-            )
-            for entry in entries
-        ],
-    )
+    rows = []
+    for entry in entries:
+        changed = datetime.fromtimestamp(entry.changed).strftime("%Y-%m-%d %H:%M")
+        place = str(entry.directory.relative_to(folder))
+        rows.append((entry.status, entry.target, entry.classifier, entry.explainer, changed, place))
+    lines = table(("status", "target", "classifier", "explainer", "changed", "directory"), rows)
     reasons = [line for entry in entries for line in _reason(entry, folder)]
     return [*lines, *reasons, "", f"Page: {write_index(folder, entries)}"]
 
@@ -141,7 +115,7 @@ def chosen(overrides: Sequence[str]) -> str:
     return "\n".join(f"{choice}\n\n{path.read_text(encoding='utf-8')}" for choice, path in files.items())
 
 
-def hierarchies() -> list[str]:
+def hierarchies(_overrides: Sequence[str] = ()) -> list[str]:
     """Name, domain and number of concepts of every hierarchy of the package."""
     from diffexplain.concepts.file import load_hierarchy, shipped
 
@@ -150,6 +124,19 @@ def hierarchies() -> list[str]:
         hierarchy = load_hierarchy(name)
         rows.append((name, hierarchy.domain or "the target's class", str(sum(1 for _ in hierarchy.concepts()))))
     return table(("hierarchy", "domain", "concepts"), rows)
+
+
+def weights(_overrides: Sequence[str] = ()) -> list[str]:
+    """The page of all weights."""
+    from diffexplain.cli.weights_page import weights_page
+
+    return [weights_page()]
+
+
+SUBJECTS: Mapping[str, Callable[[Sequence[str]], list[str]]] = {
+    one.__name__: one for one in (classes, units, concepts, choices, hierarchies, weights, runs)
+}
+"""What can be listed."""
 
 
 def as_yaml(config: Any) -> str:

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from diffexplain.editing.composition import Composition, Path
-from diffexplain.segmentation.detections import Detections, SeeingSegmenter, detect
+from diffexplain.segmentation import Segmenter
+from diffexplain.segmentation.detections import Detections, detect
 
 SPREAD = 0.06
 """How far around a concept an edit may reach, as a share of the image's side."""
@@ -88,7 +89,7 @@ class Checks:
         batch_size: images looked at at once.
     """
 
-    def __init__(self, segmenter: SeeingSegmenter, batch_size: int = 25) -> None:
+    def __init__(self, segmenter: Segmenter, batch_size: int = 25) -> None:
         self.segmenter = segmenter
         self.batch_size = batch_size
 

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffexplain.classifiers.target_scores import ClassifierLike, TargetReader
+from diffexplain.classifiers.classifier import Classifier
+from diffexplain.classifiers.target_scores import TargetReader
 from diffexplain.concepts import Hierarchy
 from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.editing import Change, Composition, Editor
@@ -82,7 +83,7 @@ class Studied:
     """
 
     name: str
-    classifier: ClassifierLike
+    classifier: Classifier
     target: ResolvedTarget
     control: bool = False
 

@@ -7,14 +7,14 @@ them, is not said. Ours: one caption for each image, each the prompt of other im
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from diffexplain.concepts.vocabulary import Phrase, Vocabulary
-from diffexplain.evaluation.quality import FeaturesLike
 from diffexplain.progress import progress
+from diffexplain.segmentation import Segmenter
 from diffexplain.weights.paths import resolve_folder
 
 CLIP = "clip"
@@ -24,28 +24,16 @@ QUESTION = "Describe this image in one short sentence."
 _TOKENS = 40
 
 
-class Captioner(Protocol):
-    """Says what images show."""
-
-    def captions(self, images: Tensor, /) -> list[str]:
-        """One sentence for each image (N, 3, H, W) in [0, 1]."""
-
-
 class ClipCaptioner:
-    """The sentence of the vocabulary's grammar that a CLIP finds most similar, made greedily, a phrase at a time.
+    """The sentence of the vocabulary's grammar that a CLIP finds most similar, made greedily, a phrase at a time."""
 
-    Args:
-        clip: the segmenter.
-        vocabulary: whose phrases and sentences are tried.
-    """
-
-    def __init__(self, clip: FeaturesLike, vocabulary: Vocabulary) -> None:
+    def __init__(self, clip: Segmenter, vocabulary: Vocabulary) -> None:
         self.clip = clip
         self.vocabulary = vocabulary
 
     @torch.no_grad()
     def captions(self, images: Tensor) -> list[str]:
-        """As `Captioner`."""
+        """One sentence for each image (N, 3, H, W) in [0, 1]."""
         return [self._caption(self.clip.image_features(image[None])[0]) for image in progress(images, "captions")]
 
     def _caption(self, features: Tensor) -> str:
@@ -80,10 +68,6 @@ class ClipCaptioner:
 class ModelCaptioner:
     """A captioner of transformers' (image-text-to-text) in a local folder; always takes the likeliest next token.
 
-    Args:
-        folder: with configuration, safetensors and processor.
-        device: of the model.
-
     Raises:
         UserError: there is no such folder.
     """
@@ -94,7 +78,7 @@ class ModelCaptioner:
 
     @torch.no_grad()
     def captions(self, images: Tensor) -> list[str]:
-        """As `Captioner`; the model is loaded for this call alone.
+        """As those of `ClipCaptioner`; the model is loaded for this call alone.
 
         Raises:
             UserError: the folder holds no captioner, or a damaged one.
@@ -127,12 +111,13 @@ class ModelCaptioner:
         )
 
 
-def prompts_of(captions: Sequence[str], indices: Sequence[int], count: int) -> list[str]:
-    """A caption for each of ``count`` seeds, in turn, but never that of the image made of the same seed.
+Captioner = ClipCaptioner | ModelCaptioner
 
-    Args:
-        captions: at least two.
-        indices: the seeds of the images that they were written of.
+
+def prompts_of(captions: Sequence[str], indices: Sequence[int], count: int) -> list[str]:
+    """One of two captions or more for each of ``count`` seeds, in turn; never that of the image made of the same seed.
+
+    ``indices``: the seeds of the images that the captions were written of.
     """
     prompts = []
     for seed in range(count):

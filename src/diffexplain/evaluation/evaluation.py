@@ -5,51 +5,58 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffexplain.classifiers.target_scores import ClassifierLike, TargetReader, same_answer
+from diffexplain.classifiers.classifier import Classifier
+from diffexplain.classifiers.target_scores import TargetReader, same_answer
 from diffexplain.concepts.vocabulary import Phrase, Vocabulary, class_phrase
-from diffexplain.evaluation import pictures
 from diffexplain.evaluation.captions import Captioner
-from diffexplain.evaluation.image_source import ImageSource, PriorLike, Seeds
-from diffexplain.evaluation.parts import ExplanationLike
+from diffexplain.evaluation.image_source import ImageSource, Seeds, examples
 from diffexplain.evaluation.presence import fits, youden_threshold
 from diffexplain.evaluation.prompt_scores import FOUND, RANDOM_WORDS, Scored, Scorer, comparisons
-from diffexplain.evaluation.quality import FeaturesLike, features_of, quality
+from diffexplain.evaluation.quality import features_of, quality
 from diffexplain.evaluation.results import Caption, Control, Evaluation, ObjectAbsence, Quality, Words
 from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.evaluation.words import best_phrase
 from diffexplain.runs.draws import Draws
-from diffexplain.segmentation.detections import SeeingSegmenter, detect
+from diffexplain.segmentation import Segmenter
+from diffexplain.segmentation.detections import detect
 from diffexplain.statistics.tests import wilson
 from diffexplain.target import ResolvedTarget
+
+if TYPE_CHECKING:
+    from diffexplain.diffusion import AnyPrior
 
 SAME_ANSWER = "the classifier gives the same answer to every picture, so nothing that they show can be told to matter"
 
 
 def evaluate(
-    explanation: ExplanationLike,
+    condition: Tensor,
+    nearest: Sequence[Sequence[str]],
     target: ResolvedTarget,
-    classifier: ClassifierLike,
-    prior: PriorLike,
-    segmenter: SeeingSegmenter,
+    classifier: Classifier,
+    prior: AnyPrior,
+    segmenter: Segmenter,
     vocabulary: Vocabulary,
     settings: EvaluationSettings,
     draws: Draws,
     *,
     raising: Sequence[Phrase] = (),
     others: Sequence[str] = (),
-    control: ClassifierLike | None = None,
-    clip: FeaturesLike | None = None,
+    control: Classifier | None = None,
+    clip: Segmenter | None = None,
     reference: Tensor | None = None,
     captioner: Captioner | None = None,
 ) -> Evaluation:
     """Measure how well the found prompt activates the target, say it in words, and look at what its images show.
 
     Args:
+        condition: the prompt's hidden states, (1, T, D).
+        nearest: the words nearest to each of its tokens, the nearest first.
         raising: what was found to raise the target, the largest effect first; tried in words, and outlined.
         others: objects, as noun phrases, that the target's own is told from.
         control: a classifier that has learned nothing (`control.random_weights`); it reads the same images.
@@ -69,7 +76,7 @@ def evaluate(
     idle = None if control is None else TargetReader(control, target, settings.batch_size, prior.device)
     idle = None if idle is None else idle.calibrated(neutral_images)
     scorer = Scorer(studio, reader, idle, settings, clip)
-    images = studio.images(explanation.condition, Seeds.SCORE, settings.images)
+    images = studio.images(condition, Seeds.SCORE, settings.images)
     found = scorer.read(FOUND, None, images)
     reading = found.reading
     named = None
@@ -98,12 +105,11 @@ def evaluate(
     shown = [phrase.text for phrase in raising if phrase.kind != "attribute"]
     detections = detect(segmenter, images[looked], shown, settings.batch_size) if shown and looked else None
 
-    nearest = tuple(tuple(word.text for word in words) for words in explanation.words)
     tried = [] if main is None else [main]
     if same is None:
         words = best_phrase(nearest, [*tried, *raising], vocabulary, studio, reader, settings)
     else:
-        words = Words(nearest, (), None, SAME_ANSWER)
+        words = Words(tuple(map(tuple, nearest)), (), None, SAME_ANSWER)
     counted = tuple(Caption(text, count) for text, count in Counter(captions).most_common())
     return Evaluation(
         found=activations[0],
@@ -114,7 +120,7 @@ def evaluate(
         unit_threshold=reader.threshold,
         images_generated=studio.made,
         notes=(),
-        examples=pictures.examples(images, reading, activating, detections, shown, settings.examples),
+        examples=examples(images, reading, activating, detections, shown, settings.examples),
         comparisons=comparisons(scored),
         control=None
         if idle is None
@@ -125,7 +131,7 @@ def evaluate(
 
 
 def object_absence(
-    segmenter: SeeingSegmenter,
+    segmenter: Segmenter,
     phrase: str,
     others: Sequence[str],
     images: Tensor,
@@ -133,18 +139,10 @@ def object_absence(
     neutral: Tensor,
     settings: EvaluationSettings,
 ) -> ObjectAbsence:
-    """In how many images the object cannot be seen, by the CLIP behind the segmenter, and how well that sees it.
+    """In how many images (N, 3, H, W) in [0, 1] the object cannot be seen, by the CLIP behind the segmenter.
 
-    Every second picture of the known ones sets the bound, the others say how well it holds.
-
-    Args:
-        segmenter: whose CLIP looks.
-        phrase: of the object.
-        others: objects that it is told from.
-        images: (N, 3, H, W) in [0, 1], as the next two.
-        named: the prior's pictures of the object by its name, and
-        neutral: those of a prompt that asks for nothing; at least two each.
-        settings: of the evaluation.
+    The prior's pictures of the object by its name (``named``) and of a prompt that asks for nothing (``neutral``), at
+    least two each, say how well that is seen: every second one sets the bound, the others say how well it holds.
     """
 
     def margins(some: Tensor) -> NDArray[np.float64]:
@@ -163,7 +161,7 @@ def object_absence(
 
 def _quality(
     scored: Sequence[Scored],
-    clip: FeaturesLike,
+    clip: Segmenter,
     reference: Tensor | None,
     target_phrase: str | None,
     scorer: Scorer,

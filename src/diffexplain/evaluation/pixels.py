@@ -19,10 +19,10 @@ from torch import Tensor
 from diffexplain.attribution import Attribution
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.linear_head import LinearHead, Penultimate, linear_head, penultimate, top_features
-from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.errors import UserError
 from diffexplain.evaluation.presence import Gate, look_gated
-from diffexplain.segmentation.detections import Detections, SeeingSegmenter
+from diffexplain.segmentation import Segmenter
+from diffexplain.segmentation.detections import Detections
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import mean_interval
 from diffexplain.target import ResolvedTarget, Target
@@ -87,10 +87,7 @@ class Downwards(Classifier):
 def own_shares(maps: Tensor, detections: Detections, phrase: str) -> NDArray[np.float64]:
     """Of each image whose map is not empty, the share of its mass in the phrase's region, 0 where that is not seen.
 
-    Args:
-        maps: (N, H, W), not below 0, in any unit.
-        detections: of the same N images.
-        phrase: of the object.
+    ``maps`` (N, H, W), not below 0, in any unit, and ``detections`` are of the same N images.
     """
     mass = maps.double().sum(dim=(1, 2)).tolist()
     shares = [
@@ -116,14 +113,11 @@ def unit_uses(
     top: int = 5,
     images: int = 20,
 ) -> Iterator[UnitUse]:
-    """The units that classes use most, class by class, the most used first.
+    """The units that classes use most, ``top`` of each, class by class, the most used first.
 
     Args:
-        classifier: whose units they are.
-        head: of the classifier.
-        read: its features of the images to choose from.
+        read: the head's features of the images to choose from.
         classes: indices; by default all that some image is predicted as.
-        top: units of each class.
         images: of each unit, those in which it adds most to the class's logit.
 
     Raises:
@@ -160,7 +154,7 @@ def label_unit(use: UnitUse, shares: NDArray[np.float64], bound: float) -> UnitL
 
 def label_units(
     classifier: Classifier,
-    segmenter: SeeingSegmenter,
+    segmenter: Segmenter,
     images: Tensor,
     make: Callable[[Classifier], Attribution],
     gates: dict[int, Gate],
@@ -195,9 +189,3 @@ def label_units(
             label_unit(use, own_shares(unit_maps(classifier, make, chosen, use), detections, gate.phrase), bound)
         )
     return labels
-
-
-def object_phrase(use: UnitUse) -> str:
-    """What the segmenter is asked for: the class as a noun phrase."""
-    assert use.target.class_name is not None
-    return class_phrase(use.target.class_name)

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from diffexplain.segmentation.detections import Detections, SeeingSegmenter, detect
+from diffexplain.segmentation import Segmenter
+from diffexplain.segmentation.detections import Detections, detect
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import wilson
 
@@ -50,11 +51,7 @@ class Gate:
 
 def youden_threshold(present: ArrayLike, absent: ArrayLike) -> Threshold:
     """The bound that maximises Youden's J = sensitivity + specificity - 1, in the middle between two scores; of equally
-    good ones that between the scores farthest apart.
-
-    Args:
-        present: scores (N,) of cases that should lie above.
-        absent: scores (M,) of cases that should lie below.
+    good ones that between the scores farthest apart. ``present`` (N,) should lie above it, ``absent`` (M,) below.
 
     Raises:
         ValueError: one of them is empty, or not finite.
@@ -77,7 +74,7 @@ def youden_threshold(present: ArrayLike, absent: ArrayLike) -> Threshold:
 
 
 def calibrated_gate(
-    segmenter: SeeingSegmenter,
+    segmenter: Segmenter,
     phrase: str,
     present: Tensor,
     absent: Tensor,
@@ -91,7 +88,7 @@ def calibrated_gate(
 
 @torch.no_grad()
 def fits(
-    segmenter: SeeingSegmenter,
+    segmenter: Segmenter,
     images: Tensor,
     phrase: str,
     others: Sequence[str] = (),
@@ -108,7 +105,7 @@ def fits(
     return scores
 
 
-def look_gated(segmenter: SeeingSegmenter, images: Tensor, gate: Gate, batch_size: int = 64) -> Detections:
+def look_gated(segmenter: Segmenter, images: Tensor, gate: Gate, batch_size: int = 64) -> Detections:
     """Where the segmenter sees the gate's phrase, in those images (N, 3, H, W) alone in which CLIP sees it too."""
     seen = fits(segmenter, images, gate.phrase, gate.others, batch_size) >= gate.threshold.value
     found = detect(segmenter, images, [gate.phrase], batch_size)

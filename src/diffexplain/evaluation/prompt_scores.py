@@ -11,13 +11,13 @@ from torch import Tensor
 from diffexplain.classifiers.target_scores import TargetReader, TargetScores
 from diffexplain.concepts.content_words import content_words
 from diffexplain.concepts.vocabulary import Vocabulary
-from diffexplain.evaluation.activation import random_texts, summarise
 from diffexplain.evaluation.captions import prompts_of
-from diffexplain.evaluation.image_source import ImageSource, Seeds
-from diffexplain.evaluation.quality import FeaturesLike, features_of
+from diffexplain.evaluation.image_source import PURPOSE, ImageSource, Seeds, summarise
+from diffexplain.evaluation.quality import features_of
 from diffexplain.evaluation.results import Activation, Comparison
 from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.runs.draws import Draws
+from diffexplain.segmentation import Segmenter
 from diffexplain.statistics.tests import mcnemar, paired_share_difference
 
 FOUND, CLASS_NAME, NEUTRAL, RANDOM_WORDS = "found prompt", "class name", "neutral", "random words"
@@ -55,7 +55,7 @@ class Scorer:
     reader: TargetReader
     control: TargetReader | None
     settings: EvaluationSettings
-    clip: FeaturesLike | None = None
+    clip: Segmenter | None = None
 
     def read(self, name: str, text: str | None, images: Tensor) -> Scored:
         """What images (N, 3, H, W) in [0, 1] of a prompt are taken for."""
@@ -80,16 +80,18 @@ class Scorer:
     def baselines(self, named: tuple[str, Tensor] | None, neutral: Tensor, vocabulary: Vocabulary) -> list[Scored]:
         """The class's own name (if it has one), the neutral prompt, random words, and the texts that the user gives.
 
-        Args:
-            named: the prompt of the class's name and its images, (N, 3, H, W) in [0, 1]; None: it has no name.
-            neutral: images of the neutral prompt, likewise.
+        ``named``: the prompt of the class's name and its images, (N, 3, H, W) in [0, 1]; ``neutral``: those of the
+        neutral one.
         """
         settings = self.settings
         rows = [] if named is None else [self.read(CLASS_NAME, *named)]
         rows.append(self.read(NEUTRAL, settings.neutral_text, neutral))
         words = content_words(phrase.said for phrase in vocabulary.phrases)
         if words:
-            texts = random_texts(words, settings, self.studio.draws)
+            # One prompt for each image, of words drawn with replacement.
+            drawn = self.studio.draws.generator(PURPOSE, Seeds.RANDOM_WORDS)
+            picks = drawn.integers(0, len(words), size=(settings.random_images, settings.random_words))
+            texts = [" ".join(words[pick] for pick in row) for row in picks]
             images = self.studio.images(texts, Seeds.SCORE, settings.random_images)
             rows.append(self.read(RANDOM_WORDS, f"{settings.random_words} random words", images))
         return rows + [self.score("given text", text) for text in settings.texts]

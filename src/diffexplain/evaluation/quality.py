@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from diffexplain.evaluation.image_source import PURPOSE, Seeds
 from diffexplain.evaluation.results import Quality
 from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.runs.draws import Draws
+from diffexplain.segmentation import Segmenter
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import CONFIDENCE, bootstrap_mean, mean_interval
 
@@ -33,18 +33,8 @@ LEAST = 3
 """Images that a distance needs: one of them is left out at a time."""
 
 
-class FeaturesLike(Protocol):
-    """A CLIP; `diffexplain.segmentation.Segmenter` fits."""
-
-    def image_features(self, images: Tensor, /) -> Tensor: ...
-
-    def text_features(self, phrases: Sequence[str], /) -> Tensor: ...
-
-    def knows(self, word: str, /) -> bool: ...
-
-
 @torch.no_grad()
-def features_of(clip: FeaturesLike, images: Tensor, settings: EvaluationSettings) -> Tensor:
+def features_of(clip: Segmenter, images: Tensor, settings: EvaluationSettings) -> Tensor:
     """Images (N, 3, H, W) in [0, 1] as unit vectors (N, D) on the CPU, in double precision."""
     parts = [clip.image_features(part).double().cpu() for part in images.split(settings.batch_size)]
     return torch.cat(parts)
@@ -55,17 +45,15 @@ def quality(
     text: str | None,
     features: Tensor,
     reference: Tensor | None,
-    clip: FeaturesLike,
+    clip: Segmenter,
     class_phrase: str | None,
     draws: Draws,
     settings: EvaluationSettings,
 ) -> Quality:
-    """What is measured of one prompt's images.
+    """What is measured of one prompt's images, from their features (N, D).
 
-    Args:
-        features: of the images, (N, D).
-        reference: of photographs that they are compared with, (M, D); None: there are none.
-        class_phrase: the class with its article; None for a unit without one.
+    ``reference``: features (M, D) of photographs that they are compared with, if there are any. ``class_phrase``: the
+    class with its article; None for a unit without one.
     """
     strange = sorted({word for pair in QUALITY for word in _words(pair) if not clip.knows(word)})
     reason = None
@@ -122,11 +110,7 @@ def _jackknifed(statistic: Callable[[Tensor], float], count: int) -> Estimate:
     """The statistic of all images, with the interval of the jackknife: images are drawn, not pairs of them."""
     everyone = torch.ones(count, dtype=torch.bool)
     value = statistic(everyone)
-    without = []
-    for index in range(count):
-        kept = everyone.clone()
-        kept[index] = False
-        without.append(statistic(kept))
+    without = [statistic(everyone.index_fill(0, torch.tensor(index), False)) for index in range(count)]
     pseudo = count * value - (count - 1) * np.asarray(without)
     interval = mean_interval(pseudo, CONFIDENCE)
     half = (interval.high - interval.low) / 2

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 
 from diffexplain.errors import UserError
-from diffexplain.evaluation.agreement import RESAMPLES, clustered_auroc
 from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import CONFIDENCE
 
+RESAMPLES = 2000
 Answer = Literal["main_object", "background", "separate_object"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
 PEOPLE = 5
@@ -128,11 +131,7 @@ def agreement(
 ) -> Agreement:
     """How well scores agree with what people said.
 
-    Args:
-        labels: all of them.
-        scores: by class and feature, higher for what is rather spurious; pairs without a label are not looked at.
-        generator: of the bootstrap.
-        resamples: of classes.
+    ``scores``: by class and feature, higher for what is rather spurious; pairs without a label are not looked at.
 
     Raises:
         UserError: no labelled pair has a score.
@@ -147,6 +146,60 @@ def agreement(
     classes = [label.class_index for label in scored]
     measured = clustered_auroc([scores[label.key] for label in scored], positive, classes, generator, resamples)
     return Agreement(measured, sum(positive) / len(positive), len(set(classes)), len(labels) - len(scored))
+
+
+def auroc(scores: ArrayLike, positive: ArrayLike) -> float | None:
+    """The chance that a positive thing has the higher score than another one, ties counting half, in [0, 1].
+
+    ``scores`` (N,) are finite; None where all things are of one kind.
+    """
+    values, there = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=np.bool_)
+    count = int(there.sum())
+    others = len(there) - count
+    if not count or not others:
+        return None
+    ranks = rankdata(values)
+    return float((ranks[there].sum() - count * (count + 1) / 2) / (count * others))
+
+
+def clustered_auroc(
+    scores: ArrayLike,
+    positive: ArrayLike,
+    clusters: Sequence[Hashable],
+    generator: np.random.Generator,
+    resamples: int = RESAMPLES,
+) -> Estimate | None:
+    """The AUROC with its 95 % percentile interval by the cluster bootstrap: whole clusters are drawn, with
+    replacement. ``n`` is the number of things, not that of clusters.
+
+    A resample of one kind only has no AUROC and is left out; None where the things themselves are of one kind, and
+    where there is one cluster only, of which no interval can be made.
+
+    Raises:
+        ValueError: lengths differ, or a score is not finite.
+    """
+    values, there = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=np.bool_)
+    if not len(values) == len(there) == len(clusters) or not np.isfinite(values).all():
+        raise ValueError("an AUROC needs as many labels and clusters as scores, and these finite")
+    whole = auroc(values, there)
+    groups = _groups(clusters)
+    if whole is None or len(groups) < 2:
+        return None
+    found = []
+    for picks in generator.integers(0, len(groups), size=(resamples, len(groups))):
+        chosen = np.concatenate([groups[pick] for pick in picks])
+        found.append(auroc(values[chosen], there[chosen]))
+    kept = [value for value in found if value is not None]
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(kept, [tail, 1 - tail]) if kept else (whole, whole)
+    return Estimate(whole, min(float(low), whole), max(float(high), whole), len(values))
+
+
+def _groups(clusters: Sequence[Hashable]) -> list[NDArray[np.int64]]:
+    places: dict[Hashable, list[int]] = {}
+    for place, cluster in enumerate(clusters):
+        places.setdefault(cluster, []).append(place)
+    return [np.array(found) for found in places.values()]
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:

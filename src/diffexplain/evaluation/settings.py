@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 CONTROLS = ("random_weights",)
 """Classifiers that have learned nothing, by name; see ``control.py``."""
+_MAY_BE_NONE = ("candidates", "pairs_of_phrases", "examples")
+"""Counts that may be 0."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +56,7 @@ class EvaluationSettings:
     captions: str | None = None
 
     def __post_init__(self) -> None:
-        positive = (
-            "images",
-            "random_images",
-            "random_words",
-            "batch_size",
-            "choosing_images",
-            "rescoring_images",
-            "looked_images",
-            "minimum_activating",
-            "resamples",
-        )
-        for name in positive:
+        for name in (one.name for one in fields(self) if one.type == "int" and one.name not in _MAY_BE_NONE):
             if getattr(self, name) < 1:
                 raise ValueError(f"evaluation.{name} must be at least 1, not {getattr(self, name)}")
         if any(not isinstance(text, str) or not text.strip() for text in self.texts):

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
-from diffexplain.classifiers.target_scores import TargetReader, TargetScores
+from diffexplain.classifiers.target_scores import TargetReader
 from diffexplain.concepts.vocabulary import Phrase, Vocabulary
-from diffexplain.evaluation.activation import summarise
-from diffexplain.evaluation.image_source import PURPOSE, ImageSource, Seeds
+from diffexplain.evaluation.image_source import ImageSource, Seeds, summarise
 from diffexplain.evaluation.results import PhraseScore, Words
 from diffexplain.evaluation.settings import EvaluationSettings
 from diffexplain.progress import progress
-from diffexplain.statistics.tests import bootstrap_mean, wilson
 
 
 def candidates(
@@ -70,11 +66,9 @@ def best_phrase(
 def _score(
     text: str, count: int, studio: ImageSource, reader: TargetReader, settings: EvaluationSettings
 ) -> PhraseScore:
-    images: Tensor = studio.images([text], Seeds.CHOOSE, count)
-    reading: TargetScores = reader.read(images, f"the prompt {text!r}")
-    share = wilson(int(reading.activates.sum()), count)
-    generator = studio.draws.generator(PURPOSE, Seeds.BOOTSTRAP)
-    return PhraseScore(text, share, bootstrap_mean(reading.score, generator, settings.resamples))
+    reading = reader.read(studio.images([text], Seeds.CHOOSE, count), f"the prompt {text!r}")
+    row = summarise("", text, reading, studio.draws, settings)
+    return PhraseScore(text, row.share, row.mean)
 
 
 def _rank(score: PhraseScore) -> tuple[float, float, int, str]:

@@ -17,7 +17,6 @@ from diffexplain.concepts import Concept, Hierarchy
 from diffexplain.concepts.content_words import content_words
 from diffexplain.concepts.vocabulary import Vocabulary, class_phrase
 from diffexplain.config.configuration import COMPARED
-from diffexplain.config.digests import CONTENTS
 from diffexplain.config.instantiate import TARGET, build, locate
 from diffexplain.diffusion.gradients import SPSA, AttentionOnly, Checkpointed, Exact, LastK, Leap
 from diffexplain.editing import Composition, LeditsPP, Paired, State, changed_states
@@ -35,7 +34,6 @@ from diffexplain.explainers.beam_search import most_combinations
 from diffexplain.explainers.natural_pictures import NATURAL
 from diffexplain.explainers.screening import ROUNDS
 from diffexplain.pipelines import photographs
-from diffexplain.pipelines.photographs import Photographs
 from diffexplain.pipelines.testing import EXAMPLES, NEUTRAL_IMAGES, SEEN_IN, STRONGEST, WEAKEST
 from diffexplain.prompts import WordProposer
 from diffexplain.runs.draws import Draws
@@ -120,11 +118,6 @@ class Counting:
             }
         )
 
-    def _photographs(self, most: int) -> Photographs | None:
-        if self.config.get("images") is None:
-            return None
-        return photographs.find(str(self.config["images"]), most, self.config.get(CONTENTS, {}).get("images"))
-
     # Effects
 
     def of_effects(self, method: DiffEx | RandomisedPrompts) -> Forecast:
@@ -132,7 +125,7 @@ class Counting:
         engine: Engine = self.built("effects")
         composition = self._composition(engine)
         draws = Draws(int(self.config["seed"]), self.target.text)
-        given = self._photographs(engine.images)
+        given = photographs.given(self.config, engine.images)
         count = engine.images if given is None else len(given.used)
         editing = self._editing(composition, draws, count, given is not None)
         calls = editing.prepared()
@@ -281,7 +274,7 @@ class Counting:
     def of_pictures(self) -> Forecast:
         """Of pictures that are optimised themselves, and their activation."""
         method: ActivationMaximisation = self.built("explainer")
-        given = self._photographs(NATURAL)
+        given = photographs.given(self.config, NATURAL)
         read = method.images * method.steps * self._views()
         calls = Calls({IMAGES: method.images, CLASSIFIER: read, CLASSIFIER + BACKWARD: read})
         if isinstance(method, Maco | Nguyen) and given is None:

@@ -114,8 +114,6 @@ def cost(config: Mapping[str, Any], target: ResolvedTarget, card: str | None = N
     """What the run of ``config`` will cost.
 
     Args:
-        config: composed.
-        target: looked up.
         card: one of `CARDS`; None: the device that the run would take here, whose speed is measured once.
 
     Raises:

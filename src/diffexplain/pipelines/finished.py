@@ -41,14 +41,7 @@ class Compared:
 
 
 class Recorded:
-    """What runs have written down of their pictures, as a population that makes none.
-
-    Args:
-        directories: of the runs.
-        composition: subject and concepts.
-        draws: of all of them.
-        chunk: images that were prepared together.
-    """
+    """What runs wrote down of their pictures, ``chunk`` of them prepared together: a population that makes none."""
 
     def __init__(self, directories: Sequence[FilePath], composition: Composition, draws: Draws, chunk: int) -> None:
         self.composition, self._draws = composition, draws

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from diffexplain import memory
@@ -14,16 +16,14 @@ from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.config.instantiate import TARGET, build
 from diffexplain.errors import UserError
 from diffexplain.evaluation import EvaluationSettings
-from diffexplain.evaluation.activation import summarise
-from diffexplain.evaluation.image_source import ImageSource, Seeds
-from diffexplain.evaluation.pictures import examples
-from diffexplain.evaluation.results import Activation, Evaluation, ObjectAbsence, Words
+from diffexplain.evaluation.image_source import ImageSource, Seeds, examples
+from diffexplain.evaluation.prompt_scores import CLASS_NAME, NEUTRAL, Scorer
+from diffexplain.evaluation.results import Evaluation, ObjectAbsence, Words
 from diffexplain.explainers.natural_pictures import NATURAL
 from diffexplain.pipelines.memory import halvings_recorded
 from diffexplain.pipelines.parts import Parts
 from diffexplain.pipelines.testing import PHOTOGRAPHS, find_photographs
-from diffexplain.report import Model, Optimisation, Summary
-from diffexplain.report.found_images import summarise_images, write_images_report
+from diffexplain.report import Model, Optimisation, Summary, summarise, write_report
 from diffexplain.report.load import METRICS
 from diffexplain.runs.machine import device_kind
 from diffexplain.runs.record import show
@@ -35,7 +35,7 @@ NO_WORDS = "the pictures were optimised themselves"
 
 
 class ImagesPipeline:
-    """Optimises pictures, and measures how far they activate the target; see `diffexplain.pipelines.Pipeline`.
+    """Optimises pictures, and measures how far they activate the target; see `diffexplain.pipelines.pipeline`.
 
     A run takes seconds to minutes, so nothing is kept of one that was stopped.
     """
@@ -73,42 +73,41 @@ class ImagesPipeline:
         """As many pictures of the prior are read beside those that were found, on seeds that no method saw."""
         count = len(self.found.images)
         settings = EvaluationSettings(images=count, batch_size=self.method.batch_size)
-        studio = ImageSource(self.prior, self.run.draws)
+        studio, name = ImageSource(self.prior, self.run.draws), self.target.class_name
         neutral = studio.images([settings.neutral_text], Seeds.SCORE, count)
         reader = TargetReader(self.classifier, self.target, settings.batch_size, self.device).calibrated(neutral)
-        reading = reader.read(self.found.images, "an optimised picture")
-        activating = [index for index in range(count) if reading.activates[index]]
-        readings, baselines = [reading], list[Activation]()
-        if self.target.class_name is not None:
-            text = f"a photo of {class_phrase(self.target.class_name)}"
-            named = reader.read(studio.images([text], Seeds.SCORE, count), f"the prompt {text!r}")
-            readings.append(named)
-            baselines.append(summarise("class name", text, named, studio.draws, settings))
-        plain = reader.read(neutral, f"the prompt {settings.neutral_text!r}")
-        readings.append(plain)
-        baselines.append(summarise("neutral", settings.neutral_text, plain, studio.draws, settings))
+        scorer = Scorer(studio, reader, None, settings)
+        rows = [scorer.read(FOUND, None, self.found.images)]
+        if name is not None:
+            rows.append(scorer.score(CLASS_NAME, f"a photo of {class_phrase(name)}"))
+        rows.append(scorer.read(NEUTRAL, settings.neutral_text, neutral))
+        found, readings = rows[0].reading, [row.reading for row in rows]
+        activations = [row.activation(studio.draws, settings) for row in rows]
         self.evaluation = Evaluation(
-            found=summarise(FOUND, None, reading, studio.draws, settings),
-            baselines=tuple(baselines),
+            found=activations[0],
+            baselines=tuple(activations[1:]),
             words=Words((), (), None, NO_WORDS),
             object_absence=ObjectAbsence(None, NO_WORDS),
-            activating_images=len(activating),
+            activating_images=int(found.activates.sum()),
             unit_threshold=reader.threshold,
             images_generated=studio.made,
             notes=() if self.photographs is None else tuple(self.photographs.notes()),
-            examples=examples(self.found.images, reading, activating, None, (), count),
+            examples=examples(self.found.images, found, np.flatnonzero(found.activates).tolist(), None, (), count),
             same_answer=same_answer(readings, self.target.kind),
         )
 
     def report(self, *, classifier: Model, prior: Model, command: str) -> Summary:
-        summary = summarise_images(
+        summary = summarise(
             self.evaluation,
+            None,
             run=self.run,
             target=self.target,
             classifier=classifier,
             prior=prior,
             optimisation=Optimisation(self.method.steps, None, None),
             command=command,
+            same_answer=self.evaluation.same_answer,
         )
-        write_images_report(self.run, summary, self.evaluation)
+        summary = replace(summary, words=None, object_absence=None)  # No prompt makes these pictures.
+        write_report(self.run, summary, examples=self.evaluation.examples)
         return summary

@@ -22,11 +22,8 @@ OPTIMISED = "micro_batches_halved_from"
 def halvings_recorded(run: Run, prior: AnyPrior, purpose: str) -> Iterator[None]:
     """Write down, even if the block fails, what passed in smaller parts than the run says, for want of memory.
 
-    Args:
-        purpose: what the memory is not enough for where a single image does not fit: "to edit images".
-
     Raises:
-        RetryableError: the memory is not enough even so.
+        RetryableError: the memory is not enough ``purpose`` ("to edit images") even for a single image.
     """
     with memory.halvings() as found:
         try:

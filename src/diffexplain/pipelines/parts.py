@@ -1,4 +1,4 @@
-"""The frozen models of runs, each built once for all that share it."""
+"""The frozen models of runs, each built once for all that share it, and the classifiers that are compared."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from diffexplain.classifiers.labels import classifier_labels
+from diffexplain.config.configuration import COMPARED
 from diffexplain.config.digests import digests
 from diffexplain.config.instantiate import TARGET, build, locate
 from diffexplain.errors import UserError
+from diffexplain.target import ResolvedTarget, Target
 
 READ_HERE = ("name", "labels", "vocabulary", "hierarchy", "more_phrases", "weights", "model", "output")
 """Keys of a classifier that whatever loads it need not take as arguments."""
@@ -63,3 +66,16 @@ def loading(classifier: Mapping[str, Any], plugins: Sequence[str], **more: Any) 
     taken = inspect.signature(locate(str(classifier[TARGET]), plugins, "classifier")).parameters
     node = {key: value for key, value in classifier.items() if key in taken or key not in READ_HERE}
     return {**node, **more}
+
+
+def compared_targets(config: Mapping[str, Any], target: ResolvedTarget) -> dict[str, ResolvedTarget]:
+    """The explained class as each compared classifier has it, by the classifier's name.
+
+    Raises:
+        UserError: the target is a unit, or a classifier has no such class.
+    """
+    compared: Mapping[str, Any] = config.get(COMPARED, {})
+    if compared and target.kind != "class":
+        message = "A unit is one classifier's own: only classes can be compared."
+        raise UserError(message, given=target.text, accepted=("target=class:<name>", "compare=[]"))
+    return {name: Target.parse(target.text).resolve(classifier_labels(node)) for name, node in compared.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -20,7 +20,7 @@ import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from diffexplain.config.digests import Unfit, digest, listing, mark, read
+from diffexplain.config.digests import CONTENTS, Unfit, digest, listing, mark, read
 from diffexplain.errors import UserError
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -114,17 +114,23 @@ class Photographs:
         }
 
 
-def find(folder: str, most: int, expected: str | None) -> Photographs:
-    """The photographs of a folder.
-
-    Args:
-        folder: that holds them, as a user names it.
-        most: so many are used.
-        expected: `contents.digest` of the folder when the run was asked for.
+def given(config: Mapping[str, Any], most: int) -> Photographs | None:
+    """Those that a run is given, at most so many, none of them loaded; None: there are none.
 
     Raises:
-        UserError: no folder, fewer than two photographs that can be used, or other ones than when the run was asked
-            for.
+        UserError: as `find`.
+    """
+    if config.get("images") is None:
+        return None
+    return find(str(config["images"]), most, config.get(CONTENTS, {}).get("images"))
+
+
+def find(folder: str, most: int, expected: str | None) -> Photographs:
+    """The photographs of a folder, as a user names it, of which ``most`` are used.
+
+    Raises:
+        UserError: no folder, fewer than two that can be used, or other ones than when the run was asked for, of which
+            ``expected`` is the `digest`.
     """
     used: list[Photograph] = []
     skipped: list[tuple[str, str]] = []

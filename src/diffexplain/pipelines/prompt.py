@@ -34,7 +34,7 @@ TOLD_FROM = 50
 
 
 class PromptPipeline:
-    """Finds which concepts move the target and optimises a prompt for it; see `diffexplain.pipelines.Pipeline`.
+    """Finds which concepts move the target and optimises a prompt for it; see `diffexplain.pipelines.pipeline`.
 
     A unit without a class, and a class whose name is no word, have no pictures that a concept could be put into: of
     these the prompt alone is found.
@@ -92,7 +92,8 @@ class PromptPipeline:
             ]
         with halvings_recorded(self.run, self.prior, "to evaluate one picture"):
             self.evaluation = evaluate(
-                self.explanation,
+                self.explanation.condition,
+                [[word.text for word in words] for words in self.explanation.words],
                 self.target,
                 self.classifier,
                 self.prior,

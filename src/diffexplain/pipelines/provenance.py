@@ -21,10 +21,7 @@ _DIGITS = 12
 def describe_classifier(node: Mapping[str, Any], classifier: Classifier, contents: Mapping[str, Any]) -> Model:
     """The classifier as the configuration names it: its classes, how its output is read, which weights and code it has.
 
-    Args:
-        node: the classifier's part of the configuration.
-        classifier: as it was loaded.
-        contents: the configuration's digests.
+    ``contents`` are the configuration's digests.
     """
     facts: dict[str, Any] = {"classes": len(classifier.labels)}
     files = [

@@ -16,7 +16,7 @@ from diffexplain.target import ResolvedTarget
 
 
 class RankingPipeline:
-    """Has concepts proposed, edits them into images, and ranks them; see `diffexplain.pipelines.Pipeline`."""
+    """Has concepts proposed, edits them into images, and ranks them; see `diffexplain.pipelines.pipeline`."""
 
     def __init__(self, run: Run, target: ResolvedTarget, trainer: Any, parts: Parts) -> None:
         if trainer.precision != "32-true":

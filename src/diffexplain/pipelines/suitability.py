@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from diffexplain.classifiers.gradient import passes_gradient
+from diffexplain.classifiers.inspection import passes_gradient
 from diffexplain.config.instantiate import TARGET, locate
 from diffexplain.errors import UserError
 from diffexplain.evaluation.control import check_weights

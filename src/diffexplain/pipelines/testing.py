@@ -20,7 +20,7 @@ from diffexplain.classifiers.labels import classifier_labels
 from diffexplain.concepts import Hierarchy
 from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.config.configuration import COMPARED
-from diffexplain.config.digests import CONTENTS, EDITOR_OF_NONE, EDITORS_OF_IMAGES, classes_of
+from diffexplain.config.digests import EDITOR_OF_NONE, EDITORS_OF_IMAGES, classes_of
 from diffexplain.config.instantiate import build
 from diffexplain.editing import Change, Checks
 from diffexplain.effects import accuracy
@@ -37,13 +37,11 @@ from diffexplain.effects.results import (
     without_mirrors,
 )
 from diffexplain.errors import UserError
-from diffexplain.evaluation.image_source import ImageSource, Seeds
-from diffexplain.evaluation.pictures import as_bytes
+from diffexplain.evaluation.image_source import ImageSource, Seeds, as_bytes
 from diffexplain.pipelines import photographs
-from diffexplain.pipelines.comparison import compared_targets
 from diffexplain.pipelines.distributed import PredictLoop
 from diffexplain.pipelines.memory import halvings_recorded
-from diffexplain.pipelines.parts import Parts
+from diffexplain.pipelines.parts import Parts, compared_targets
 from diffexplain.pipelines.photographs import Photographs
 from diffexplain.pipelines.proposers import RunProposer
 from diffexplain.progress import progress
@@ -75,14 +73,8 @@ STRONGEST, WEAKEST, EXAMPLES = 5, 1, 3
 class Testing:
     """Has concepts proposed and tested by a method, for the explained classifier and those that are compared with it.
 
-    Made before any weights are read: what the configuration asks for is checked there.
-
-    Args:
-        run: of the target.
-        target: looked up.
-        trainer: settings of the devices that share the images.
-        parts: models that runs share.
-        method: has a ``rank`` that goes from a population to effects, such as `RandomisedPrompts`.
+    Made before any weights are read: what the configuration asks for is checked there. ``method`` has a ``rank`` that
+    goes from a population to effects, such as `RandomisedPrompts`.
     """
 
     def __init__(self, run: Run, target: ResolvedTarget, trainer: Any, parts: Parts, method: Any) -> None:
@@ -101,10 +93,7 @@ class Testing:
     def effects(self, classifier: Any, prior: Any, control: Any = None) -> EffectsResult:
         """Propose, and test; all processes of the run take part.
 
-        Args:
-            classifier: the explained one.
-            prior: makes or edits the images.
-            control: a classifier that has learned nothing, which reads the same images; None: there is none.
+        ``control`` is a classifier that has learned nothing and reads the same images; None: there is none.
         """
         prior.to(self.device)
         classifier.to(self.device)
@@ -286,10 +275,8 @@ def find_photographs(config: Mapping[str, Any], most: int) -> Photographs | None
     Raises:
         UserError: too few that can be used, or not those that the run was asked for with.
     """
-    if config.get("images") is None:
-        return None
-    found = photographs.find(str(config["images"]), most, config.get(CONTENTS, {}).get("images"))
-    for note in found.notes():
+    found = photographs.given(config, most)
+    for note in () if found is None else found.notes():
         warnings.warn(note, stacklevel=2)
     return found
 

@@ -9,34 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from diffexplain.report.load import LoadedRun, load_run
-    from diffexplain.report.page import write_report
-    from diffexplain.report.statement import stated
-    from diffexplain.report.summary import (
-        SCHEMA_VERSION,
-        Model,
-        Optimisation,
-        Summary,
-        summarise,
-    )
-
-__all__ = [
-    "SCHEMA_VERSION",
-    "LoadedRun",
-    "Model",
-    "Optimisation",
-    "Summary",
-    "load_run",
-    "stated",
-    "summarise",
-    "write_report",
-]
+    from diffexplain.report.load import LoadedRun as LoadedRun
+    from diffexplain.report.load import load_run as load_run
+    from diffexplain.report.page import write_report as write_report
+    from diffexplain.report.statement import stated as stated
+    from diffexplain.report.summary import SCHEMA_VERSION as SCHEMA_VERSION
+    from diffexplain.report.summary import Model as Model
+    from diffexplain.report.summary import Optimisation as Optimisation
+    from diffexplain.report.summary import Summary as Summary
+    from diffexplain.report.summary import summarise as summarise
 
 _HOMES = {"LoadedRun": "load", "load_run": "load", "stated": "statement", "write_report": "page"}
-"""Of those that are not in ``summary.py``."""
+_HOMES |= dict.fromkeys(("SCHEMA_VERSION", "Model", "Optimisation", "Summary", "summarise"), "summary")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'summary')}"), name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

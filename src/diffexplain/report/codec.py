@@ -33,10 +33,7 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: Any, value: Any, where: str = "") -> Any:
-    """The value of type ``kind`` that `to_plain` turned into ``value``.
-
-    Args:
-        where: dotted path of ``value``, for the message.
+    """The value of type ``kind`` that `to_plain` turned into ``value``; ``where``: its dotted path, for the message.
 
     Raises:
         Malformed: a field is missing, unknown or of another type.

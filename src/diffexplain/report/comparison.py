@@ -16,24 +16,16 @@ MOST_DIFFERENCES = 10
 
 
 @dataclass(frozen=True)
-class Row:
-    """A concept that two classifiers answer to differently: by how much, and the effect on each."""
-
-    name: str
-    bar: Markup
-    effect: Effect
-    first: Effect
-    second: Effect
-
-
-@dataclass(frozen=True)
 class Differing:
-    """Two classifiers: the concepts on which they surely differ, the largest difference first, at most so many."""
+    """Two classifiers: the concepts on which they surely differ, the largest difference first, at most so many.
+
+    ``rows``: the difference, its bar, and the effect on each of the two.
+    """
 
     first: str
     second: str
     sentence: str
-    rows: tuple[Row, ...]
+    rows: tuple[tuple[Difference, Markup, Effect, Effect], ...]
     left: int
     scale: Markup
 
@@ -63,19 +55,9 @@ def _differing(effects: EffectsResult, first: str, second: str, those: Sequence[
         ranking.classifier: {concept.path: concept.over_all for concept in ranking.concepts}
         for ranking in effects.rankings
     }
-    rows = tuple(
-        Row(
-            " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} ".join(d.path),
-            plots.bar(d.effect.score, axis, "found"),
-            d.effect,
-            own[first][d.path],
-            own[second][d.path],
-        )
-        for d in shown
-    )
-    return Differing(
-        first, second, _sentence(first, second, those, sure), rows, len(sure) - len(shown), plots.scale(axis)
-    )
+    rows = tuple((d, plots.bar(d.effect.score, axis, "found"), own[first][d.path], own[second][d.path]) for d in shown)
+    sentence = _sentence(first, second, those, sure)
+    return Differing(first, second, sentence, rows, len(sure) - len(shown), plots.scale(axis))
 
 
 def _sentence(first: str, second: str, those: Sequence[Difference], sure: Sequence[Difference]) -> str:

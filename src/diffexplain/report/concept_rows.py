@@ -11,7 +11,6 @@ from diffexplain.effects.results import ConceptEffect, Confirmation, Path, Ranki
 from diffexplain.report import plots, wording
 from diffexplain.report.effect_sentences import EFFECT, KINDS, kind_of, tone_of, verb_of
 from diffexplain.report.truth import TrueEffect
-from diffexplain.statistics.estimates import Estimate
 
 SEPARATOR = " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
 
@@ -160,11 +159,7 @@ def _details(concept: ConceptEffect) -> tuple[str, ...]:
     if concept.took is None:
         parts.append("edits not checked")
     elif concept.over_took is not None and concept.took.value < 1:
-        parts.append(f"over the edits that took {_with_interval(concept.over_took.score)}")
+        parts.append(f"over the edits that took {wording.changed(concept.over_took.score)}")
     if concept.within_noise:
         parts.append("within what editing alone does")
     return (wording.capital(parts[0]), *parts[1:])
-
-
-def _with_interval(score: Estimate) -> str:
-    return f"{wording.signed(score.value)} ({wording.interval(score)})"

@@ -6,7 +6,6 @@ Where they come from a finished run, the question is whether what it found is so
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -20,39 +19,29 @@ from diffexplain.weights.paths import resolve_folder
 CONFIRMED, REVERSED, NOT_CONFIRMED, NOT_TESTED = "confirmed", "the other way round", "not confirmed", "not tested"
 
 
-@dataclass(frozen=True)
-class Way:
-    """One of the two ways of editing a concept: its bar and numbers, or why there are none."""
-
-    bar: Markup | None
-    number: str
-    more: str
+Way = tuple[Effect, Markup] | None
+"""One of the two ways of editing a concept: its effect and bar; None where there were too few photographs."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """A concept and both ways; whether they confirm what the earlier run found, and what that was, if it found any."""
-
-    name: str
-    answer: str | None
-    earlier: str
-    added: Way
-    taken_out: Way
-
-
-def rows(summary: Summary, ranking: Ranking, confirmation: Confirmation, axis: plots.Axis) -> tuple[Row, ...]:
-    """The concepts in the hierarchy's order, their bars on the page's axis and in the colours of their verdicts."""
+def rows(
+    summary: Summary, ranking: Ranking, confirmation: Confirmation, axis: plots.Axis
+) -> list[tuple[ConfirmedConcept, str | None, Effect | None, tuple[Way, Way]]]:
+    """The concepts in the hierarchy's order, with both ways, their bars on the page's axis and in the colours of their
+    verdicts; and whether they confirm what the earlier run found, and what that was, if it found any.
+    """
     tones, known = _tones(ranking), _earlier(summary)
-    return tuple(
-        Row(
-            concept.path[-1],
-            _answer(concept, known[concept.path]) if concept.path in known else None,
-            _with_interval(known[concept.path]) if concept.path in known else "",
-            _way(concept.added, axis, tones[concept.path]),
-            _way(concept.taken_out, axis, tones[concept.path]),
+
+    def way(effect: Effect | None, tone: str) -> Way:
+        return (
+            None if effect is None else (effect, plots.bar(effect.score, axis, tone if effect.significant else "plain"))
         )
-        for concept in confirmation.concepts
-    )
+
+    found = []
+    for concept in confirmation.concepts:
+        earlier, tone = known.get(concept.path), tones[concept.path]
+        answer = None if earlier is None else _answer(concept, earlier)
+        found.append((concept, answer, earlier, (way(concept.added, tone), way(concept.taken_out, tone))))
+    return found
 
 
 def headline(summary: Summary) -> list[tuple[str, str]]:
@@ -65,9 +54,9 @@ def headline(summary: Summary) -> list[tuple[str, str]]:
     texts, tones = _texts(effects.rankings[0]), _tones(effects.rankings[0])
     if len(asked) == 1:
         (one,) = asked
-        answer, stated = _answer(one, known[one.path]), _with_interval(known[one.path])
+        answer, stated = _answer(one, known[one.path]), wording.stated(known[one.path].score)
         ways = ((one.added, "put in"), (one.taken_out, "rather than taken out"))
-        parts = [f"{_with_interval(effect)} {way}" for effect, way in ways if effect is not None]
+        parts = [f"{wording.stated(effect.score)} {way}" for effect, way in ways if effect is not None]
         moved = " and ".join(parts) or "there were too few"
         said = f" is {answer} on photographs: {moved}; the earlier run stated {stated}"
         return [(wording.capital(texts[one.path]), tones[one.path]), (said, "plain")]
@@ -137,14 +126,3 @@ def _sentence(concept: ConfirmedConcept, text: str, tone: str, summary: Summary)
     known = [effect for effect in (concept.added, concept.taken_out) if effect is not None]
     told = tone if any(effect.significant for effect in known) else "plain"
     return told, f"{wording.capital(text)}: {', and '.join(clauses)}."
-
-
-def _way(effect: Effect | None, axis: plots.Axis, tone: str) -> Way:
-    if effect is None:
-        return Way(None, "\N{EN DASH}", "fewer than two photographs")
-    n = f"{effect.n} photographs, adjusted p {wording.p_value(effect.adjusted_p)}"
-    return Way(plots.bar(effect.score, axis, tone if effect.significant else "plain"), _with_interval(effect), n)
-
-
-def _with_interval(effect: Effect) -> str:
-    return f"{wording.signed(effect.score.value)} (95% interval {wording.interval(effect.score)})"

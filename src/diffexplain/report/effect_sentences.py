@@ -80,11 +80,10 @@ def recognised_sentence(summary: Summary, itself: ObjectItself) -> str | None:
 
 def effect_sentence(concept: ConceptEffect, summary: Summary) -> str:
     """What putting the concept in does to the score, with its interval."""
-    score = concept.over_all.score
     if concept.over_all.significant:
         return moves(concept, f"the {score_noun(summary)}")
     found = "no effect" if concept.verdict is Verdict.NO_EFFECT else "undecided"
-    return f"{found}, {wording.signed(score.value)} (95% interval {wording.interval(score)})"
+    return f"{found}, {wording.stated(concept.over_all.score)}"
 
 
 def score_noun(summary: Summary) -> str:

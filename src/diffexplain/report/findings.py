@@ -1,8 +1,11 @@
-"""What the page says first: the answer, what else was found, and what is not known; nothing unmeasured is said."""
+"""What the page says: the answer, what else was found, what is not known, and what the pictures show by themselves.
+
+Nothing unmeasured is said.
+"""
 
 from __future__ import annotations
 
-from diffexplain.effects.results import Combination, ConceptEffect, Path, Verdict, without_mirrors
+from diffexplain.effects.results import ConceptEffect, Ranking, Verdict, without_mirrors
 from diffexplain.evaluation.results import ObjectAbsence
 from diffexplain.report import confirmation, wording
 from diffexplain.report.comparison import compared, differing
@@ -22,6 +25,7 @@ from diffexplain.report.summary import Summary
 Toned = tuple[str, str]
 QUICK = " (quick settings: too few pictures to rely on)"
 _NOT_ITSELF = "Whether the {} itself matters was not tested."
+_CONTROLS = {"random_weights": "the same network with random weights"}
 MOST_TOLD = 8
 """Concepts that the findings tell in a sentence each."""
 MOST_NAMED = 4
@@ -122,6 +126,19 @@ def findings(summary: Summary) -> list[Toned]:
     return [*sentences, *_rest(summary), *(("plain", pair.sentence) for pair in pairs)]
 
 
+def of_pictures(summary: Summary) -> list[str]:
+    """All that is said of a method that finds pictures: how far they activate the target, and nothing on concepts."""
+    if summary.same_answer is not None:
+        return [wording.NOTHING_TOLD]
+    made = f"{summary.explainer} optimises the picture itself and not a prompt"
+    share, mean = summary.found.share, summary.found.mean
+    return [
+        f"{wording.capital(made)}: nothing in it has a name, so nothing is called core or spurious.",
+        f"{wording.count(share)} pictures activate it (95% interval {wording.percent(share.low)} to "
+        f"{wording.percent(share.high)}); the mean {wording.score_name(summary)} is {wording.effect(mean)}.",
+    ]
+
+
 def beside(summary: Summary) -> list[Toned]:
     """The sentences that stand below the largest effects: what else was measured."""
     if summary.same_answer is not None:
@@ -153,8 +170,8 @@ def _rest(summary: Summary) -> list[Toned]:
         sentences += confirmation.sentences(summary, effects.rankings[0], effects.confirmation)[:MOST_NAMED]
     best = effects.rankings[0].best
     if best is not None and len(best.paths) > 1:
-        gain = f"{wording.signed(best.gain.value)} (95% interval {wording.interval(best.gain)})"
-        sentences.append(("plain", f"Best together: {together(best)}, {gain}."))
+        names = wording.listed([path[-1] for path in best.paths])
+        sentences.append(("plain", f"Best together: {names}, {wording.stated(best.gain)}."))
     return [*sentences, *compared(summary, effects.rankings[1:])]
 
 
@@ -180,10 +197,11 @@ def unknown(summary: Summary) -> list[tuple[str, str]]:
         named = names if len(names) <= MOST_NAMED else [*names[:MOST_NAMED], f"{len(names) - MOST_NAMED} more"]
         found.append((f"{len(names)} proposed and not tested", f"{reason}: {wording.listed(named)}"))
     if summary.concepts:
-        groups = dict.fromkeys(_group(concept.path[:1]) for concept in ranking.concepts)
+        groups = dict.fromkeys(concept.path[0].replace("_", " ") for concept in ranking.concepts)
         named = [*groups][:9]
         listed = ", ".join(named) + ("" if len(groups) == len(named) else ", ...")
-        found.append(("Anything else", f"not looked at; what was: {_counted(len(ranking.concepts))}, of {listed}"))
+        count = f"{len(ranking.concepts)} concept{'' if len(ranking.concepts) == 1 else 's'}"
+        found.append(("Anything else", f"not looked at; what was: {count}, of {listed}"))
     unchecked = [concept for concept in ranking.concepts if concept.took is None]
     if unchecked:
         label = f"Edits of {len(unchecked)} of {len(ranking.concepts)} concepts not checked"
@@ -203,11 +221,6 @@ def unknown(summary: Summary) -> list[tuple[str, str]]:
         )
         found.append(("What the words stand for", words))
     return found
-
-
-def together(combination: Combination) -> str:
-    """The concepts of a combination by name: "flag and snow"."""
-    return wording.listed([path[-1] for path in combination.paths])
 
 
 def untested_reason(summary: Summary) -> str:
@@ -318,14 +331,48 @@ def is_seen_well(absence: ObjectAbsence) -> bool:
     return all(share is not None and share.low >= SEEN_WELL for share in known)
 
 
-def _counted(concepts: int) -> str:
-    return "1 concept" if concepts == 1 else f"{concepts} concepts"
-
-
-def _group(path: Path) -> str:
-    return path[-1].replace("_", " ")
-
-
 def _with_interval(concept: ConceptEffect) -> str:
     score = concept.over_all.score
     return f"{wording.named(concept)} ({wording.signed(score.value)}, {wording.interval(score)})"
+
+
+def prior_sentence(summary: Summary) -> str | None:
+    """What the prior draws where nothing steers it towards the target; None where that was not measured."""
+    neutral = next((row for row in summary.baselines if row.name == "neutral"), None)
+    if neutral is None:
+        return None
+    prompt, how_many = wording.quoted(neutral.text), wording.count(neutral.share)
+    return f"Of the prior by itself, under {prompt}, {how_many} pictures activate the target."
+
+
+def control_sentence(summary: Summary) -> str | None:
+    """What a classifier that has learned nothing makes of the same pictures and edits; None where none was asked."""
+    control, ranking = summary.control, _control(summary)
+    clauses = []
+    if control is not None:
+        text = f"is activated by {wording.count(control.activation[0].share)} pictures of the found prompt"
+        neutral = next((row for row in control.activation if row.name == "neutral"), None)
+        clauses.append(text + (f", by {wording.count(neutral.share)} of the neutral one," if neutral else ""))
+    if ranking is not None and ranking.concepts:
+        moving = [wording.named(concept) for concept in ranking.ranked if concept.over_all.significant]
+        none = f"answers to none of the {len(ranking.concepts)} concepts tested"
+        clauses.append(f"answers to {wording.listed(moving)}, too" if moving else none)
+    if not clauses:
+        return None
+    kind = _CONTROLS["random_weights"] if control is None else _CONTROLS.get(control.kind, control.kind)
+    sentence = f"The control, {kind}, {' and '.join(clauses).rstrip(',')}"
+    if ranking is None or not any(concept.over_all.significant for concept in ranking.concepts):
+        return f"{sentence}."
+    return f"{sentence}: what is said of that may come from the prior's pictures, not from what was learned."
+
+
+def moving_both(summary: Summary) -> list[tuple[ConceptEffect, ConceptEffect]]:
+    """The concepts that move the control, the largest effect on it first: as they are on the classifier, and on it."""
+    ranking = _control(summary)
+    own = {concept.path: concept for concept in summary.concepts}
+    idle = () if ranking is None else ranking.ranked
+    return [(own[one.path], one) for one in idle if one.over_all.significant and one.path in own]
+
+
+def _control(summary: Summary) -> Ranking | None:
+    return None if summary.effects is None else summary.effects.control

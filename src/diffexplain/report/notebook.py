@@ -9,8 +9,6 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
 from diffexplain.effects.results import ConceptEffect, EffectExample, Path, Ranking, Verdict
 from diffexplain.errors import UserError
 
@@ -27,20 +25,14 @@ COLUMNS = (
 
 def html(title: str, said: str | None, concepts: Sequence[ConceptEffect], untested: int) -> str:
     """The largest effects with their intervals, below a title and what the run says in words."""
-    parts = [Markup("<p><strong>{}</strong></p>").format(title)]
-    parts += [Markup("<p>{}</p>").format(said)] if said else []
-    if concepts:
-        head = Markup("").join(
-            Markup("<th>{}</th>").format(name) for name in ("concept", "verdict", "effect", "95 % interval", "pairs")
-        )
-        rows = Markup("").join(_row(concept) for concept in concepts[:MOST_SHOWN])
-        parts.append(Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, rows))
+    from diffexplain.report.templating import template
+
     left = len(concepts) - MOST_SHOWN
     counts = [f"{left} more with smaller effects"] if left > 0 else []
     counts += [f"{untested} not tested"] if untested else []
-    if counts or not concepts:
-        parts.append(Markup("<p>{}</p>").format(", ".join(counts) if concepts else "No concept was tested."))
-    return str(Markup("\n").join(parts))
+    more = ", ".join(counts) if concepts else "No concept was tested."
+    shown = template("notebook.html.j2").render(title=title, said=said, concepts=concepts[:MOST_SHOWN], more=more)
+    return str(shown).rstrip()
 
 
 def frame(rankings: Sequence[Ranking]) -> Any:
@@ -111,13 +103,6 @@ def pairs(examples: Sequence[EffectExample], texts: Mapping[Path, str], most: in
                 axis.imshow(picture)
                 axis.set_title(f"{said}: {score:.2f}", fontsize=8, parse_math=False)
     return figure
-
-
-def _row(concept: ConceptEffect) -> Markup:
-    score = concept.over_all.score
-    interval = f"{score.low:+.2f} to {score.high:+.2f}"
-    cells = (concept.text, str(concept.verdict), f"{score.value:+.2f}", interval, str(score.n))
-    return Markup("<tr>{}</tr>").format(Markup("").join(Markup("<td>{}</td>").format(cell) for cell in cells))
 
 
 def _named(path: Path, text: str, kind: str, verdict: Verdict, reason: str | None) -> dict[str, Any]:

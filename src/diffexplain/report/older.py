@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from diffexplain.report.codec import Malformed
@@ -55,7 +55,7 @@ def _as_present(plain: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(content.get("object_absence"), dict):
         content["object_absence"] |= {"sensitivity": None, "specificity": None}
     elements = content.pop("elements", [])
-    content = _without_verdicts(_without_logits(content))
+    content = _mapped(_mapped(content, _without_logits), _without_verdicts)
     if content["effects"] is not None:
         content["effects"] |= {"control": None, "calibration": None}
     elif elements:
@@ -134,29 +134,27 @@ def _concept(element: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _without_logits(plain: Any) -> Any:
-    """The same with nothing in the place of an effect on a raw logit, which says less than one on the log-odds."""
+def _mapped(plain: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    """The same with every object in it changed, the inner ones first."""
     if isinstance(plain, list):
-        return [_without_logits(item) for item in plain]
+        return [_mapped(item, change) for item in plain]
     if not isinstance(plain, dict):
         return plain
+    return change({key: _mapped(item, change) for key, item in plain.items()})
+
+
+def _without_logits(plain: dict[str, Any]) -> dict[str, Any]:
+    """With nothing in the place of an effect on a raw logit, which says less than one on the log-odds."""
     old = {"logit": "log_odds", "logit_drop": "log_odds_drop"}
-    return {old.get(key, key): None if key in old else _without_logits(item) for key, item in plain.items()}
+    return {old.get(key, key): None if key in old else item for key, item in plain.items()}
 
 
-def _without_verdicts(plain: Any) -> Any:
-    """The same with what effects did not say yet: nothing tested by e-values, no verdict, no object by itself."""
-    if isinstance(plain, list):
-        return [_without_verdicts(item) for item in plain]
-    if not isinstance(plain, dict):
-        return plain
-    known = {key: _without_verdicts(item) for key, item in plain.items()}
-    if "over_took" in plain:
-        known = {"verdict": "undecided", "reason": BEFORE, "inside": None, "strayed": None, "screened": None} | known
-    elif {"adjusted_p", "significant"} <= plain.keys():
-        known = {"e": None, "holds_by_e": None} | known
-    elif {"concepts", "null_score"} <= plain.keys():
-        known = {"itself": None, "untested": []} | known
-    elif "uniform_images" in plain:
-        known = {"screening": 0} | known
-    return known
+def _without_verdicts(known: dict[str, Any]) -> dict[str, Any]:
+    """With what effects did not say yet: nothing tested by e-values, no verdict, no object by itself."""
+    if "over_took" in known:
+        return {"verdict": "undecided", "reason": BEFORE, "inside": None, "strayed": None, "screened": None} | known
+    if {"adjusted_p", "significant"} <= known.keys():
+        return {"e": None, "holds_by_e": None} | known
+    if {"concepts", "null_score"} <= known.keys():
+        return {"itself": None, "untested": []} | known
+    return ({"screening": 0} if "uniform_images" in known else {}) | known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,10 @@ from typing import Any
 from diffexplain.config.from_run import SUMMARY
 from diffexplain.effects.results import EffectExample, EffectsResult, Verdict
 from diffexplain.evaluation.results import Example
-from diffexplain.report import confirmation, findings, plots, prior_reliability, views, wording
+from diffexplain.report import confirmation, findings, plots, views, wording
 from diffexplain.report.comparison import differing
 from diffexplain.report.concept_rows import Row, axis_of, rows_of
 from diffexplain.report.effect_sentences import KINDS
-from diffexplain.report.found_images import render_images
 from diffexplain.report.images import PHOTOGRAPHIC, write_pictures
 from diffexplain.report.load import METRICS, LoadedRun, read_curve
 from diffexplain.report.model_card import model_card
@@ -50,37 +49,39 @@ def write_report(
 
 def render(run: LoadedRun) -> str:
     """The page as HTML text; equal runs give equal text."""
-    summary = run.summary
-    if summary.effects is None and summary.words is None:
-        return render_images(run)
-    pictures, strips = views.grid(run), views.strips(run)
-    control = summary.control
+    summary, pictures = run.summary, views.grid(run)
+    shared = {
+        "summary": summary,
+        "words": wording,
+        "title": f"{summary.target.class_name or summary.target.text} \N{MIDDLE DOT} {summary.classifier.name}",
+        "headline": findings.headline(summary),
+        "pictures": pictures,
+        "activates": any(shown.activates for shown in pictures),
+        "bars": views.bars(summary) if summary.activation else (),
+        "unit_scale": plots.scale(plots.UNIT_AXIS),
+        "curve": views.curve(run),
+        "metrics": METRICS,
+        "settings": list(views.flattened(summary.settings)),
+    }
+    if summary.effects is None and summary.words is None:  # A method that finds pictures, in which nothing has a name.
+        said, large = findings.of_pictures(summary), _large(shown.picture for shown in pictures)
+        return template("images.html.j2").render(**shared, findings=said, large=large)
+    strips, control = views.strips(run), summary.control
     return template("report.html.j2").render(
-        summary=summary,
-        words=wording,
-        title=f"{summary.target.class_name or summary.target.text} \N{MIDDLE DOT} {summary.classifier.name}",
-        headline=findings.headline(summary),
+        **shared,
         beside=findings.beside(summary),
         unknown=findings.unknown(summary),
-        pictures=pictures,
-        activates=any(shown.activates for shown in pictures),
         drawn={style for shown in pictures for style, _ in shown.picture.outlines},
-        large=any(max(one.width, one.height) >= PHOTOGRAPHIC for one in _framed(pictures, strips)),
+        large=_large(_framed(pictures, strips)),
         **_tested(summary, summary.effects, strips),
         untested_reason=findings.untested_reason(summary),
         by_inpainting=wording.by_inpainting(summary),
         beyond=wording.beyond(summary),
         strips=strips,
-        bars=views.bars(summary) if summary.activation else (),
-        quality=[views.quality_row(row) for row in summary.quality],
-        prior_sentence=prior_reliability.prior_sentence(summary),
-        control_sentence=prior_reliability.control_sentence(summary),
-        control_prompts=() if control is None else prior_reliability.prompt_rows(summary, control),
-        control_concepts=prior_reliability.concept_rows(summary),
-        unit_scale=plots.scale(plots.UNIT_AXIS),
-        curve=views.curve(run),
-        metrics=METRICS,
-        settings=list(views.flattened(summary.settings)),
+        prior_sentence=findings.prior_sentence(summary),
+        control_sentence=findings.control_sentence(summary),
+        control_prompts=() if control is None else list(zip(summary.activation, control.activation, strict=True)),
+        control_concepts=findings.moving_both(summary),
     )
 
 
@@ -114,7 +115,7 @@ def _tested(summary: Summary, effects: EffectsResult | None, strips: Sequence[vi
         "truth_sentence": told,
         "further": [other.classifier for other in effects.rankings[1:]],
         "scale": plots.scale(axis),
-        "combinations": [views.combination_row(combination, axis) for combination in ranking.combinations],
+        "combinations": [(one, plots.bar(one.gain, axis, "found")) for one in ranking.combinations],
         "confirmed": () if asked is None else confirmation.rows(summary, ranking, asked, axis),
         "differing": differing(effects),
         "terms": terms(summary, [kind for kind, _ in kinds]),
@@ -136,3 +137,7 @@ def _coverage(rows: Sequence[Row]) -> tuple[Part, ...]:
 def _framed(pictures: Sequence[views.Shown], strips: Sequence[views.Strip]) -> Iterator[views.Picture]:
     yield from (shown.picture for shown in pictures)
     yield from (pair.present for strip in strips for pair in strip.pairs)
+
+
+def _large(pictures: Iterable[views.Picture]) -> bool:
+    return any(max(one.width, one.height) >= PHOTOGRAPHIC for one in pictures)

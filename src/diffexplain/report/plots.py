@@ -85,13 +85,10 @@ def bar(estimate: Estimate, axis: Axis, tone: str, mark: float | None = None) ->
 
 
 def course(effects: Sequence[Estimate | None], names: Sequence[str], axis: Axis, margin: float) -> Markup:
-    """An effect over several checkpoints, from left to right, each with its interval as an upright whisker.
+    """An effect over checkpoints ``names``, from left to right, each with its interval as an upright whisker.
 
-    Where nothing was tested there is no mark but a question mark at the foot, and no line across.
-
-    Args:
-        names: of the checkpoints.
-        margin: within ± this a band shows what is not relevant.
+    Where nothing was tested there is a question mark at the foot, and no line across. A band within ± ``margin`` shows
+    what is not relevant.
     """
     places = [round(3 + 94 * place / max(len(effects) - 1, 1), 2) for place in range(len(effects))]
 

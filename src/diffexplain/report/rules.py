@@ -71,8 +71,7 @@ class Rule:
         bound = self.bound if self.above else -self.bound
         answer = Answer.HOLDS if low > bound else Answer.DOES_NOT if high <= bound else Answer.OPEN
         said = {Answer.HOLDS: "holds", Answer.DOES_NOT: "does not hold", Answer.OPEN: "undecided"}[answer]
-        size = f"{wording.signed(score.value, 3)} (95% interval {wording.interval(score, 3)})"
-        return answer, f"{self}: {said}. The effect is {size}."
+        return answer, f"{self}: {said}. The effect is {wording.stated(score, 3)}."
 
 
 def parse(given: Any) -> tuple[Rule, ...]:

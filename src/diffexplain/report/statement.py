@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from diffexplain.effects.results import ConceptEffect, Verdict
 from diffexplain.errors import RetryableError, UserError
-from diffexplain.report import findings, prior_reliability, wording
+from diffexplain.report import findings, wording
 from diffexplain.report.summary import Statement, Summary
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def template(summary: Summary) -> str:
         found[bool(summary.concepts) : bool(summary.concepts)] = [_compared(summary), _written_out(summary)]
     sentences += found
     if summary.same_answer is None:
-        sentences.append(prior_reliability.prior_sentence(summary) or "")
-        sentences.append(prior_reliability.control_sentence(summary) or "No control classifier was asked.")
+        sentences.append(findings.prior_sentence(summary) or "")
+        sentences.append(findings.control_sentence(summary) or "No control classifier was asked.")
     return " ".join(sentence for sentence in sentences if sentence).replace("\N{NO-BREAK SPACE}", " ")
 
 
@@ -120,7 +120,7 @@ def _compared(summary: Summary) -> str:
         return ""
     return (
         f"{wording.capital(wording.quoted(other.text))} does so in {wording.count(other.share)}: a difference of "
-        f"{wording.signed(found.difference.value)} (95% interval {wording.interval(found.difference)})."
+        f"{wording.stated(found.difference)}."
     )
 
 

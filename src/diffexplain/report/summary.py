@@ -215,30 +215,15 @@ def summarise(
     Args:
         evaluation: of the found prompt or images; None where nothing was optimised.
         effects: of concepts; None where none was tested.
-        command: what a user types to make this run again.
         notes: for the reader, before those on what was not measured.
         same_answer: what the classifier answered to all pictures of the run alike.
     """
-    measured: dict[str, Any] = {
-        "activation": (),
-        "unit_threshold": None,
-        "activating_images": None,
-        "images_generated": 0 if effects is None else effects.budget.read,
-        "words": None,
-        "object_absence": None,
-    }
+    measured: dict[str, Any] = dict.fromkeys(("unit_threshold", "activating_images", "words", "object_absence"))
+    measured |= {"activation": (), "images_generated": 0 if effects is None else effects.budget.read}
     if evaluation is not None:
-        measured = {
-            "activation": (evaluation.found, *evaluation.baselines),
-            "unit_threshold": evaluation.unit_threshold,
-            "activating_images": evaluation.activating_images,
-            "images_generated": evaluation.images_generated,
-            "words": evaluation.words,
-            "object_absence": evaluation.object_absence,
-            "comparisons": evaluation.comparisons,
-            "control": evaluation.control,
-            "quality": evaluation.quality,
-        }
+        more = ("images_generated", "comparisons", "control", "quality")
+        measured = {name: getattr(evaluation, name) for name in (*measured, *more) if name != "activation"}
+        measured["activation"] = (evaluation.found, *evaluation.baselines)
         notes = (*notes, *evaluation.notes)
     made_with = manifest.made_with(run.config)
     return Summary(

@@ -239,7 +239,7 @@ def headline(rows: Sequence[SweepRow]) -> list[Toned]:
     if of["spurious"]:
         worst = rows[0]
         assert worst.spurious is not None
-        size = f"{wording.signed(worst.spurious.effect.value)} ({wording.interval(worst.spurious.effect)})"
+        size = wording.changed(worst.spurious.effect)
         has = "has" if of["spurious"] == 1 else "have"
         return [
             (f"{of['spurious']} of {len(told)} {things} {has} a spurious concept; the largest effect is ", "plain"),
@@ -317,7 +317,7 @@ def _cells(row: SweepRow, name: str) -> tuple[str, ...]:
         row.status,
         wording.count(row.activation) if row.activation else _NOTHING,
         row.spurious.phrase if row.spurious else _NOTHING if row.status != "done" else _none_in_a_line(row),
-        f"{wording.signed(effect.value)} ({wording.interval(effect)})" if effect else _NOTHING,
+        wording.changed(effect) if effect else _NOTHING,
         row.core.phrase if row.core else none,
         f"{row.concept.phrase} {wording.signed(row.concept.effect.value)}" if row.concept else none,
         wording.count(row.object_absent) if row.object_absent else _NOTHING,

@@ -26,16 +26,20 @@ def terms(summary: Summary, kinds: Collection[str]) -> list[Term]:
     if not wording.by_inpainting(summary) and not wording.before_verdicts(summary):
         allows += " It comes from pictures that had no part in choosing what is tested."
     if summary.effects.budget.policy == "screened":
-        allows += " Concepts that the screen put first share one half of the rate of false discoveries, the others "
-        allows += "the other half."
+        allows += (
+            " Concepts that the screen put first share one half of the rate of false discoveries, the others the other "
+            "half."
+        )
     known.append(("p", "Adjusted p", allows))
     if any(concept.over_all.holds_by_e is not None for concept in summary.concepts):
-        by_e = "The same without any assumption on how differences are spread; it needs about three times as many "
-        by_e += "pictures."
+        by_e = (
+            "The same without any assumption on how differences are spread; it needs about three times as many "
+            "pictures."
+        )
         known.append(("e", "By e-value", by_e))
     if any(concept.took is not None for concept in summary.concepts):
-        took = "The concept is seen with the edit and not without it, and the rest of the picture stayed. Effects are "
-        took += (
+        took = (
+            "The concept is seen with the edit and not without it, and the rest of the picture stayed. Effects are "
             "over all edits, since dropping those that failed selects; how they are without these stands beside them."
         )
         known.append(("took", "Edit seen", took))
@@ -43,24 +47,27 @@ def terms(summary: Summary, kinds: Collection[str]) -> list[Term]:
 
 
 def _of_effects(summary: Summary) -> list[Term]:
-    effects, inpainted = summary.effects, wording.by_inpainting(summary)
-    score = wording.effect_score(summary)
-    effect = f"The {score} with the concept minus the same without it, averaged over the pictures."
-    if not inpainted:
+    effects = summary.effects
+    effect = (
+        f"The {wording.effect_score(summary)} with the concept minus the same without it, averaged over the pictures."
+    )
+    if not wording.by_inpainting(summary):
         effect += (
-            " Where a picture shows the concept already, it is taken out instead. Of a colour or a setting, which "
+            " Where a picture shows the concept already, it is taken out instead. Of a colour or a setting, which one "
+            "holds at a time, without it means with another one, all equally likely."
         )
-        effect += "one holds at a time, without it means with another one, all equally likely."
     interval = "It holds the true value in 95 of 100 such runs, for one concept looked at alone. "
     calibration = None if effects is None else effects.calibration
     if calibration is None:
         interval += (
-            "It covers sampling alone: how far this prior\N{RIGHT SINGLE QUOTATION MARK}s own drawing is off is "
+            "It covers sampling alone: how far this prior\N{RIGHT SINGLE QUOTATION MARK}s own drawing is off is not "
+            "calibrated."
         )
-        interval += "not calibrated."
     else:
-        interval += "It allows for the draw of pictures and for what this prior draws wrongly, as measured on "
-        interval += f"{calibration.effects} known effects on {calibration.classifiers} classifiers."
+        interval += (
+            "It allows for the draw of pictures and for what this prior draws wrongly, as measured on "
+            f"{calibration.effects} known effects on {calibration.classifiers} classifiers."
+        )
         if wording.of_words(summary):
             interval += " Words were not among these: it is of the word in a prompt, not of the thing that it names."
     return [("effect", "Effect", effect), ("interval", "95% interval", interval)]

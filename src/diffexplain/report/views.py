@@ -13,29 +13,17 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from diffexplain.effects.results import Combination, ConceptEffect, EffectExample, without_mirrors
-from diffexplain.evaluation.results import Activation, Comparison, Example, Quality
+from diffexplain.effects.results import ConceptEffect, EffectExample, without_mirrors
+from diffexplain.evaluation.results import Activation, Comparison, Example
 from diffexplain.report import plots, wording
 from diffexplain.report.concept_rows import anchor
-from diffexplain.report.effect_sentences import TONES, kind_of, moves, score_noun, tone_of, verb_of
-from diffexplain.report.findings import together
+from diffexplain.report.effect_sentences import TONES, kind_of, moves, score_noun, tone_of
 from diffexplain.report.images import data_uri, is_photographic, outline
 from diffexplain.report.load import LoadedRun
 from diffexplain.report.summary import Summary
-from diffexplain.statistics.estimates import Estimate
 
 MOST_PICTURES, MOST_LARGE_PICTURES = 24, 12
 """In the grid, of small pictures and of large ones, so that a page stays below a megabyte."""
-_PROMPT_NAMES = {
-    "found prompt": "The found prompt",
-    "found images": "The optimised pictures",
-    "best phrase": "The best phrase",
-    "class name": "The class by its name",
-    "neutral": "A neutral prompt",
-    "random words": "Random words",
-    "given text": "A text of yours",
-    "captions": "Captions of its pictures",
-}
 
 
 @dataclass(frozen=True)
@@ -76,7 +64,6 @@ class Strip:
 
     concept: ConceptEffect
     kind: str
-    verb: str
     anchor: str
     sentence: str
     pairs: tuple[Pair, ...]
@@ -85,29 +72,6 @@ class Strip:
     def typical(self) -> Pair:
         """The pair whose scores differ nearly as much as all pairs do on average."""
         return min(self.pairs, key=lambda pair: abs(pair.difference - self.concept.over_all.score.value))
-
-
-@dataclass(frozen=True)
-class Together:
-    """A row of the combinations."""
-
-    name: str
-    bar: Markup
-    gain: Estimate
-    over_parent: Estimate | None
-    took: Estimate | None
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A prompt among the baselines."""
-
-    name: str
-    text: str
-    count: str
-    more: str
-    bar: Markup
-    than: str
 
 
 def grid(run: LoadedRun) -> tuple[Shown, ...]:
@@ -126,7 +90,6 @@ def strips(run: LoadedRun) -> tuple[Strip, ...]:
         Strip(
             concept,
             kind_of(concept),
-            verb_of(concept.over_all.score.value) if concept.over_all.significant else "",
             anchor(concept.path),
             _sentence(concept, run.summary),
             tuple(_pair(example, concept) for example in run.effects if example.path == concept.path),
@@ -139,8 +102,7 @@ def _sentence(concept: ConceptEffect, summary: Summary) -> str:
     """The effect, where the verdict stands beside it."""
     if concept.over_all.significant:
         return f"{wording.capital(moves(concept, f'the {score_noun(summary)}'))}."
-    score = concept.over_all.score
-    return f"{wording.signed(score.value)} (95% interval {wording.interval(score)})."
+    return f"{wording.stated(concept.over_all.score)}."
 
 
 def _pair(example: EffectExample, concept: ConceptEffect) -> Pair:
@@ -154,27 +116,13 @@ def _pair(example: EffectExample, concept: ConceptEffect) -> Pair:
     )
 
 
-def combination_row(combination: Combination, axis: plots.Axis) -> Together:
-    """A combination with its gain as a bar."""
-    bar = plots.bar(combination.gain, axis, "found")
-    return Together(together(combination), bar, combination.gain, combination.over_parent, combination.took)
-
-
-def bars(summary: Summary) -> tuple[Bar, ...]:
-    """Found prompt, best phrase and baselines, as shares of pictures that activate."""
+def bars(summary: Summary) -> list[tuple[Activation, Markup, Comparison | None]]:
+    """Found prompt, best phrase and baselines, each with its bar: the share of pictures that activate."""
     best = () if summary.words is None or summary.words.best is None else (summary.words.best,)
     beside = {(one.name, one.text): one for one in summary.comparisons}
-    rows = (summary.found, *best, *summary.baselines)
-    return tuple(_bar(activation, beside.get((activation.name, activation.text))) for activation in rows)
-
-
-def quality_row(row: Quality) -> tuple[str, str, tuple[str, ...]]:
-    """A prompt, its text, and what was measured of its pictures, in the columns' order."""
-    columns = (row.clip_iqa, row.semantic_clip_iqa, row.diversity)
-    numbers = [wording.effect(one) if one else "\N{EN DASH}" for one in columns]
-    far = row.kernel_distance
-    numbers.append("\N{EN DASH}" if far is None else f"{wording.number(far.value, 4)} ({wording.interval(far, 4)})")
-    return _PROMPT_NAMES.get(row.name, row.name), row.text or "", tuple(numbers)
+    found = (summary.found, *best)
+    drawn = [(row, "found") for row in found] + [(row, "plain") for row in summary.baselines]
+    return [(row, plots.bar(row.share, plots.UNIT_AXIS, tone), beside.get((row.name, row.text))) for row, tone in drawn]
 
 
 def curve(run: LoadedRun) -> Markup | None:
@@ -220,28 +168,15 @@ def _shown(example: Example, concepts: Sequence[ConceptEffect]) -> Shown:
     outlines = tuple((outline_class(concept), outline(mask)) for concept, mask in told)
     shown = {concept.path for concept, _ in told}
     names = wording.listed([concept.text for concept in concepts if concept.path in shown])
-    height, width = example.image.shape[:2]
     alt = f"picture {example.index}, score {wording.number(example.score)}" + (f", shows {names}" if names else "")
-    framed = Picture(data_uri(example.image), alt, width, height, outlines)
+    framed = picture(example.image, alt, outlines)
     return Shown(framed, wording.number(example.score), names, example.activates)
 
 
-def picture(image: NDArray[np.uint8], alt: str) -> Picture:
+def picture(image: NDArray[np.uint8], alt: str, outlines: tuple[tuple[str, str], ...] = ()) -> Picture:
     """``image``, (H, W, 3) uint8, for the page."""
     height, width = image.shape[:2]
-    return Picture(data_uri(image), alt, width, height)
-
-
-def _bar(activation: Activation, beside: Comparison | None) -> Bar:
-    found = activation.name in ("found prompt", "found images", "best phrase")
-    return Bar(
-        name=_PROMPT_NAMES.get(activation.name, activation.name),
-        text=activation.text or "",
-        count=wording.count(activation.share),
-        more=f"mean {wording.number(activation.mean.value)}",
-        bar=plots.bar(activation.share, plots.UNIT_AXIS, "found" if found else "plain"),
-        than="" if beside is None else wording.comparison(beside),
-    )
+    return Picture(data_uri(image), alt, width, height, outlines)
 
 
 def _points(run: LoadedRun, key: str) -> list[tuple[int, float]]:

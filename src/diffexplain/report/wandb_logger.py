@@ -44,9 +44,7 @@ def wandb_logger(
     Args:
         directory: the run's; W&B's own files go to ``wandb`` inside it.
         identity: the run's; the same run resumed is the same run at W&B.
-        config: the resolved configuration, shown beside the run.
         mode: ``auto`` is online when a key is known (environment or netrc) and offline otherwise.
-        group: of a sweep, its name.
         tags: beside the names of classifier, prior and method.
     """
     os.environ.update(folders(directory))  # The run's own: they are gone with its environment.

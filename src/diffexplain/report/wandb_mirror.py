@@ -10,7 +10,7 @@ import csv
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -222,44 +222,41 @@ def _log_findings(logger: Any, run: LoadedRun) -> None:
 
 def concept_table(effects: EffectsResult) -> Any:
     """The concepts of every classifier as a ``wandb.Table``: the largest absolute effect first, the untested last."""
-    import wandb
-
-    columns: list[str | int] = ["classifier", "concept", "kind", "verdict", "reason", *_NUMBERS, "took", "inside"]
-    table = wandb.Table(columns=columns)
+    rows: list[list[Any]] = []
     for ranking in effects.rankings:
         for concept in ranking.ranked:
             shares = [None if share is None else share.value for share in (concept.took, concept.inside)]
             said = (" > ".join(concept.path), concept.kind, concept.verdict.value, concept.reason)
-            table.add_data(ranking.classifier, *said, *_numbers(concept.over_all), *shares)
+            rows.append([ranking.classifier, *said, *_numbers(concept.over_all), *shares])
         for one in ranking.untested:
             said = (" > ".join(one.path), one.kind, Verdict.NOT_TESTED.value, one.reason)
-            table.add_data(ranking.classifier, *said, *[None] * (len(_NUMBERS) + 2))
-    return table
+            rows.append([ranking.classifier, *said, *[None] * (len(_NUMBERS) + 2)])
+    return _table(("classifier", "concept", "kind", "verdict", "reason", *_NUMBERS, "took", "inside"), rows)
 
 
 def combination_table(effects: EffectsResult) -> Any:
     """What the search kept for every classifier as a ``wandb.Table``, best first."""
-    import wandb
-
-    columns: list[str | int] = ["classifier", "concepts", "gain", "low", "high", "over_parent", "took"]
-    table = wandb.Table(columns=columns)
+    rows: list[list[Any]] = []
     for ranking in effects.rankings:
         for found in ranking.combinations:
             names = " and ".join(" > ".join(path) for path in found.paths)
             others = [None if estimate is None else estimate.value for estimate in (found.over_parent, found.took)]
-            table.add_data(ranking.classifier, names, found.gain.value, found.gain.low, found.gain.high, *others)
-    return table
+            rows.append([ranking.classifier, names, found.gain.value, found.gain.low, found.gain.high, *others])
+    return _table(("classifier", "concepts", "gain", "low", "high", "over_parent", "took"), rows)
 
 
 def difference_table(effects: EffectsResult) -> Any:
     """The effect on one classifier minus that on another as a ``wandb.Table``."""
+    rows = [[one.first, one.second, " > ".join(one.path), *_numbers(one.effect)] for one in effects.differences]
+    return _table(("first", "second", "concept", *_NUMBERS), rows)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
     import wandb
 
-    columns: list[str | int] = ["first", "second", "concept", *_NUMBERS]
-    table = wandb.Table(columns=columns)
-    for difference in effects.differences:
-        name = " > ".join(difference.path)
-        table.add_data(difference.first, difference.second, name, *_numbers(difference.effect))
+    table = wandb.Table(columns=list(columns))
+    for row in rows:
+        table.add_data(*row)
     return table
 
 

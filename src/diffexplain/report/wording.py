@@ -13,6 +13,17 @@ from diffexplain.statistics.estimates import Estimate, SameAnswer
 
 MINUS = "\N{MINUS SIGN}"
 DEFAULT_MARGIN = 0.02
+PROMPTS = {
+    "found prompt": "The found prompt",
+    "found images": "The optimised pictures",
+    "best phrase": "The best phrase",
+    "class name": "The class by its name",
+    "neutral": "A neutral prompt",
+    "random words": "Random words",
+    "given text": "A text of yours",
+    "captions": "Captions of its pictures",
+}
+"""What the page calls the prompts that are compared."""
 _BEFORE_A_PLACE = re.compile(
     r"(?:above|against|among|at|before|behind|below|beside|between|by|during|from|in|inside|near|of|on|outside|over|"
     r"through|under|with|without)\s+",
@@ -42,6 +53,16 @@ def interval(estimate: Estimate, digits: int = 2) -> str:
 def effect(estimate: Estimate) -> str:
     """An effect with its interval: ``0.67 (0.60 to 0.73)``."""
     return f"{number(estimate.value)} ({interval(estimate)})"
+
+
+def changed(estimate: Estimate, digits: int = 2) -> str:
+    """An effect by its direction, with its interval: ``+0.67 (0.60 to 0.73)``."""
+    return f"{signed(estimate.value, digits)} ({interval(estimate, digits)})"
+
+
+def stated(estimate: Estimate, digits: int = 2) -> str:
+    """As `changed`, where nothing else says what the interval is: ``+0.67 (95% interval 0.60 to 0.73)``."""
+    return f"{signed(estimate.value, digits)} (95% interval {interval(estimate, digits)})"
 
 
 def percent(value: float) -> str:
@@ -246,7 +267,6 @@ NOTHING_TOLD = (
 
 def comparison(one: Comparison) -> str:
     """How one prompt does beside another: ``+0.34 (+0.24 to +0.43) beside the class name, p <0.001``."""
-    difference = one.difference
+    difference, p = one.difference, p_value(one.p)
     ends = f"{signed(difference.low)} to {signed(difference.high)}"
-    p = p_value(one.p)
     return f"{signed(difference.value)} ({ends}) beside the {one.than}, p {p if p.startswith('<') else f'= {p}'}"

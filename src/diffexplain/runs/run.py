@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from hashlib import file_digest
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,6 +17,7 @@ from diffexplain.runs.draws import Draws
 from diffexplain.runs.lock import RunLock
 from diffexplain.target import ResolvedTarget, slugify
 from diffexplain.weights import atomic
+from diffexplain.weights.checksums import read_sha256
 from diffexplain.weights.documents import read_json
 from diffexplain.weights.store import inside
 
@@ -67,10 +67,7 @@ class Run:
         """Whether the run was finished and every file is still as it was then."""
         try:
             finished = read_json(self.directory / FINISHED)
-            artefacts = finished["artefacts"]
-            return finished["identity"] == self.identity and all(
-                _is_as_it_was(self.directory, name, digest) for name, digest in artefacts.items()
-            )
+            return finished["identity"] == self.identity and not _changed(self.directory, finished["artefacts"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
 
@@ -154,7 +151,7 @@ class Run:
         if vanished:
             raise RetryableError(_vanished(self, vanished))
         artefacts = {
-            path.relative_to(self.directory).as_posix(): _sha256(path)
+            path.relative_to(self.directory).as_posix(): read_sha256(path)
             for path in sorted(self.directory.rglob("*"))
             if path.is_file() and self._is_artefact(path)
         }
@@ -245,8 +242,7 @@ def changed_files(directory: Path) -> list[str]:
         OSError: it cannot be read.
     """
     try:
-        artefacts = read_json(directory / FINISHED)["artefacts"]
-        return [name for name, digest in artefacts.items() if not _is_as_it_was(directory, name, digest)]
+        return _changed(directory, read_json(directory / FINISHED)["artefacts"])
     except FileNotFoundError:
         return []
     except (KeyError, TypeError, AttributeError) as error:
@@ -273,12 +269,9 @@ def outputs_folder(root: str | Path) -> Path:
 
 
 def planned(config: Mapping[str, Any], root: str | Path, *, target: ResolvedTarget | None = None) -> Run:
-    """The run of ``config``, which is nobody's yet; nothing is written.
+    """The run of ``config``, resolved, which is nobody's yet; nothing is written.
 
-    Args:
-        config: resolved, plain containers.
-        root: the folder of all runs.
-        target: the target looked up; without it the text in ``config`` stands for it.
+    ``root``: the folder of all runs. Where the target was not looked up, the text in ``config`` stands for it.
     """
     slug = slugify(str(config["target"])) if target is None else target.slug
     text = str(config["target"]) if target is None else target.text
@@ -371,14 +364,13 @@ def _set_aside(directory: Path) -> Path:
         return directory.rename(old)
 
 
+def _changed(directory: Path, artefacts: Mapping[str, str]) -> list[str]:
+    return [name for name, digest in artefacts.items() if not _is_as_it_was(directory, name, digest)]
+
+
 def _is_as_it_was(directory: Path, name: str, digest: str) -> bool:
     try:
         path = inside(directory, name)
-        return path.is_file() and _sha256(path) == digest
+        return path.is_file() and read_sha256(path) == digest
     except (OSError, UserError):
         return False
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()

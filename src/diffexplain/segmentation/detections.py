@@ -4,30 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from diffexplain.segmentation.clipseg import Calibration
+from diffexplain.segmentation.clipseg import Segmenter
 
 AT_ONCE = 2**29
 """Probabilities that are held at once at most: 2 GiB of them. It bounds memory where phrases and pixels are many."""
-
-
-class SegmenterLike(Protocol):
-    """Phrases to masks; see `diffexplain.segmentation`."""
-
-    @property
-    def calibration(self) -> Calibration: ...
-
-    def masks(self, images: Tensor, phrases: Sequence[str], /) -> Tensor: ...
-
-
-class SeeingSegmenter(SegmenterLike, Protocol):
-    """A segmenter that knows how well a phrase fits a whole image, as `diffexplain.segmentation.Segmenter`."""
-
-    def similarity(self, images: Tensor, phrases: Sequence[str], /) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -72,7 +56,7 @@ class Detections:
 
 
 @torch.no_grad()
-def detect(segmenter: SegmenterLike, images: Tensor, phrases: Iterable[str], batch_size: int) -> Detections:
+def detect(segmenter: Segmenter, images: Tensor, phrases: Iterable[str], batch_size: int) -> Detections:
     """Look for every phrase in every image (N, 3, H, W) in [0, 1]; an image is encoded once for all of them."""
     texts = list(dict.fromkeys(phrases))
     calibration = segmenter.calibration

@@ -37,17 +37,6 @@ def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
     return Estimate(share, low, high, n)
 
 
-def share_difference(first: Estimate, second: Estimate) -> Estimate:
-    """``first - second`` of two independent shares with Newcombe's interval, made of their Wilson intervals.
-
-    ``n`` is the smaller of the two counts.
-    """
-    value = first.value - second.value
-    below = sqrt((first.value - first.low) ** 2 + (second.high - second.value) ** 2)
-    above = sqrt((first.high - first.value) ** 2 + (second.value - second.low) ** 2)
-    return Estimate(value, max(-1.0, value - below), min(1.0, value + above), min(first.n, second.n))
-
-
 def paired_share_difference(better: int, worse: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
     """The difference of two shares of the same n things, with Bonett and Price's interval (2012).
 

@@ -86,11 +86,7 @@ def remove_temporaries(directory: Path) -> list[Path]:
 
 @contextmanager
 def storage_errors(path: Path, needed: int | None = None) -> Iterator[None]:
-    """Turn a full disk or an unwritable folder into one clear line.
-
-    Args:
-        path: what was to be written.
-        needed: how many bytes, where that is known.
+    """Turn a full disk or an unwritable folder into one clear line on ``path``, to which ``needed`` bytes go.
 
     Raises:
         RetryableError: instead of the ``OSError``; other kinds of it pass.
@@ -149,7 +145,7 @@ def require_free_space(directory: Path, needed: int) -> None:
 
 def _left(path: Path) -> str:
     """What of a disk is left to be written to."""
-    existing = _existing(path)
+    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
     if not _has_inodes(existing):
         return "no inodes are left, so that no file can be added, however small"
     return f"{_megabytes(shutil.disk_usage(existing).free)} are free"
@@ -159,11 +155,6 @@ def _has_inodes(existing: Path) -> bool:
     """Whether a file can be added; file systems that make them as they need them count none at all."""
     status = os.statvfs(existing)
     return status.f_favail > 0 or status.f_files == 0
-
-
-def _existing(path: Path) -> Path:
-    path = path.absolute()
-    return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 def _megabytes(count: int) -> str:

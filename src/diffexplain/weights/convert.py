@@ -78,12 +78,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def convert(source: Path, target: Path, chosen: str | None = None) -> Conversion:
-    """Write the tensors of the pickle ``source`` to the safetensors file ``target``.
+    """Write the tensors of the pickle ``source`` to the safetensors file ``target``, which is there when it is whole.
 
-    Args:
-        source: as a training script wrote it.
-        target: takes its place when it is whole.
-        chosen: under which name the network is in it, if there are several.
+    ``chosen``: under which name the network is in it, if there are several.
 
     Raises:
         UserError: ``source`` is missing or damaged, or has anything but tensors where the network should be; or holds

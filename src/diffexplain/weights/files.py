@@ -125,8 +125,8 @@ def check_shapes(path: Path, found: Shapes, expected: Shapes) -> None:
     wrong = [name for name, shape in expected.items() if name not in found or tuple(found[name]) != tuple(shape)]
     unknown = [name for name in found if name not in expected]
     if wrong:
-        given = [f"{name} {_shape(found[name])}" if name in found else f"no {name}" for name in wrong]
-        raise refusal(path, some([f"{name} {_shape(expected[name])}" for name in wrong]), some(given))
+        given = [f"{name} {shown(found[name])}" if name in found else f"no {name}" for name in wrong]
+        raise refusal(path, some([f"{name} {shown(expected[name])}" for name in wrong]), some(given))
     if unknown:
         raise refusal(path, f"{len(expected)} tensors", f"also {some(unknown)}")
 
@@ -142,14 +142,10 @@ def check_folder(folder: Path) -> None:
 
 
 def load_whole(kind: Any, folder: Path, **options: Any) -> Any:
-    """The model of class ``kind`` in ``folder``, every tensor of it from the safetensors files there.
+    """The model of a library's class ``kind`` in ``folder``, every tensor of it from the safetensors files there.
 
-    transformers and diffusers would go on with random values in place of what is missing.
-
-    Args:
-        kind: a class of either library with ``from_pretrained``.
-        folder: in its format.
-        options: of ``from_pretrained`` besides.
+    transformers and diffusers would go on with random values in place of what is missing. ``options``: of
+    ``from_pretrained`` besides.
 
     Raises:
         UserError: the weights are missing, damaged or not all of them this model's.
@@ -171,10 +167,7 @@ def load_whole(kind: Any, folder: Path, **options: Any) -> Any:
 
 @contextmanager
 def library_reads(failure: str) -> Iterator[None]:
-    """Turn what a library says of files that are not as it writes them into one short line.
-
-    Args:
-        failure: begins the line.
+    """Turn what a library says of files that are not as it writes them into one short line, which ``failure`` begins.
 
     Raises:
         UserError: in place of the library's errors; want of memory is not one.
@@ -270,5 +263,6 @@ def _records() -> list[Any]:
     return [argparse.Namespace, *paths, np.dtype, *numbers, make_number]
 
 
-def _shape(shape: Sequence[int]) -> str:
+def shown(shape: Sequence[int]) -> str:
+    """A tensor's shape: ``3x64x64``."""
     return "x".join(map(str, shape)) or "scalar"

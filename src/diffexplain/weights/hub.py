@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +96,7 @@ def _described(source: Repository, revision: str | None) -> dict[str, Any]:
 
 @contextmanager
 def explained(name: str) -> Iterator[None]:
-    """Turn what a server, or its absence, does into one clear line.
-
-    Args:
-        name: of the repository, or of the address.
+    """Turn what a server, or its absence, does into one clear line on the repository or address ``name``.
 
     Raises:
         UserError, RetryableError: in place of the library's errors.
@@ -132,7 +129,8 @@ def explained(name: str) -> Iterator[None]:
 
 def _asked_for(source: Repository, known: dict[str, Expected], revision: str) -> dict[str, Expected]:
     for pattern in source.patterns:
-        if not any(Repository.wants(_only(source, pattern), path) for path in known):
+        only = replace(source, patterns=(pattern,))
+        if not any(only.wants(path) for path in known):
             message = f"{source.name} at revision {revision[:12]} has no such file."
             raise UserError(message, given=pattern, accepted=sorted(filter(str.isprintable, known)))
     wanted = {path: expected for path, expected in known.items() if source.wants(path)}
@@ -163,10 +161,6 @@ def _strange(source: Repository, expected: str, found: object) -> UserError:
         f"{constants.ENDPOINT} does not answer as a hub does about {source.name}; nothing was brought.\n"
         f"  expected: {expected}\n  found:    {ascii(found)[:200]}"
     )
-
-
-def _only(source: Repository, pattern: str) -> Repository:
-    return Repository(source.name, source.revision, (pattern,), source.licence, source.megabytes)
 
 
 def _moved(source: Repository, wanted: str, found: str) -> UserError:

@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
 from diffexplain.errors import UserError
-from diffexplain.weights.files import describe_start, refusal
-from diffexplain.weights.protobuf import Fields, message_classes
+from diffexplain.weights.protobuf import Fields, message_classes, parsed_graph
 
 FIELDS: Fields = {
     "ModelProto": {"graph": (7, "GraphProto"), "functions": (25, "FunctionProto")},
@@ -42,7 +39,7 @@ def onnx_files(path: Path) -> list[Path]:
     Raises:
         UserError: it cannot be read or is no ONNX graph; or a file that it names is missing or not in its folder.
     """
-    model = _parse(path)
+    model = parsed_graph(path, message_classes("onnx_files", FIELDS)["ModelProto"])
     names = sorted({name for name in _locations(model) if name})
     for name in names:
         beside = path.parent / name
@@ -52,21 +49,6 @@ def onnx_files(path: Path) -> list[Path]:
             message = f"{path} keeps tensors in a file that is not beside it: copy the whole folder."
             raise UserError(message, given=name)
     return [path, *(path.parent / name for name in names)]
-
-
-def _parse(path: Path) -> Any:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"The graph cannot be read from {path}: {error.strerror}.") from error
-    model = message_classes("onnx_files", FIELDS)["ModelProto"]()
-    try:
-        model.ParseFromString(content)
-    except DecodeError as error:
-        raise refusal(path, "an ONNX graph", describe_start(content[:64])) from error
-    if not model.graph:
-        raise refusal(path, "an ONNX graph", f"a file without one: {describe_start(content[:64])}")
-    return model
 
 
 def _locations(message: Any) -> Iterator[str]:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from diffexplain.errors import UserError
+from diffexplain.weights.files import shown
 
 State = Mapping[str, Tensor]
 ITSELF = "itself"
@@ -63,8 +64,6 @@ def network_state(path: Path, content: Any, expected: Mapping[str, Sequence[int]
     """The tensors of a network in what was saved in ``path``, by the network's own names.
 
     Args:
-        path: for messages.
-        content: what is in it.
         expected: name and shape of every tensor of the network.
         chosen: where they lie, if there are several that fit; as the message calls it that asks for it.
 
@@ -174,7 +173,7 @@ def _differences(
     missing = [name for name in expected if name not in found and not name.endswith(_OPTIONAL)]
     unexpected = [name for name in found if name not in expected]
     reshaped = [
-        (name, f"{_shape(found[name].shape)}, the network's is {_shape(shape)}")
+        (name, f"{shown(found[name].shape)}, the network's is {shown(shape)}")
         for name, shape in expected.items()
         if name in found and tuple(found[name].shape) != tuple(shape)
     ]
@@ -212,7 +211,3 @@ def _misfit(path: Path, candidates: Mapping[str, State], expected: Mapping[str, 
     lines += [f"  unexpected:  {named(unexpected)}"] if unexpected else []
     lines += [f"  other shape: {named([f'{name} {shapes}' for name, shapes in reshaped])}"] if reshaped else []
     return UserError("\n".join(lines))
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape)) or "scalar"

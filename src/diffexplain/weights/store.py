@@ -54,12 +54,9 @@ class Recorded:
 
 
 class Lock:
-    """The lock file: for each repository its commit, for each file its checksum.
+    """The lock file of the store in ``folder``: for each repository its commit, for each file its checksum.
 
     A repository's ``patterns`` are those that were brought in full.
-
-    Args:
-        folder: the store.
 
     Raises:
         UserError: the lock file cannot be read, or is not as it was written.
@@ -137,14 +134,10 @@ def measured_file() -> Path:
 
 
 def local(source: Mapping[str, Any], *, command: str = COMMAND) -> Path:
-    """Where the files of a source are: the folder of a repository's commit, or the file of a url.
-
-    Args:
-        source: an entry of a list under ``weights``.
-        command: brings what is missing, for the message.
+    """Where the files of a source under ``weights`` are: the folder of a repository's commit, or the file of a url.
 
     Raises:
-        UserError: something is missing, in one line that names it and ``command``; or cut off; or the
+        UserError: something is missing, in one line that names it and ``command``, which brings it; or cut off; or the
             configuration asks for another commit or checksum than was recorded.
     """
     return locate(parse(source), Lock(store_folder()), command)
@@ -194,13 +187,9 @@ def address_file(store: Path, source: Address) -> Path:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The file or folder in ``folder`` that a hub, a lock file, a configuration or a finished run calls ``name``.
+    """What lies in ``folder``, of the store or a run, under a ``name`` from elsewhere: parts with ``/`` between them.
 
-    Every path to which something from elsewhere contributes is made here.
-
-    Args:
-        folder: of the store, or a run's.
-        name: parts with ``/`` between them.
+    A hub, a lock file, a configuration, a finished run: every path to which they contribute is made here.
 
     Raises:
         UserError: it leaves ``folder``, or is no path that every file system takes alike.

@@ -6,12 +6,12 @@ Servers are not believed: what they send is counted, not unfolded, and of a refu
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import file_digest, new
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from diffexplain.weights.store import Recorded
 GIT = "git blob"
 """How the hub identifies small files: SHA-1 of git's header and the content."""
 
-_BLOCK = 1 << 20
 _SPARE = 2
 """Of a file whose size is not known, so many times what is announced may come."""
 _IDENTIFIERS = 1000
@@ -134,13 +133,9 @@ def content(response: httpx2.Response, most: int) -> bytes | None:
 
 def digest(path: Path, algorithm: str) -> str:
     """Hexadecimal digest of a file."""
-    value = hashlib.sha256() if algorithm == "sha256" else hashlib.sha1()
-    if algorithm == GIT:
-        value.update(f"blob {path.stat().st_size}\0".encode())
+    start = f"blob {path.stat().st_size}\0".encode() if algorithm == GIT else b""
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            value.update(block)
-    return value.hexdigest()
+        return file_digest(file, lambda: new("sha256" if algorithm == "sha256" else "sha1", start)).hexdigest()
 
 
 def recorded(path: Path) -> Recorded:

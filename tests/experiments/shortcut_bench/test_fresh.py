@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from tests.experiments.shortcut_bench.test_pictures import COUNT, of, share
 
-from diffexplain.world.captions import vocabulary
 from diffexplain.world.render import render_images
 from diffexplain.world.scenes import Scene
+from experiments.world.captions import vocabulary
 
 
 def test_the_designs_and_the_words_are_those_that_were_drawn() -> None:

@@ -18,8 +18,8 @@ from diffexplain.world.scenes import Companion, Scene
 
 def test_every_concept_of_the_hierarchy_has_its_row_in_the_truth_tables() -> None:
     from diffexplain.weights.paths import resolve_folder
-    from diffexplain.world.truth_table import TruthTable
     from experiments.shortcut_bench.explained import concepts
+    from experiments.world.truth import TruthTable
 
     table = TruthTable.load(resolve_folder("embedded:classifiers/shortcut_cnn"))
     effects = [table.effect("flagpole", *value) for value in concepts().values()]
@@ -195,3 +195,15 @@ def test_tables_of_a_part_are_written_beside_its_answers(tmp_path: Path) -> None
     assert (tmp_path / "part" / "results_fresh.csv").is_file()
     with pytest.raises(SystemExit):
         bench.main(["--set", "fresh", "--half", "held_out"])
+
+
+def test_share_difference_of_newcombes_example() -> None:
+    from diffexplain.statistics.tests import wilson
+    from experiments.shortcut_bench.methods.correlation import share_difference
+
+    # Newcombe (1998, part II), method 10, contrast (a): 56/70 - 48/80.
+    found = share_difference(wilson(56, 70), wilson(48, 80))
+    assert found.value == pytest.approx(0.2)
+    assert found.low == pytest.approx(0.0524, abs=5e-5)
+    assert found.high == pytest.approx(0.3339, abs=5e-5)
+    assert found.n == 70

@@ -9,7 +9,7 @@ import torch
 
 from diffexplain.classifiers import load_classifier
 from diffexplain.world.scenes import SUBJECTS, Companion, Scene
-from diffexplain.world.truth_table import TruthTable
+from experiments.world.truth import TruthTable
 
 TINY = 64
 

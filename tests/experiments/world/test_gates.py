@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from diffexplain.world.captions import Caption
 from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.scenes import COMPANIONS, Companion, Scene
+from experiments.world.captions import Caption
 from experiments.world.gates.autoencoder import psnr
 from experiments.world.gates.clip import is_true_of, retrieval
 from experiments.world.gates.clipseg import elements, overlap, width

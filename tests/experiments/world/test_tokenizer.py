@@ -2,8 +2,8 @@
 
 import pytest
 
-from diffexplain.world.captions import caption, vocabulary
 from diffexplain.world.sampler import World
+from experiments.world.captions import caption, vocabulary
 from experiments.world.tokenizer import MAXIMUM_TOKENS, build_tokenizer, byte_symbols
 
 TOKENIZER = build_tokenizer(vocabulary())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from diffexplain.world.marked import write_between
+from experiments.marked import write_between
 
 BEGIN, END = "<!-- a -->", "<!-- b -->"
 

@@ -7,10 +7,10 @@ from typing import Any
 from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
-from diffexplain.attribution.attribution import in_pieces, response, to_pixels
-from diffexplain.attribution.spatial import Layout, check_spatial_module, last_spatial_module
+from diffexplain.attribution.attribution import in_pieces, response
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.target import ResolvedTarget
+from experiments.attribution.spatial import Layout, check_spatial_module, last_spatial_module, to_pixels
 
 
 class GradCAM:

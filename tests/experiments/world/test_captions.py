@@ -2,7 +2,9 @@
 
 import pytest
 
-from diffexplain.world.captions import (
+from diffexplain.world.sampler import World
+from diffexplain.world.scenes import COMPANIONS, Scene
+from experiments.world.captions import (
     COLOUR_WORDS,
     COMPANION_NOUNS,
     SETTING_PHRASES,
@@ -12,8 +14,6 @@ from diffexplain.world.captions import (
     caption,
     vocabulary,
 )
-from diffexplain.world.sampler import World
-from diffexplain.world.scenes import COMPANIONS, Scene
 
 SCENES = World().sample(800, seed=21)
 CAPTIONS = [caption(scene, seed) for seed, scene in enumerate(SCENES)]

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from diffexplain.attribution.attention import Attentions
-from diffexplain.attribution.attribution import in_pieces, to_pixels
-from diffexplain.attribution.spatial import token_grid
+from diffexplain.attribution.attribution import in_pieces
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.errors import UserError
 from diffexplain.target import ResolvedTarget
+from experiments.attribution.attention import Attentions
+from experiments.attribution.spatial import to_pixels, token_grid
 
 
 class AttentionRollout:

@@ -8,7 +8,9 @@ import torch
 from safetensors.torch import save_file
 
 from diffexplain.errors import UserError
-from diffexplain.world.oracle import (
+from diffexplain.world.render import Rendering, render
+from diffexplain.world.scenes import Companion, Scene
+from experiments.world.oracle import (
     QUESTIONS,
     OracleNetwork,
     load_oracle,
@@ -17,8 +19,6 @@ from diffexplain.world.oracle import (
     true_answers,
     visible_questions,
 )
-from diffexplain.world.render import Rendering, render
-from diffexplain.world.scenes import Companion, Scene
 
 SCENE = Scene("bee", "blue", companions=(Companion("flag", "plain", 0), Companion("ball", "", 1)))
 

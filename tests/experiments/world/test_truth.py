@@ -9,7 +9,8 @@ import torch
 
 from diffexplain.errors import UserError
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, SUBJECTS, Companion, Scene
-from diffexplain.world.truth import (
+from experiments.world.truth import (
+    TruthTable,
     base_scenes,
     contrasts,
     effects,
@@ -22,7 +23,6 @@ from diffexplain.world.truth import (
     variant_names,
     variants,
 )
-from diffexplain.world.truth_table import TruthTable
 
 SCENE = Scene("bee", "blue", "small", "striped", "left", "city", "fog", (Companion("dog", "brown", 1),))
 

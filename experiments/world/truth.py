@@ -7,24 +7,32 @@ from the independent world. They keep at most one companion, so that there is al
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from diffexplain.errors import UserError
+from diffexplain.weights.checksums import read_sha256
+from diffexplain.world import truth_table as read
 from diffexplain.world.render import choice, render_images
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, SUBJECTS, Companion, Scene
-from diffexplain.world.truth_table import TruthTable, weights_digest
 
 Logits = NDArray[np.float32]
 Model = Callable[[torch.Tensor], torch.Tensor]
 """Images `(B, 3, H, W)` in [0, 1] to logits `(B, K)`."""
+
+THERE, ABSENT = 0.2, 0.02
+"""An effect is there from the one on, and absent within the other."""
+Stratum = Literal["shows_target", "without_target"]
+Measure = Literal["probability", "log_odds", "logit"]
 
 VALUED_ATTRIBUTES = tuple(name for name in ATTRIBUTES if name != "subject")
 CHUNK = 50
@@ -242,6 +250,75 @@ def effects(
             row["without_target"] = stratum(others) if contrast.attribute != "subject" and others else None
             rows.append(row)
     return rows
+
+
+class TruthTable(read.TruthTable):
+    """A truth table, with what measures and looks things up need of it."""
+
+    def save(self, folder: Path) -> None:
+        """Write the table into a classifier's folder, one row a line."""
+        head = {
+            "schema_version": self.schema_version,
+            "definition": "E[p | do(value)] - E[p | do(not value)], paired renders, 95 % intervals",
+            "classifier": self.classifier,
+            "weights_sha256": self.weights_sha256,
+            "seed": self.seed,
+            "scenes": self.scenes,
+        }
+        rows = ",\n".join(" " + json.dumps(row) for row in self.rows)
+        text = json.dumps(head, indent=1).removesuffix("\n}") + f',\n "rows": [\n{rows}\n ]\n}}\n'
+        (folder / read.TRUTH_TABLE_FILE).write_text(text, encoding="utf-8")
+
+    def fits(self, folder: Path) -> bool:
+        """Whether the weights in the folder are those that were measured."""
+        return weights_digest(folder) == self.weights_sha256
+
+    def row(self, class_name: str, attribute: str, value: str) -> dict[str, Any]:
+        """The row of one class and attribute value, e.g. `("flagpole", "companion", "flag")`.
+
+        Raises:
+            KeyError: nothing of that name was measured.
+        """
+        for row in self.rows:
+            if (row["class"], row["attribute"], row["value"]) == (class_name, attribute, value):
+                return row
+        raise KeyError(f"no effect of {attribute}={value} on {class_name} in the truth table")
+
+    def effect(
+        self,
+        class_name: str,
+        attribute: str,
+        value: str,
+        stratum: Stratum = "shows_target",
+        measure: Measure = "probability",
+    ) -> float:
+        """One effect; the headline by default.
+
+        Raises:
+            KeyError: nothing of that name was measured.
+            UserError: the table is of schema 1, which has no log-odds.
+        """
+        measured = self.row(class_name, attribute, value)[stratum]
+        if measure not in measured:
+            raise UserError(
+                f"The truth table of {self.classifier} has schema {self.schema_version}, without effects on {measure}.",
+                hint="python -m experiments.world.truth_tables",
+            )
+        return float(measured[measure]["effect"])
+
+    def largest(self, class_name: str, attributes: Sequence[str]) -> list[tuple[str, str, float]]:
+        """Headline effects of these attributes on a class: (attribute, value, effect), largest first."""
+        found = [
+            (row["attribute"], row["value"], float(row["shows_target"]["probability"]["effect"]))
+            for row in self.rows
+            if row["class"] == class_name and row["attribute"] in attributes
+        ]
+        return sorted(found, key=lambda entry: -abs(entry[2]))
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 of the classifier's weights, as hex."""
+    return read_sha256(folder / "model.safetensors")
 
 
 def truth_table(folder: Path, logits: Mapping[str, Logits], class_names: Sequence[str], seed: int) -> TruthTable:

@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from diffexplain.attribution.attention import Attentions
 from diffexplain.attribution.attribution import Response
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.units import channels_last, device_of
 from diffexplain.errors import UserError
+from experiments.attribution.attention import Attentions
 
 MOST_EXTRA_TOKENS = 8
 """Tokens that stand for no place: class, distillation and register tokens. They come first."""
@@ -168,3 +169,25 @@ def check_spatial_module(classifier: Classifier, response: Response, module: str
 
 def _normalises(module: nn.Module) -> bool:
     return isinstance(module, nn.LayerNorm) or "norm" in type(module).__name__.lower()
+
+
+def to_pixels(classifier: Classifier, images: Tensor, grids: Tensor) -> Tensor:
+    """Maps over what the network is given, carried back to the images' own pixels.
+
+    Preprocessing resizes and crops. Its adjoint hands the value at each of the network's pixels to those image
+    pixels that it was made of, so what a crop cuts off gets nothing.
+
+    Args:
+        classifier: whose preprocessing it is.
+        images: (N, 3, H, W) in [0, 1].
+        grids: (N, h, w), not below 0, of any resolution.
+
+    Returns:
+        (N, H, W), not below 0.
+    """
+    with torch.enable_grad():
+        plane = torch.full_like(images, 0.5, requires_grad=True)  # grey: nothing is clamped
+        resized = classifier.preprocess.resized(plane)
+        fine = functional.interpolate(grids[:, None], resized.shape[-2:], mode="bilinear", align_corners=False)
+        (carried,) = torch.autograd.grad((resized[:, :1] * fine).sum(), plane)
+    return carried[:, 0].clamp(min=0)  # a bicubic resize has weights below 0

@@ -7,8 +7,8 @@ import torch
 from tests.evaluation import toy
 from torch import Tensor
 
-from diffexplain.attribution import element_scores
 from diffexplain.segmentation.detections import Detections, detect
+from experiments.attribution import element_scores
 
 FLAG, CAP, SNOW, TREE = "a flag", "a cap", "in the snow", "a tree"
 
