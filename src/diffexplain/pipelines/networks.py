@@ -11,7 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -233,7 +233,9 @@ def architecture_of(diffusion: Mapping[str, Any]) -> Architecture:
     """
     parts = {str(source.get("part")): source for source in diffusion.get("weights") or ()}
     if diffusion.get("folder") is None and parts.get("pipeline", {}).get("repository") in PUBLISHED:
-        return PUBLISHED[str(parts["pipeline"]["repository"])]
+        published = PUBLISHED[str(parts["pipeline"]["repository"])]
+        without = diffusion.get("full_decoder", "") is None  # then the tiny one, which it brings along, is its only one
+        return replace(published, decoder=published.tiny_decoder, tiny_decoder=None) if without else published
     if diffusion.get("folder") is not None:
         folder = resolve_folder(str(diffusion["folder"]))
     elif "pipeline" in parts:
