@@ -1,0 +1,62 @@
+"""The way to full size, in small: every stage from a hub to a report, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.full_size import make
+from experiments.full_size.make import STAGES, WITHOUT, Place, main, page
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_stage_in_small(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "experiments.full_size.make", "--toy", "--outputs", str(tmp_path)]
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT), os.environ["PYTHONPATH"]])
+    finished = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    lines = [line for line in finished.stdout.splitlines() if line.endswith((": done", " failed"))]
+    assert lines == [f"{stage.name}: done" for stage in STAGES], finished.stdout[-2000:] + finished.stderr[-3000:]
+    assert finished.returncode == 0
+    said = (tmp_path / "RESULTS.md").read_text("utf-8")
+    place = Place(tmp_path, toy=True)
+    for stage in STAGES:
+        found = place.kept(stage)
+        assert (tmp_path / found["run"] / "report.html").is_file()
+        planned, counted = found["planned"]["calls"], found["counted"]["calls"]
+        planned["segmenter"] += planned.pop("similarity", 0)
+        assert counted["denoiser"] > 0 and {*counted} <= {*planned}
+        assert all(count <= planned[name] for name, count in counted.items()), (planned, counted)
+        assert f"| `{stage.name}` | made |" in said
+    assert all(f"| `{prior}` | skipped: {reason} |" in said for prior, reason in WITHOUT.items())
+
+
+def test_what_is_made_is_not_made_again_and_what_failed_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, (first, second, *_) = Place(tmp_path, toy=True), STAGES
+    place.keep(first, fetched={}, planned={}, timings={})
+    place.keep(second, fetched={}, planned={})
+    monkeypatch.setattr(make, "run", fails)
+    monkeypatch.setattr(make, "page", lambda *_: "")
+    monkeypatch.setenv("DIFFEXPLAIN_CACHE", "")
+    assert main(["--toy", "--outputs", str(tmp_path), first.name]) == 0
+    assert main(["--toy", "--outputs", str(tmp_path), first.name, second.name]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"{first.name}: done",
+        f"{first.name}: done",
+        f"{second.name}: run failed",
+    ]
+    assert f"| `{second.name}` | run failed |" in page(Place(tmp_path / "none", toy=True), {second.name: "run failed"})
+    assert json.loads((tmp_path / first.name / "found.json").read_text("utf-8"))["planned"] == {}
+
+
+def fails(*_: object) -> None:
+    sys.exit(1)
