@@ -38,6 +38,7 @@ COMMON = (
 SCREEN = (
     *("discovery=quick", "discovery.pictures=4", "discovery.tested=1"),
     *("effects=quick", "effects.images=2", "effects.smallest=2", "effects.resamples=100"),
+    "concepts.hierarchy=experiments/full_size/concepts.yaml",
 )
 PROMPT = (
     *("explainer.steps=1", "explainer.batch=1", "explainer.screening_images=0", "evaluation=quick"),
