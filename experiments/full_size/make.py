@@ -172,15 +172,19 @@ def plan(place: Place, stage: Stage) -> None:
     from diffexplain.config import configuration
     from diffexplain.diffusion.architectures import PUBLISHED
     from diffexplain.pipelines.cost import cost
+    from diffexplain.pipelines.networks import networks
 
     config = configuration.compose(place.overrides(stage))
     # In small the networks are those that were fetched.
     with patch.dict(PUBLISHED, clear=place.toy):
         said = cost(config, app.resolve_target(config), "cpu" if place.toy else None)
+        calls = said.forecast.calls
+        each = {name: one.operations()[0] for name, one in networks(config).items() if calls[name]}
     place.keep(
         stage,
         planned={
-            "calls": said.forecast.calls,
+            "calls": calls,
+            "each": each,
             "exact": said.forecast.exact,
             "operations": said.operations,
             "memory": said.memory,
@@ -271,18 +275,21 @@ def _section(stage: Stage, found: dict[str, Any]) -> list[str]:
         "",
         f"{told.pop(IMAGES)} pictures at most, seed 0, one run. {found['machine']}.",
         "",
-        "| | `plan` | the run | seconds |",
-        "|---|---|---|---|",
+        "| | GFLOP a call | `plan` | the run | seconds |",
+        "|---|---|---|---|---|",
     ]
     for name in sorted(name for name in told if told[name]):
-        real = counted["calls"].get(name)
-        spent = "" if name.endswith(BACKWARD) else f"{counted['seconds'].get(name, 0.0):.1f}"
-        shown = "not counted" if not counted["calls"] else f"{real or 0:,}"
-        lines.append(f"| {name.replace(BACKWARD, ', with gradient')} | {most}{told[name]:,} | {shown} | {spent} |")
+        real, spent = counted["calls"].get(name, 0), counted["seconds"].get(name)
+        each = "" if name not in said["each"] else f"{said['each'][name] / 1e9:,.1f}"
+        took = "" if spent is None else f"{spent:.1f}"
+        shown = f"{real:,}" if counted["calls"] else "not counted"
+        lines.append(
+            f"| {name.replace(BACKWARD, ', with gradient')} | {each} | {most}{told[name]:,} | {shown} | {took} |"
+        )
     lines += [
-        f"| download, GB | {fetched['announced'] / 1e3:.2f} | {fetched['bytes'] / 1e9:.2f} | |",
-        f"| peak memory, GB | {said['memory'] / 1e9:.1f} | {timings['peak_memory_bytes'] / 1e9:.1f} | |",
-        f"| minutes | {most}{said['seconds'] / 60:.1f} | {seconds['total'] / 60:.1f} | |",
+        f"| download, GB | | {fetched['announced'] / 1e3:.2f} | {fetched['bytes'] / 1e9:.2f} | |",
+        f"| peak memory, GB | | {said['memory'] / 1e9:.1f} | {timings['peak_memory_bytes'] / 1e9:.1f} | |",
+        f"| minutes | | {most}{said['seconds'] / 60:.1f} | {seconds['total'] / 60:.1f} | |",
         "",
         "Phases, in seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()) + ".",
     ]
