@@ -38,15 +38,13 @@ COMMON = (
 SCREEN = (
     *("discovery=quick", "discovery.pictures=4", "discovery.tested=1"),
     *("effects=quick", "effects.images=2", "effects.smallest=2", "effects.resamples=100"),
+    "concepts.hierarchy=experiments/full_size/concepts.yaml",
 )
 PROMPT = (
     *("explainer.steps=1", "explainer.batch=1", "explainer.screening_images=0", "evaluation=quick"),
     *("evaluation.images=2", "evaluation.random_images=1", "evaluation.looked_images=2", "evaluation.candidates=0"),
     *("evaluation.minimum_activating=2", "evaluation.examples=2", "evaluation.resamples=100"),
 )
-CONCEPTS = ("concepts.hierarchy=experiments/full_size/concepts.yaml",)
-TOY = ("concepts.hierarchy=tests/conf/tiny_hierarchy.yaml", "editor.stated=1")
-"""In place of those: in small a text is of sixteen tokens at most."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class Place:
         """The stage's whole command line."""
         address = (self.folder / "caffenet").read_text("utf-8")
         weights = f"classifier.weights=[{{url:'{address}',licence:unrestricted,megabytes:244}}]"
-        return [*stage.overrides, *(TOY if self.toy else CONCEPTS), weights, f"paths.outputs={self.of(stage)}"]
+        return [*stage.overrides, weights, f"paths.outputs={self.of(stage)}"]
 
     def keep(self, stage: Stage, **found: Any) -> None:
         """Write down what was found of a stage beside what is there already."""
@@ -270,7 +268,7 @@ def _section(stage: Stage, found: dict[str, Any]) -> list[str]:
     lines = [
         f"## `{stage.name}`",
         "",
-        f"`{' '.join([*stage.overrides, *CONCEPTS])}`",
+        f"`{' '.join(stage.overrides)}`",
         "",
         f"{told.pop(IMAGES)} pictures at most, seed 0, one run. {found['machine']}.",
         "",

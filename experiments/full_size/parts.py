@@ -9,6 +9,8 @@ from __future__ import annotations
 import gzip
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -34,6 +36,7 @@ MERGES = 49152 - 256 - 2
 """Of the vocabulary's file, those that CLIP uses."""
 
 
+@cache
 def clip_tokenizer() -> CLIPTokenizer:
     """CLIP's, of 49,408 tokens, from the file that open_clip ships."""
     from open_clip.tokenizer import bytes_to_unicode, default_bpe
@@ -62,10 +65,21 @@ FULL_SIZES = Sizes(
 )
 
 
+TOY_SIZES = replace(
+    TINY_SIZES,
+    clip={**TINY_SIZES.clip, "max_position_embeddings": 77},
+    openclip={**TINY_SIZES.openclip, "max_position_embeddings": 77},
+    clipseg={
+        **TINY_SIZES.clipseg,
+        "text_config": {**TINY_SIZES.clipseg["text_config"], "max_position_embeddings": 77},
+    },
+    tokenizer=clip_tokenizer,
+)
+
+
 def hub_of(names: Iterable[str], *, caffenet: bool, toy: bool) -> Hub:
     """A hub with the repositories of these names, and CaffeNet's file if it is asked for."""
-    sizes = TINY_SIZES if toy else FULL_SIZES
-    found: dict[str, Repo] = repositories.repositories(sizes, names)
+    found: dict[str, Repo] = repositories.repositories(TOY_SIZES if toy else FULL_SIZES, names)
     return Hub(found, {CAFFEMODEL: caffemodel()} if caffenet else {})
 
 
