@@ -24,7 +24,7 @@ from diffexplain.concepts import Concept, Hierarchy
 from diffexplain.config import configuration
 from diffexplain.config.digests import digest, listing, mark
 from diffexplain.effects.engine import Engine, Studied
-from diffexplain.effects.estimation import estimate_effects
+from diffexplain.effects.estimation import Differences, estimate_effects
 from diffexplain.effects.population import Images
 from diffexplain.effects.results import Effect
 from diffexplain.errors import UserError
@@ -97,7 +97,9 @@ def effects(classifier: Classifier, targets: Sequence[ResolvedTarget], images: T
         population = engine.population(studied, Overlay(cover), HIERARCHY, files, images=images)
         population.start(len(images))
         those = Images(whole, tested=True, rivals=len(images))
-        pairs = {(target.text,): engine.pairs(population, who, PATH, those) for who, target in enumerate(targets)}
+        pairs: dict[tuple[str, ...], Differences] = {
+            (target.text,): engine.pairs(population, who, PATH, those) for who, target in enumerate(targets)
+        }
     return list(estimate_effects(pairs, engine.margin, engine.significance).values())
 
 

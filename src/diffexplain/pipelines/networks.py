@@ -248,8 +248,10 @@ def architecture_of(diffusion: Mapping[str, Any]) -> Architecture:
     parts = {str(source.get("part")): source for source in diffusion.get("weights") or ()}
     if diffusion.get("folder") is None and parts.get("pipeline", {}).get("repository") in PUBLISHED:
         published = PUBLISHED[str(parts["pipeline"]["repository"])]
-        without = diffusion.get("full_decoder", "") is None  # then the tiny one, which it brings along, is its only one
-        return replace(published, decoder=published.tiny_decoder, tiny_decoder=None) if without else published
+        tiny = published.tiny_decoder
+        if diffusion.get("full_decoder", "") is None and tiny is not None:  # which is then its only one
+            return replace(published, decoder=tiny, tiny_decoder=None)
+        return published
     if diffusion.get("folder") is not None:
         folder = resolve_folder(str(diffusion["folder"]))
     elif "pipeline" in parts:
