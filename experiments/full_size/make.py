@@ -257,7 +257,7 @@ def page(place: Place, became: Mapping[str, str]) -> str:
 
 
 def _section(stage: Stage, found: dict[str, Any]) -> list[str]:
-    from diffexplain.pipelines.calls import BACKWARD, IMAGES, SEGMENTER, SIMILARITY
+    from diffexplain.pipelines.calls import BACKWARD, IMAGES, SEGMENTER, SIMILARITY, TEXT
 
     said, timings, fetched = found["planned"], found["timings"], found["fetched"]
     counted = found.get("counted", {"calls": {}, "seconds": {}})
@@ -279,7 +279,8 @@ def _section(stage: Stage, found: dict[str, Any]) -> list[str]:
         real, spent = counted["calls"].get(name, 0), counted["seconds"].get(name)
         each = "" if name not in said["each"] else f"{said['each'][name] / 1e9:,.1f}"
         took = "" if spent is None else f"{spent:.1f}"
-        shown = f"{real:,}" if counted["calls"] else "not counted"
+        # Whether a text is encoded with a gradient, nobody can hear.
+        shown = f"{real:,}" if counted["calls"] and name != TEXT + BACKWARD else "not counted"
         lines.append(
             f"| {name.replace(BACKWARD, ', with gradient')} | {each} | {most}{told[name]:,} | {shown} | {took} |"
         )
