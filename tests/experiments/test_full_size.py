@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 EVERY = tuple(stage.name for stage in STAGES)
 
 
-# One is fetched, converted from a pickle, planned and run; what the others add are formats and explainers, each of which
-# has its tests.
+# One is fetched, converted from a pickle, planned and run; what the others add are formats and explainers, which have
+# tests of their own.
 @pytest.mark.parametrize("names", [("sd21_nitro",), pytest.param(EVERY, marks=pytest.mark.slow)])
 def test_stages_in_small(names: tuple[str, ...], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "experiments.full_size.make", *names, "--toy", "--outputs", str(tmp_path)]
