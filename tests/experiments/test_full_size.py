@@ -52,7 +52,7 @@ def test_what_is_made_is_not_made_again_and_what_failed_is_said(
     place, (first, second, *_) = Place(tmp_path, toy=True), STAGES
     place.keep(first, fetched={}, planned={}, timings={})
     place.keep(second, fetched={}, planned={})
-    monkeypatch.setattr(make, "run", fails)
+    monkeypatch.setattr(make, "run", run)
     monkeypatch.setattr(make, "page", lambda *_: "")
     monkeypatch.setenv("DIFFEXPLAIN_CACHE", "")
     assert main(["--toy", "--outputs", str(tmp_path), first.name]) == 0
@@ -66,5 +66,5 @@ def test_what_is_made_is_not_made_again_and_what_failed_is_said(
     assert json.loads((tmp_path / first.name / "found.json").read_text("utf-8"))["planned"] == {}
 
 
-def fails(*_: object) -> None:
+def run(*_: object) -> None:
     sys.exit(1)
