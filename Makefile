@@ -18,7 +18,7 @@ export UV_HTTP_TIMEOUT ?= 600
 # Empty is unset, where an environment forbids it.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help install demo test lint format docs wheel world-check bench bench-full tables doctor lock clean
+.PHONY: help install demo test lint format docs wheel world-check bench bench-full full-size tables doctor lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench: $(STAMP)  ## time the scene renderer, then a slice of ShortcutBench: know
 
 bench-full: $(STAMP)  ## all of ShortcutBench: hours on two cores; goes on where it stopped
 	$(BIN)/python -m experiments.shortcut_bench.bench --jobs 2
+
+full-size: $(STAMP)  ## every prior, CLIPSeg and CaffeNet at full size with random weights: hours, 50 GB; goes on where it stopped
+	$(BIN)/python -m experiments.full_size.make
 
 # Tables share runs: what one has made, the next reads back.
 TABLES := dexter_table3 diffexplainer_figure3 diffexplainer_figure4 diffexplainer_figure5 diffex_table1 diffex_table2 \

@@ -315,16 +315,18 @@ def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) ->
 
 
 def announce(config: Mapping[str, Any], target: ResolvedTarget) -> None:
-    """Say what a long run will cost, where that is known beforehand: once `diffexplain plan` was asked on this machine.
+    """Say what a long run will cost, where that is known: once `diffexplain plan` was asked of its networks here.
 
-    Measuring a device for the first time takes as long as a small run.
+    Measuring them takes as long as a small run, and at full size many minutes.
     """
     if not measured_file().is_file():
         return
     from diffexplain.pipelines.cost import LONG, cost
+    from diffexplain.pipelines.networks import nothing_new
 
     try:
-        expected = cost(config, target)
+        with nothing_new():
+            expected = cost(config, target)
     except Exception:  # Whatever is wrong with the run, it will say itself.
         return
     if expected.seconds > LONG:

@@ -1,33 +1,26 @@
 """What a run calls its networks on is known before it begins: counted here beside it, on the embedded world."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 from PIL import Image
-from torch import nn
 
 from diffexplain import app
 from diffexplain.config import configuration
 from diffexplain.errors import UserError
 from diffexplain.pipelines.calls import (
-    BACKWARD,
     CLASSIFIER,
     DECODER,
     DENOISER,
-    MASKS,
     SEGMENTER,
     SIMILARITY,
     TEXT,
     Calls,
     forecast,
 )
-from diffexplain.pipelines.parts import Parts
 from diffexplain.runs.machine import Stopwatch
 from diffexplain.runs.run import planned
+from experiments.full_size.counting import CountedParts
 
 SMALL = ["logger=local", "trainer=cpu", "seed=3", "target=class:bee", "classifier.hierarchy=tests/conf/hierarchy.yaml"]
 EFFECTS = ["effects.images=5", "effects.chunk=3", "effects.smallest=2", "effects.resamples=10"]
@@ -36,56 +29,25 @@ PROMPT = ["evaluation=quick", "evaluation.images=5", "explainer.steps=2", "expla
 DIFFEX = ["explainer=diffex", *EFFECTS]
 
 
-@contextmanager
-def counted(parts: Parts, config: dict[str, Any]) -> Iterator[Calls]:
-    """Counts what the parts of a run are called on inside the block."""
-    plugins = tuple(config["plugins"])
-    prior = parts.build("diffusion", config["diffusion"], plugins)
-    segmenter = parts.build("segmenter", config["segmenter"], plugins)
-    networks: dict[str, nn.Module] = {
-        DENOISER: prior.pipeline.unet,
-        DECODER: prior.pipeline.vae.decoder,
-        TEXT: prior.pipeline.text_encoder,
-        CLASSIFIER: parts.classifier(config["classifier"], plugins).backbone,
-        SEGMENTER: segmenter.model.clip.vision_model,
-        MASKS: segmenter.model.decoder,
-    }
-    calls: Calls = Calls()
-
-    def listen(name: str) -> Any:
-        def hear(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
-            sample = given[-1] if name == MASKS else given[0] if given else named["pixel_values"]
-            calls[name] += len(sample)
-            if torch.is_grad_enabled() and name != TEXT:
-                calls[name + BACKWARD] += len(sample)
-
-        return hear
-
-    hooks = [one.register_forward_pre_hook(listen(name), with_kwargs=True) for name, one in networks.items()]
-    try:
-        yield calls
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
 @pytest.fixture(scope="module")
-def parts() -> Parts:
-    return Parts()
+def parts() -> CountedParts:
+    return CountedParts()
 
 
-def both(parts: Parts, folder: Path, *overrides: str) -> tuple[Calls, Calls, bool]:
+def both(parts: CountedParts, folder: Path, *overrides: str) -> tuple[Calls, Calls, bool]:
     """What was said beforehand, what was counted, and whether it was said to be exact."""
     config = configuration.compose([*SMALL, *overrides, f"paths.outputs={folder}"])
     target = app.resolve_target(config)
     said = forecast(config, target)
     run = planned(config, folder, target=target)
-    with counted(parts, config) as calls, run.taken():
+    with run.taken():
         pipeline = app.prepare(run, target, parts, Stopwatch())
         plugins = tuple(config["plugins"])
         classifier = parts.classifier(config["classifier"], plugins)
         pipeline.explain(classifier, parts.build("diffusion", config["diffusion"], plugins), [])
         pipeline.evaluate()
+    calls = Calls(parts.calls)
+    parts.calls.clear()
     told = Calls({name: count for name, count in said.calls.items() if name in calls})
     told[SEGMENTER] = said.calls[SEGMENTER] + said.calls[SIMILARITY]  # one network, at two sizes
     assert {DENOISER, DECODER, TEXT, CLASSIFIER} <= told.keys()
@@ -102,7 +64,7 @@ def both(parts: Parts, folder: Path, *overrides: str) -> tuple[Calls, Calls, boo
     ],
 )
 def test_where_nothing_is_decided_on_the_way_the_run_calls_what_was_said(
-    parts: Parts, tmp_path: Path, overrides: tuple[str, ...]
+    parts: CountedParts, tmp_path: Path, overrides: tuple[str, ...]
 ) -> None:
     told, calls, exact = both(parts, tmp_path, *overrides)
     assert exact and told == calls
@@ -126,7 +88,7 @@ def test_where_nothing_is_decided_on_the_way_the_run_calls_what_was_said(
     ],
 )
 def test_where_answers_decide_no_more_is_called_than_was_said(
-    parts: Parts, tmp_path: Path, overrides: list[str]
+    parts: CountedParts, tmp_path: Path, overrides: list[str]
 ) -> None:
     for number, name in enumerate(["bee", "bee", "flagpole"]):
         (tmp_path / "photographs" / name).mkdir(parents=True, exist_ok=True)

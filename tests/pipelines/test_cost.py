@@ -14,6 +14,7 @@ from diffexplain.pipelines import cost as costs
 from diffexplain.pipelines.calls import CLASSIFIER, DENOISER, MASKS, SEGMENTER, TEXT
 from diffexplain.pipelines.cost import cost, duration
 from diffexplain.pipelines.networks import Network, architecture_of, networks, peak
+from diffexplain.weights.store import measured_file
 from experiments.cost.make import WITHOUT, rows
 
 QUICK = ["logger=local", "trainer=cpu", "explainer=yosinski", "explainer.steps=2", "explainer.images=3"]
@@ -39,6 +40,12 @@ def test_the_published_networks_are_counted_before_anything_is_fetched() -> None
     assert found[CLASSIFIER].bytes == pytest.approx(4 * 25.6e6, rel=0.01)
     assert found[SEGMENTER].operations()[0] > 50 * found[MASKS].operations()[0] > 0
     assert found[TEXT].bytes == pytest.approx(2 * 123.1e6, rel=0.01)
+
+
+def test_a_prior_that_is_used_with_its_tiny_decoder_alone_is_counted_so() -> None:
+    both, tiny = (composed("diffusion=sdxs", *more)[0]["diffusion"] for more in ((), ["diffusion.full_decoder=null"]))
+    assert architecture_of(tiny).decoder == architecture_of(both).tiny_decoder
+    assert architecture_of(tiny).tiny_decoder is None
 
 
 def test_a_gradient_keeps_more_than_none_and_checkpoints_less_than_all() -> None:
@@ -100,6 +107,9 @@ def test_a_long_run_says_what_it_will_cost(
     cost(config, target)
     app.announce(config, target)
     assert capsys.readouterr().err.startswith("This run:\n  images ")
+    before = measured_file().read_bytes()
+    app.announce(*composed(*QUICK, "diffusion.micro_batch=2"))  # Of this, too, nobody has: nothing is measured for it.
+    assert capsys.readouterr().err == "" and measured_file().read_bytes() == before
     unknown = ["paths.configs=[tests/conf]", "plugins=[tests]", "diffusion=tiny", *QUICK]
     app.announce(*composed(*unknown))  # Of such a prior nothing is known.
     assert capsys.readouterr().err == ""

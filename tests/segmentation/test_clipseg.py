@@ -104,15 +104,15 @@ def test_chunks_do_not_change_the_result(segmenter: Segmenter, folder: Path) -> 
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_masks_have_the_images_size_and_keep_their_order(segmenter: Segmenter) -> None:
+def test_masks_have_the_models_size_and_keep_their_order(segmenter: Segmenter) -> None:
     images = some_images(2, 40)
     masks = segmenter.masks(images, PHRASES)
-    assert masks.shape == (2, 3, 40, 40)
+    assert masks.shape == (2, 3, SIDE, SIDE)
     assert masks.min() >= 0
     assert masks.max() <= 1
     other_order = segmenter.masks(images[1:], PHRASES[::-1])[0]
     torch.testing.assert_close(other_order, masks[1].flip(0), rtol=1e-3, atol=1e-4)
-    assert segmenter.masks(images, []).shape == (2, 0, 40, 40)
+    assert segmenter.masks(images, []).shape == (2, 0, SIDE, SIDE)
 
 
 def test_gradients_reach_the_images_and_no_weight(segmenter: Segmenter) -> None:

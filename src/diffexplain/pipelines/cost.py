@@ -146,7 +146,7 @@ def _memory(config: Mapping[str, Any], known: Mapping[str, Network], said: Forec
     # Encoder and decoder are one network, and so are the segmenter's parts.
     weights = sum(known[name].bytes for name in known if name not in (ENCODER, MASKS, SIMILARITY) and calls[name])
     phases += [peak([(known[name], known[name].batch)]) for name in known if calls[name]]
-    # Probabilities of the masks at the pictures' size, and what they are made of.
+    # Probabilities of the masks, which are no larger than the pictures, and what they are made of.
     pixels = math.prod(picture_size(architecture_of(config["diffusion"])))
     phases.append(8.0 * min(AT_ONCE, int((config.get("effects") or {}).get("chunk", 0)) * said.phrases * pixels))
     if calls[CLASSIFIER + BACKWARD] and CLASSIFIER in known:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -50,6 +51,7 @@ from diffexplain.weights.paths import resolve_folder
 from diffexplain.weights.store import measured_file, source_path
 
 T = TypeVar("T")
+_MAY_MAKE: ContextVar[bool] = ContextVar("may_make", default=True)
 CLIPSEG_SIDE = 352
 """Pixels at which the published CLIPSeg is used, whose positions are for fewer."""
 LONG_CALL, REPEATS = 1.0, 3
@@ -171,6 +173,16 @@ def _fused(query: Tensor, key: Tensor, value: Tensor, *_rest: Any, **_more: Any)
     return query * (key * value).mean(dim=-2, keepdim=True)
 
 
+@contextmanager
+def nothing_new() -> Iterator[None]:
+    """Within the block what is not remembered is a `LookupError`: to find it may take minutes."""
+    token = _MAY_MAKE.set(False)
+    try:
+        yield
+    finally:
+        _MAY_MAKE.reset(token)
+
+
 def remembered(key: str, make: Callable[[], T]) -> T:
     """What was made under ``key`` by these versions on this machine; else it is made now, and kept."""
     path, key = measured_file(), f"torch {torch.__version__} {key}"
@@ -188,6 +200,8 @@ def remembered(key: str, make: Callable[[], T]) -> T:
     if isinstance(before, dict) and before.get("sha256") == digest(before.get("made")):
         found: T = before["made"]
         return found
+    if not _MAY_MAKE.get():
+        raise LookupError(key)
     made = make()
     with suppress(OSError, RetryableError):  # A folder that cannot be written to costs the time again.
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -233,7 +247,11 @@ def architecture_of(diffusion: Mapping[str, Any]) -> Architecture:
     """
     parts = {str(source.get("part")): source for source in diffusion.get("weights") or ()}
     if diffusion.get("folder") is None and parts.get("pipeline", {}).get("repository") in PUBLISHED:
-        return PUBLISHED[str(parts["pipeline"]["repository"])]
+        published = PUBLISHED[str(parts["pipeline"]["repository"])]
+        tiny = published.tiny_decoder
+        if diffusion.get("full_decoder", "") is None and tiny is not None:  # which is then its only one
+            return replace(published, decoder=tiny, tiny_decoder=None)
+        return published
     if diffusion.get("folder") is not None:
         folder = resolve_folder(str(diffusion["folder"]))
     elif "pipeline" in parts:

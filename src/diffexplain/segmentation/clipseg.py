@@ -172,21 +172,18 @@ class Segmenter(nn.Module):
         return stacked.reshape(count, width, *stacked.shape[-2:])
 
     def masks(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
-        """Probability that a pixel belongs to a phrase.
+        """Probability that a pixel belongs to a phrase, at the model's own size.
 
         Args:
-            images: (B, 3, H, W) in [0, 1].
+            images: (B, 3, H, W) in [0, 1], any size.
             phrases: P texts.
 
         Returns:
-            (B, P, H, W) in [0, 1], at the images' size.
+            (B, P, image_size, image_size) in [0, 1].
         """
         if not len(phrases):
-            return images.new_empty((len(images), 0, *images.shape[-2:]))
-        logits = torch.cat(self._images.run(len(images), lambda part: self.logits(images[part], phrases)))
-        if logits.shape[-2:] != images.shape[-2:]:
-            logits = functional.interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False)
-        return torch.sigmoid(logits)
+            return images.new_empty((len(images), 0, self.image_size, self.image_size))
+        return torch.sigmoid(torch.cat(self._images.run(len(images), lambda part: self.logits(images[part], phrases))))
 
     def similarity(self, images: Tensor, phrases: Sequence[str]) -> Tensor:
         """How well each phrase fits each whole image: cosines of the CLIP that the segmenter is made of.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from diffexplain.segmentation.clipseg import Segmenter
 
@@ -57,7 +58,10 @@ class Detections:
 
 @torch.no_grad()
 def detect(segmenter: Segmenter, images: Tensor, phrases: Iterable[str], batch_size: int) -> Detections:
-    """Look for every phrase in every image (N, 3, H, W) in [0, 1]; an image is encoded once for all of them."""
+    """Look for every phrase in every image (N, 3, H, W) in [0, 1]; an image is encoded once for all of them.
+
+    What is seen is decided at the masks' own size, and only that is scaled to the images': most phrases are absent.
+    """
     texts = list(dict.fromkeys(phrases))
     calibration = segmenter.calibration
     regions: dict[tuple[int, str], Tensor] = {}
@@ -65,10 +69,13 @@ def detect(segmenter: Segmenter, images: Tensor, phrases: Iterable[str], batch_s
     height, width = images.shape[-2:]
     fitting = AT_ONCE // (max(len(texts), 1) * height * width)
     for part in images.split(max(1, min(batch_size, fitting))):
-        belongs = segmenter.masks(part, texts) > calibration.mask_threshold
-        area = belongs.float().mean(dim=(-2, -1))
+        masks = segmenter.masks(part, texts)
+        area = (masks > calibration.mask_threshold).float().mean(dim=(-2, -1))
         for image, phrase in (area >= calibration.minimum_area).nonzero().tolist():
-            region = belongs[image, phrase]
+            mask = masks[image, phrase]
+            if mask.shape != (height, width):
+                mask = functional.interpolate(mask[None, None], (height, width), mode="bilinear")[0, 0]
+            region = mask > calibration.mask_threshold
             if region.any():  # a minimum area of 0 must not make empty regions
                 regions[start + image, texts[phrase]] = region.cpu()
         start += len(part)
