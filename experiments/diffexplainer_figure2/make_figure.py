@@ -35,9 +35,9 @@ from diffexplain.evaluation.quality import QUALITY, SEMANTIC, features_of, prefe
 from diffexplain.pipelines.parts import Parts
 from diffexplain.report import load_run
 from diffexplain.weights import atomic
-from diffexplain.world import oracle
 from experiments.diffexplainer_figure2.figure import draw
 from experiments.diffexplainer_figure2.table import write_table
+from experiments.world import oracle
 
 HERE = Path(__file__).parent
 METHODS = ("yosinski", "mahendran_vedaldi", "nguyen", "maco", "diffexplainer")

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -90,7 +90,7 @@ def effects(classifier: Classifier, targets: Sequence[ResolvedTarget], images: T
         cover: the mark, (H, W).
     """
     engine, whole = Engine(policy="uniform", images=len(images), chunk=AT_ONCE, batch_size=AT_ONCE), range(len(images))
-    once = Once(classifier)
+    once = cast(Classifier, Once(classifier))
     studied = [Studied(target.text, once, target) for target in targets]
     with tempfile.TemporaryDirectory() as folder:
         files = Files(Path(folder), Draws(0, "watermark"))
