@@ -109,6 +109,11 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
         UserError: something in ``overrides`` is not understood, a file in ``conf/`` is wrong, or there is no folder of
             photographs where one is named.
     """
+    return known(without_digests(overrides))
+
+
+def without_digests(overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """What `compose` gives, but for the digests: no file that the run is made of is read."""
     typed = parse(overrides)
     parsed = [*parse(taken_over(typed)), *typed]
     for override in parsed:
@@ -129,7 +134,7 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
         reference = _plain(composed)
     assigned = [override for override in parsed if override not in chosen]
     if _needs_another_editor(reference, parsed):
-        return compose([*overrides, f"editor={EDITORS_OF_IMAGES[0]}"])
+        return without_digests([*overrides, f"editor={EDITORS_OF_IMAGES[0]}"])
     for override in assigned:
         _check_key(override, reference, groups)
     with _no_environment() if taken else nullcontext():
@@ -142,8 +147,7 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
         _check_nothing_is_decided(config, {str(override.key_or_group) for override in typed}, chosen)
     check_plugins(config[PLUGINS])
     compared = _compared(config, groups)
-    config |= {COMPARED: compared} if compared else {}
-    return known(config)
+    return {**config, COMPARED: compared} if compared else config
 
 
 def as_hydra_reads(overrides: Sequence[str]) -> list[str]:
@@ -615,7 +619,7 @@ def _compared(config: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) ->
         if name in (*found, config["classifier"]["name"]):
             raise UserError("compare names every classifier once, and not the one that is explained.", given=name)
         folders = f"{OWN_FOLDERS}={written(config['paths']['configs'])}"
-        found[name] = compose([folders, f"classifier={name}"])["classifier"]
+        found[name] = without_digests([folders, f"classifier={name}"])["classifier"]
     return found
 
 

@@ -46,7 +46,7 @@ def overrides(config: Mapping[str, Any]) -> list[str]:
 
 
 def _composed(overrides: list[str]) -> dict[str, Any]:
-    return _asked(configuration.compose(overrides))
+    return _asked(configuration.without_digests(overrides))
 
 
 def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
