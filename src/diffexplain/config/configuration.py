@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -444,15 +445,14 @@ def _compose(choices: tuple[str, ...], folders: tuple[Path, ...], state: tuple[A
     try:
         with initialize_config_dir(str(FOLDER), version_base="1.3"):
             loader = GlobalHydra.instance().config_loader()
-            try:
+            assert isinstance(loader, ConfigLoaderImpl)
+            with suppress(HydraException, OmegaConfBaseException):  # Else with all of Hydra, and what it says.
                 overrides, files = loader._parse_overrides_and_create_caching_repo("config", said)
                 chosen = create_defaults_list(files, "config", overrides, prepend_hydra=False, skip_missing=False)
                 composed = loader._compose_config_from_defaults_list(chosen.defaults, files)
                 if "hydra" not in composed:
                     OmegaConf.set_struct(composed, True)
                     return composed
-            except (HydraException, OmegaConfBaseException):
-                pass  # As it always was, with what Hydra says of it.
             return hydra_compose("config", said)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise _cannot_compose(error) from error
