@@ -195,7 +195,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     """
     parsed = []
     for text in overrides:
-        override = _hydras(_in_hydras_grammar(text))
+        override = copy.copy(_hydras(_in_hydras_grammar(text)))
         if override is None or not override.key_or_group:
             raise UserError("This is not written as key=value.", given=text, accepted=["target=class:bee"], hint=HELP)
         override.input_line = text  # Messages repeat what was typed.
@@ -412,8 +412,9 @@ def _end_of_part(text: str, begin: int) -> int:
     return comma
 
 
+@lru_cache(maxsize=1024)
 def _hydras(text: str) -> Override | None:
-    """The override as Hydra reads it; None if it does not."""
+    """The override as Hydra reads it; None if it does not. Kept, as the runs of a sweep have most of them in common."""
     try:
         (override,) = OverridesParser.create().parse_overrides([text])
     except HydraException:
