@@ -47,6 +47,11 @@ def _stays_on_this_machine(request: pytest.FixtureRequest) -> Iterator[None]:
         pytest.fail("tried to reach the network: " + "; ".join(attempts))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: not {"whole_runs", "experiments"} & set(item.path.parts))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what is to run on a GPU where there is none."""
     if item.get_closest_marker("gpu") is None:

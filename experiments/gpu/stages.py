@@ -21,7 +21,8 @@ AIM = 0.5
 TRAINING = {"steps": 20_000, "batch": 256, "rate": 3e-3}
 """Of the embedded prior; the rate is that of the shipped weights."""
 FEW = (
-    *("effects=quick", "effects.images=2", "effects.smallest=2", "concepts.hierarchy=world"),
+    *("effects=quick", "effects.images=2", "effects.smallest=2"),
+    "concepts.hierarchy=experiments/reliability/hierarchy.yaml",
     "classifier.preprocessing.size=32",
 )
 """Of a run in small, whatever its explainer."""

@@ -49,6 +49,7 @@ def test_a_run_with_a_real_network_completes(tmp_path: Path) -> None:
     least = ["images=2", "random_images=2", "candidates=0", "looked_images=2", "examples=2"]
     overrides = [
         *("classifier=efficientnet_lite0", "diffusion=world", "target=class:flagstaff", "explainer.steps=2"),
+        "diffusion.steps=1",
         # Shorter: every concept is looked for in pictures that are not edited yet.
         *("classifier.vocabulary=embedded:vocabulary.yaml", "concepts.hierarchy=tests/conf/hierarchy.yaml"),
         *("explainer.batch=2", "evaluation=quick", *(f"evaluation.{setting}" for setting in least)),

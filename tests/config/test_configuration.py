@@ -104,6 +104,14 @@ def test_several_loggers_are_chosen_at_once_each_under_its_name() -> None:
     assert caught.value.nearest[0] == "csv"
 
 
+@pytest.mark.parametrize("said", ["defaults: [override /hydra/job_logging: none]", "hydra: {verbose: true}"])
+def test_what_a_file_says_of_hydra_is_none_of_the_runs_configuration(said: str, tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{said}\n")
+    folder = f"paths.configs=[{tmp_path}]"
+    assert compose([folder, "experiment=mine"]) == compose([folder])
+
+
 def test_a_key_that_another_method_reads_is_said_to_be_its() -> None:
     with pytest.raises(UserError, match="reads no images") as caught:
         compose(["images=/nonexistent"])

@@ -102,6 +102,7 @@ def test_tables_share_their_runs(tmp_path: Path) -> None:
 def test_a_run_is_made_once_and_stands_beside_those_that_are_not(tmp_path: Path) -> None:
     tables = shared()
     little = ["explainer.steps=1", "explainer.screening_images=0", "trainer=cpu", "evaluation.images=4"]
+    little += ["diffusion.steps=1", "discovery.pictures=4", "effects.images=2", "effects.smallest=2"]
     little += ["evaluation.random_images=2", "evaluation.candidates=0", "evaluation.looked_images=2"]
     todo = tables.cells(EXPERIMENTS / "diffexplainer_figure4", "world", tmp_path, [*little, "trainer.progress=none"])
     (first,) = tables.make(todo[:1])

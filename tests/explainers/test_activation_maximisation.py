@@ -166,7 +166,7 @@ def parts() -> Parts:
 def test_each_is_a_run_with_a_page(name: str, parts: Parts, tmp_path: Path) -> None:
     overrides = [
         f"explainer={name}", "explainer.images=2", "explainer.steps=2", "target=class:bee", "logger=local",
-        "trainer=cpu", f"paths.outputs={tmp_path}",
+        "diffusion.steps=1", "trainer=cpu", f"paths.outputs={tmp_path}",
     ]  # fmt: skip
     outcome = app.make(configuration.compose(overrides), parts)
     assert outcome.summary is not None
@@ -185,7 +185,7 @@ def test_each_is_a_run_with_a_page(name: str, parts: Parts, tmp_path: Path) -> N
 def test_a_unit_is_measured_by_its_own_threshold(parts: Parts, tmp_path: Path) -> None:
     overrides = [
         "explainer=yosinski", "explainer.images=2", "explainer.steps=2", "target=unit:stages.2.1:5", "logger=local",
-        "trainer=cpu", f"paths.outputs={tmp_path}",
+        "diffusion.steps=1", "trainer=cpu", f"paths.outputs={tmp_path}",
     ]  # fmt: skip
     outcome = app.make(configuration.compose(overrides), parts)
     assert outcome.summary is not None

@@ -168,15 +168,23 @@ def test_halving_spends_less_and_keeps_the_first_places(tmp_path: Path) -> None:
     assert min(concept.over_all.n for concept in halving.rankings[0].concepts) < 48
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[EffectsResult, dict[str, bytes]]:
+    folder = tmp_path_factory.mktemp("whole")
+    return rank(folder, PAIR, FLAGS_AND_SNOW, editor=Editor(BASES), policy="halving"), bytes_of(folder)
+
+
 @pytest.mark.parametrize("stop_after", [0, 7, 40, 90])
-def test_a_run_resumed_anywhere_ends_with_equal_bytes(tmp_path: Path, stop_after: int) -> None:
-    whole = rank(tmp_path / "whole", PAIR, FLAGS_AND_SNOW, editor=Editor(BASES), policy="halving")
+def test_a_run_resumed_anywhere_ends_with_equal_bytes(
+    tmp_path: Path, stop_after: int, uninterrupted: tuple[EffectsResult, dict[str, bytes]]
+) -> None:
+    whole, files = uninterrupted
     with pytest.raises(KeyboardInterrupt):
         rank(tmp_path / "again", PAIR, FLAGS_AND_SNOW, editor=Editor(BASES, stop_after=stop_after), policy="halving")
     again = Editor(BASES)
     resumed = rank(tmp_path / "again", PAIR, FLAGS_AND_SNOW, editor=again, policy="halving")
     assert resumed == whole
-    assert bytes_of(tmp_path / "again") == bytes_of(tmp_path / "whole")
+    assert bytes_of(tmp_path / "again") == files
     # At most the one unit in which it stopped, of 12 images, is made again.
     assert len(again.asked) < whole.budget.evaluations - stop_after + 12
     finished = Editor(BASES, stop_after=0)

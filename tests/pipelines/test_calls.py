@@ -23,9 +23,9 @@ from diffexplain.runs.run import planned
 from experiments.full_size.counting import CountedParts
 
 SMALL = ["logger=local", "trainer=cpu", "seed=3", "target=class:bee", "classifier.hierarchy=tests/conf/hierarchy.yaml"]
-EFFECTS = ["effects.images=5", "effects.chunk=3", "effects.smallest=2", "effects.resamples=10"]
-SCREEN = ["discovery.pictures=6", "discovery.tested=2", "discovery.pairs=1", "discovery.others=2", *EFFECTS]
-PROMPT = ["evaluation=quick", "evaluation.images=5", "explainer.steps=2", "explainer.batch=2", *SCREEN]
+EFFECTS = ["effects.images=3", "effects.chunk=2", "effects.smallest=2", "effects.resamples=10"]
+SCREEN = ["discovery.pictures=4", "discovery.tested=2", "discovery.pairs=1", "discovery.others=2", *EFFECTS]
+PROMPT = ["evaluation=quick", "evaluation.images=3", "explainer.steps=2", "explainer.batch=2", *SCREEN]
 DIFFEX = ["explainer=diffex", *EFFECTS]
 
 
@@ -36,7 +36,7 @@ def parts() -> CountedParts:
 
 def both(parts: CountedParts, folder: Path, *overrides: str) -> tuple[Calls, Calls, bool]:
     """What was said beforehand, what was counted, and whether it was said to be exact."""
-    config = configuration.compose([*SMALL, *overrides, f"paths.outputs={folder}"])
+    config = configuration.compose([*SMALL, *overrides, "diffusion.steps=2", f"paths.outputs={folder}"])
     target = app.resolve_target(config)
     said = forecast(config, target)
     run = planned(config, folder, target=target)

@@ -20,6 +20,17 @@ from experiments.cost.make import WITHOUT, rows
 QUICK = ["logger=local", "trainer=cpu", "explainer=yosinski", "explainer.steps=2", "explainer.images=3"]
 
 
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where what networks take is remembered; elsewhere, every later run would say beforehand what it takes."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(autouse=True)
+def _in_a_store_of_its_own(measured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIFFEXPLAIN_CACHE", str(measured))
+
+
 def composed(*overrides: str) -> tuple[dict[str, Any], Any]:
     config = configuration.compose(list(overrides))
     return config, app.resolve_target(config)

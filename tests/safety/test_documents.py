@@ -40,7 +40,7 @@ HOSTILE = {
     "deeper than is read": "[" * 900 + "]" * 900,
     "beyond all bounds": '{"classes": [{"index": 1e999, "name": "a"}], "schema_version": 1e999, "absolute": 1e999}',
     "no number": '{"mask_threshold": NaN, "absolute": NaN, "classes": NaN}',
-    "a number of a million digits": '{"num_classes": ' + "9" * 1_000_000 + ', "architecture": "a"}',
+    "a number of 100,000 digits": '{"num_classes": ' + "9" * 100_000 + ', "architecture": "a"}',
     "a thousand million classes": '{"num_classes": 999999999, "architecture": "a"}',
     "not text": "\0\udcff",
 }

@@ -53,7 +53,7 @@ def test_the_flag_is_put_into_other_photographs_and_taken_out_of_the_targets_own
         "experiment=confirm",
         f"from_run={finished(tmp_path / 'run')}",
         f"images={photographs(tmp_path / 'photographs')}",
-        *("editor=leditspp_world", "editor.steps=4", "effects.resamples=100", "logger=local", "trainer=cpu"),
+        *("editor=leditspp_world", "editor.steps=2", "effects.resamples=100", "logger=local", "trainer=cpu"),
         f"paths.outputs={tmp_path}/outputs",
     ]
     assert cli.run(settings) == 0

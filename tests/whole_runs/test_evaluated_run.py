@@ -20,6 +20,7 @@ from diffexplain.world.scenes import Scene
 ROOT = Path(__file__).parents[2]
 SETTINGS = (
     *("logger=local", "trainer=cpu", "explainer.steps=1", "explainer.batch=2", "explainer.screening_images=0"),
+    "diffusion.steps=1",
     *("evaluation=quick", "evaluation.images=4", "evaluation.random_images=2", "evaluation.looked_images=2"),
     *("evaluation.candidates=0", "effects.smallest=2", "effects.images=2", "discovery.pictures=4"),
 )

@@ -19,7 +19,7 @@ from diffexplain.world.render import render_images
 from diffexplain.world.sampler import World
 
 ROOT = Path(__file__).parents[2]
-QUIET = ["logger=local", "trainer=cpu", "trainer.progress=none"]
+QUIET = ["logger=local", "trainer=cpu", "trainer.progress=none", "diffusion.steps=1"]
 LITTLE = ["explainer.steps=2", "evaluation=quick", *QUIET]
 LEAST = [
     *("evaluation.images=4", "evaluation.random_images=2", "evaluation.candidates=0"),

@@ -29,7 +29,7 @@ NAMES = ("a.png", "b.png", "c.png")
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Three scenes, two files that are none, and a run that edits them in three steps."""
+    """Three scenes, two files that are none, and a run that edits them in two steps."""
     monkeypatch.chdir(ROOT)
     folder = tmp_path / "photographs"
     folder.mkdir()
@@ -51,7 +51,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_photographs_are_edited_and_ranked_and_those_skipped_are_named(
     settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = [*settings, "editor.steps=3"]
+    asked = [*settings, "editor.steps=2"]
     with pytest.warns(UserWarning, match=r"empty.jpg was skipped: empty, 0 bytes"):
         assert cli.run(asked) == 0
     directory = Path(capsys.readouterr().out.split("Report: ")[1].strip()).parent

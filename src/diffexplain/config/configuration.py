@@ -23,6 +23,9 @@ from typing import Any
 import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.defaults_list import create_defaults_list
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, OverrideType, QuotedString
 from hydra.errors import HydraException
@@ -109,6 +112,11 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
         UserError: something in ``overrides`` is not understood, a file in ``conf/`` is wrong, or there is no folder of
             photographs where one is named.
     """
+    return known(without_digests(overrides))
+
+
+def without_digests(overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """What `compose` gives, but for the digests: no file that the run is made of is read."""
     typed = parse(overrides)
     parsed = [*parse(taken_over(typed)), *typed]
     for override in parsed:
@@ -129,7 +137,7 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
         reference = _plain(composed)
     assigned = [override for override in parsed if override not in chosen]
     if _needs_another_editor(reference, parsed):
-        return compose([*overrides, f"editor={EDITORS_OF_IMAGES[0]}"])
+        return without_digests([*overrides, f"editor={EDITORS_OF_IMAGES[0]}"])
     for override in assigned:
         _check_key(override, reference, groups)
     with _no_environment() if taken else nullcontext():
@@ -142,8 +150,7 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
         _check_nothing_is_decided(config, {str(override.key_or_group) for override in typed}, chosen)
     check_plugins(config[PLUGINS])
     compared = _compared(config, groups)
-    config |= {COMPARED: compared} if compared else {}
-    return known(config)
+    return {**config, COMPARED: compared} if compared else config
 
 
 def as_hydra_reads(overrides: Sequence[str]) -> list[str]:
@@ -188,7 +195,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     """
     parsed = []
     for text in overrides:
-        override = _hydras(_in_hydras_grammar(text))
+        override = copy.copy(_hydras(_in_hydras_grammar(text)))
         if override is None or not override.key_or_group:
             raise UserError("This is not written as key=value.", given=text, accepted=["target=class:bee"], hint=HELP)
         override.input_line = text  # Messages repeat what was typed.
@@ -405,8 +412,9 @@ def _end_of_part(text: str, begin: int) -> int:
     return comma
 
 
+@lru_cache(maxsize=1024)
 def _hydras(text: str) -> Override | None:
-    """The override as Hydra reads it; None if it does not."""
+    """The override as Hydra reads it; None if it does not. Kept, as the runs of a sweep have most of them in common."""
     try:
         (override,) = OverridesParser.create().parse_overrides([text])
     except HydraException:
@@ -426,17 +434,27 @@ def _interpolating(text: str) -> str:
 OmegaConf.register_new_resolver("torchvision_weights", torchvision_weights, replace=True)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=128)
 def _compose(choices: tuple[str, ...], folders: tuple[Path, ...], state: tuple[Any, ...]) -> DictConfig:
     """What Hydra composes of ``choices``; ``state`` is that of the files, so that edits are noticed.
 
-    Kept because it takes a fifth of a second, and a sweep may be over a thousand classes.
+    Kept because it takes a fifth of a second, and a sweep may be over a thousand classes. Hydra's settings of itself,
+    which would take as long again and be thrown away, are composed only where a file of the user's speaks of them.
     """
+    search = written([f"file://{folder.absolute()}" for folder in folders])
+    said = [*([f"hydra.searchpath={search}"] if folders else []), *choices]
     try:
         with initialize_config_dir(str(FOLDER), version_base="1.3"):
-            search = written([f"file://{folder.absolute()}" for folder in folders])
-            more = [f"hydra.searchpath={search}"] if folders else []
-            return hydra_compose("config", [*more, *choices])
+            loader = GlobalHydra.instance().config_loader()
+            assert isinstance(loader, ConfigLoaderImpl)
+            with suppress(HydraException, OmegaConfBaseException):  # Else with all of Hydra, and what it says.
+                overrides, files = loader._parse_overrides_and_create_caching_repo("config", said)
+                chosen = create_defaults_list(files, "config", overrides, prepend_hydra=False, skip_missing=False)
+                composed = loader._compose_config_from_defaults_list(chosen.defaults, files)
+                if "hydra" not in composed:
+                    OmegaConf.set_struct(composed, True)
+                    return composed
+            return hydra_compose("config", said)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise _cannot_compose(error) from error
 
@@ -590,8 +608,8 @@ def _check_file(file: Path, _changed: int, _size: int) -> None:
 
 
 def _state(folders: Sequence[Path]) -> tuple[Any, ...]:
-    files = [file for folder in folders for file in sorted(folder.rglob("*.yaml"))]
-    return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    files = [(file, file.stat()) for folder in folders for file in sorted(folder.rglob("*.yaml"))]
+    return tuple((str(file), status.st_mtime_ns, status.st_size) for file, status in files)
 
 
 def _needs_another_editor(reference: Mapping[str, Any], parsed: Sequence[Override]) -> bool:
@@ -615,7 +633,7 @@ def _compared(config: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) ->
         if name in (*found, config["classifier"]["name"]):
             raise UserError("compare names every classifier once, and not the one that is explained.", given=name)
         folders = f"{OWN_FOLDERS}={written(config['paths']['configs'])}"
-        found[name] = compose([folders, f"classifier={name}"])["classifier"]
+        found[name] = without_digests([folders, f"classifier={name}"])["classifier"]
     return found
 
 

@@ -24,17 +24,19 @@ def overrides(config: Mapping[str, Any]) -> list[str]:
     groups = configuration.available([Path(folder) for folder in folders])
     wanted = _asked(config)
     chosen = [f"{configuration.OWN_FOLDERS}={configuration.written(folders)}"] if folders else []
+    here = _composed(chosen)
     # The method first: which groups there are follows from it.
     for group, names in sorted(groups.items(), key=lambda item: item[0] != "explainer"):
-        node = wanted.get(group)
-        # A choice may have brought another along, as a classifier does its prior.
-        if isinstance(node, dict) and node.get("name") in names and node != _composed(chosen).get(group):
-            with_choice = [*chosen, f"{group}={node['name']}"]
-            if _composed(with_choice).get(group) != _composed(chosen).get(group):
-                chosen = with_choice
+        node, present = wanted.get(group), here.get(group)
+        # A choice may have brought another along, as a classifier does its prior; chosen twice, it is the same.
+        if isinstance(node, dict) and node.get("name") in names and node["name"] != (present or {}).get("name"):
+            there = _composed([*chosen, f"{group}={node['name']}"])
+            if there.get(group) != present:
+                chosen, here = [*chosen, f"{group}={node['name']}"], there
     if wanted.get(FROM_RUN) is not None:
         chosen = [*chosen, f"{FROM_RUN}={configuration.written(wanted[FROM_RUN])}"]
-    composed = dict(configuration.leaves(_composed(chosen)))
+        here = _composed(chosen)
+    composed = dict(configuration.leaves(here))
     changes = [
         configuration.assignment(f"{'' if key in composed else '+'}{key}", value)
         for key, value in configuration.leaves(wanted)
@@ -44,7 +46,7 @@ def overrides(config: Mapping[str, Any]) -> list[str]:
 
 
 def _composed(overrides: list[str]) -> dict[str, Any]:
-    return _asked(configuration.compose(overrides))
+    return _asked(configuration.without_digests(overrides))
 
 
 def _asked(config: Mapping[str, Any]) -> dict[str, Any]:

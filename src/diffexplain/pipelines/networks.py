@@ -87,7 +87,7 @@ class Network:
         """Of its weights."""
         return sum(weight.numel() * weight.element_size() for weight in self.shapes.parameters())
 
-    @property
+    @cached_property
     def key(self) -> str:
         """By which it is remembered."""
         return sha256(repr((str(self.shapes), self.inputs, self.dtype)).encode()).hexdigest()[:16]

@@ -106,7 +106,7 @@ def embedded(*names: str) -> list[Any]:
 
 LITTLE = (
     "discovery.pictures=24", "discovery.tested=1", "discovery.pairs=0", "discovery.others=0", "effects.images=3",
-    "effects.smallest=2", "effects.chunk=3",
+    "effects.smallest=2", "effects.chunk=3", "diffusion.steps=2",
 )  # fmt: skip
 
 
