@@ -447,7 +447,8 @@ def _compose(choices: tuple[str, ...], folders: tuple[Path, ...], state: tuple[A
         with initialize_config_dir(str(FOLDER), version_base="1.3"):
             loader = GlobalHydra.instance().config_loader()
             assert isinstance(loader, ConfigLoaderImpl)
-            with suppress(HydraException, OmegaConfBaseException):  # Else with all of Hydra, and what it says.
+            # Else by the public way, which takes all of Hydra, and says what is wrong; these are names of 1.3 alone.
+            with suppress(HydraException, OmegaConfBaseException, AttributeError, TypeError):
                 overrides, files = loader._parse_overrides_and_create_caching_repo("config", said)
                 chosen = create_defaults_list(files, "config", overrides, prepend_hydra=False, skip_missing=False)
                 composed = loader._compose_config_from_defaults_list(chosen.defaults, files)
