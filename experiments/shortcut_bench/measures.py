@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 from torchmetrics.functional.classification import binary_average_precision
 
-from diffexplain.evaluation import agreement
+from diffexplain.evaluation import salient_imagenet
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import wilson
 from experiments.shortcut_bench.explained import Explained, Finding, WordFinding
@@ -105,7 +105,7 @@ def recall_at(answer: Answer, k: int) -> float | None:
 def auroc(answer: Answer) -> float | None:
     """Probability that a concept that is there stands before one that is absent; None without either."""
     scores, labels = _there_or_absent(answer)
-    return agreement.auroc(scores, labels)
+    return salient_imagenet.auroc(scores, labels)
 
 
 def average_precision(answer: Answer) -> float | None:
@@ -421,7 +421,7 @@ def object_absence(answers: Sequence[Answer]) -> Estimate | None:
         return None
 
     def area(picks: NDArray[np.int64]) -> float:
-        found = agreement.auroc(shares[picks], labels[picks])
+        found = salient_imagenet.auroc(shares[picks], labels[picks])
         return math.nan if found is None else found
 
     drawn = np.asarray([area(picks) for picks in resamples(len(rows))[:500]])
