@@ -138,7 +138,7 @@ def test_the_table_sorts_and_filters_and_its_links_lead_somewhere(
     assert found["sorted"] == "descending"
     # What was not tested comes last, however it is sorted.
     assert found["effects"] == ["flag", "snow", "large", "person", "cloud", "dog"]
-    assert found["spurious"] == ["flag", "snow"] and found["told"] == "2 of 6 rows"
+    assert found["spurious"] == ["flag", "snow"] and found["told"] == "2 of 7 concepts"  # "large" is two of them
     assert found["untested"] == ["dog"] and found["searched"] == ["snow"]
     assert found["links"] == []
 

@@ -24,13 +24,14 @@ for (const table of all("table.sortable")) {
 
 for (const controls of all(".filters")) {
   const rows = all("tbody tr", document.getElementById(controls.dataset.of));
+  const count = (some) => some.reduce((sum, row) => sum + Number(row.dataset.concepts), 0); // a row may be of two
   const [search, told] = [controls.querySelector("input"), controls.querySelector("output")];
   let kind = "";
   const show = () => {
     const words = search.value.toLowerCase();
     const fits = (row) => (!kind || kind.split("|").includes(row.dataset.kind)) && row.textContent.toLowerCase().includes(words);
     rows.forEach((row) => { row.hidden = !fits(row); });
-    told.value = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
+    told.value = `${count(rows.filter((row) => !row.hidden))} of ${count(rows)} concepts`;
     all("button", controls).forEach((one) => one.setAttribute("aria-pressed", one.dataset.kind === kind));
   };
   const chosen = all("[data-choose]");
