@@ -148,13 +148,13 @@ def test_the_source_of_a_package_and_of_what_it_imports_beside_it_makes_the_run(
 def test_every_source_file_of_a_folder_counts_and_nothing_that_only_lies_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package = tmp_path / "my_package"
+    package = tmp_path / "my_folder"
     for folder in ("", "parts", ".git", "__pycache__", "venv/lib/site-packages"):
         (package / folder).mkdir(parents=True, exist_ok=True)
         (package / folder / "one.py").write_text("import torch\n")
     (package / "data.csv").write_text("1,2")
     monkeypatch.chdir(tmp_path)
-    assert set(plugins.source_files("my_package")) == {"my_package/one.py", "my_package/parts/one.py"}
+    assert set(plugins.source_files("my_folder")) == {"my_folder/one.py", "my_folder/parts/one.py"}
 
 
 def test_what_lies_beside_an_installed_package_is_not_its_own() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from diffexplain.config import configuration
+from diffexplain.weights.documents import from_yaml, read_text
 from diffexplain.weights.paths import EMBEDDED_ROOT
 from diffexplain.weights.sources import Address, Source, sources
 
@@ -67,14 +69,18 @@ def _weights(group: str, choice: str) -> dict[str, Any]:
     Nothing is composed: that takes a fifth of a second for each of some dozens.
     """
     files = list(configuration.chosen_files([f"{group}={choice}"]).values())
-    read = OmegaConf.merge(*(OmegaConf.load(file) for file in reversed(files)))
+    read = OmegaConf.merge(*(_read(file) for file in reversed(files)))
     whole = OmegaConf.create({configuration.PUBLISHED: _published(), group: read})
     return {place: {"weights": found} for place, found in _lists(whole, group)}
 
 
 @cache
 def _published() -> Any:
-    return OmegaConf.load(configuration.FOLDER / "diffusion" / "base" / f"{configuration.PUBLISHED}.yaml")
+    return _read(configuration.FOLDER / "diffusion" / "base" / f"{configuration.PUBLISHED}.yaml")
+
+
+def _read(file: Path) -> Any:
+    return OmegaConf.create(from_yaml(read_text(file)))
 
 
 def _lists(whole: DictConfig, place: str) -> Iterator[tuple[str, list[Any]]]:

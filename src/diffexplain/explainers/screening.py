@@ -1,7 +1,7 @@
 """Where an optimisation begins: where the screen of concepts ended, or, without one, at a posterior over words.
 
-With a screen (`randomised_prompts`), the first half of the tokens begins at the class's own words, the second at the
-words of what raises it: what was found already need not be found again.
+Where concepts were screened and tested (`randomised_prompts`), the first half of the tokens begins at the class's own
+words, the second at the words of what raises it: what was found already need not be found again.
 
 Without one, each token begins at the posterior over words, from a few images of each word:
 
@@ -30,8 +30,8 @@ from diffexplain.runs.draws import Draws
 ROUNDS = 2
 """A prompt says the main thing with one half of its tokens, and what goes with it with the other."""
 
-OWN = 10.0
-"""Weight of the class's own words, in nats: that of an effect ten standard errors large."""
+OWN = 20.0
+"""Weight of the class's own words, in nats: what is known stands clear of the noise that a prompt begins with."""
 
 IMAGES_AT_ONCE = 64
 """Held in memory; the prior makes them in micro-batches of its own."""
@@ -43,7 +43,8 @@ class Beginning:
 
     Attributes:
         own: words of the class's own name.
-        raising: by word, the score in the screen of the concept that it says, in standard errors.
+        raising: by word, the weight of the concept that it says, in nats: `OWN` of the largest effect that was tested,
+            and of a smaller one its share; else its score in the screen, in standard errors.
     """
 
     own: Sequence[str]

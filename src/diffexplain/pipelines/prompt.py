@@ -12,12 +12,12 @@ from diffexplain.concepts.vocabulary import Kind, Phrase, Vocabulary, class_phra
 from diffexplain.config.digests import CONTENTS
 from diffexplain.config.instantiate import TARGET, build
 from diffexplain.effects.engine import others_of
-from diffexplain.effects.results import ConceptEffect, EffectExample, EffectsResult, Untested
+from diffexplain.effects.results import ConceptEffect, EffectExample, EffectsResult, Ranking, Untested
 from diffexplain.errors import UserError
 from diffexplain.evaluation import evaluate
 from diffexplain.evaluation.captions import CLIP, Captioner, ClipCaptioner, ModelCaptioner
 from diffexplain.evaluation.control import random_weights
-from diffexplain.explainers.screening import Beginning
+from diffexplain.explainers.screening import OWN, Beginning
 from diffexplain.pipelines import photographs
 from diffexplain.pipelines.memory import halvings_recorded, notes_on_memory
 from diffexplain.pipelines.parts import Parts
@@ -85,11 +85,7 @@ class PromptPipeline:
         raising: list[Phrase] = []
         if self.effects is not None:
             self.examples = self.testing.examples()
-            raising = [
-                self._phrase(concept)
-                for concept in self.effects.rankings[0].ranked
-                if concept.over_all.significant and concept.over_all.score.value > 0
-            ]
+            raising = [self._phrase(concept) for concept in raised_by(self.effects.rankings[0])]
         with halvings_recorded(self.run, self.prior, "to evaluate one picture"):
             self.evaluation = evaluate(
                 self.explanation.condition,
@@ -138,13 +134,17 @@ class PromptPipeline:
         return summary
 
     def _beginning(self, own: Sequence[str], effects: EffectsResult) -> Beginning:
-        """The words of what the screen found to raise the target, with their scores."""
+        """The words of what raises the target, weighed as its own name where that was tested, else by the screen."""
         ranking = effects.rankings[0]
         every: list[ConceptEffect | Untested] = [*ranking.concepts, *ranking.untested]
         scores: dict[str, float] = {}
+        raising = {concept.path: concept.over_all.score.value for concept in raised_by(ranking)}
+        largest = max(raising.values(), default=1.0)
         for concept in every:
+            effect = raising.get(concept.path)
+            score = concept.screened or 0.0 if effect is None else OWN * effect / largest
             for word in content_words([concept.text]):
-                scores[word] = max(scores.get(word, 0.0), concept.screened or 0.0)
+                scores[word] = max(scores.get(word, 0.0), score)
         words = content_words(own)
         return Beginning(words, {word: score for word, score in scores.items() if word not in words})
 
@@ -174,6 +174,11 @@ class PromptPipeline:
 
     def _build(self, group: str, *arguments: Any) -> Any:
         return build(self.run.config[group], *arguments, plugins=self.plugins, where=group)
+
+
+def raised_by(ranking: Ranking) -> list[ConceptEffect]:
+    """The concepts that were tested and raise the target, the largest effect first."""
+    return [one for one in ranking.ranked if one.over_all.significant and one.over_all.score.value > 0]
 
 
 def notes_on_steps(curve: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
