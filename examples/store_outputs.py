@@ -11,6 +11,7 @@ import ast
 import base64
 import io
 import json
+import re
 from contextlib import redirect_stderr, redirect_stdout
 from hashlib import sha256
 from pathlib import Path
@@ -45,7 +46,8 @@ def outputs(source: str, names: dict[str, Any], number: int) -> list[dict[str, A
         exec(compile(ast.Module(statements, []), NOTEBOOK.name, "exec"), names)
         if isinstance(last, ast.Expr):
             value = eval(compile(ast.Expression(last.value), NOTEBOOK.name, "eval"), names)
-    shown = [{"output_type": "stream", "name": "stdout", "text": lines(printed.getvalue())}] if printed.tell() else []
+    said = re.sub(r"[^\n]*\r", "", printed.getvalue()).strip("\n")  # A bar writes over itself.
+    shown = [{"output_type": "stream", "name": "stdout", "text": lines(f"{said}\n")}] if said else []
     if value is None:
         return shown
     return [*shown, {"output_type": "execute_result", "execution_count": number, "metadata": {}, "data": data(value)}]
