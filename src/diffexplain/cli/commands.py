@@ -254,7 +254,7 @@ def _other_command(command: str, rest: list[str]) -> int:
     if command not in _HOMES:
         raise UserError("There is no such command.", given=command, accepted=COMMANDS, hint="diffexplain --help")
     if command in ("list", "fetch"):
-        configuration.check_given_once(rest[command == "list" :])
+        configuration.check_given_once(rest[1:] if command == "list" else rest)
     status: int = import_module(_HOMES[command]).main(rest)
     return status
 

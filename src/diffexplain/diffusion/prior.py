@@ -87,11 +87,12 @@ class Prior:
 
     @property
     def device(self) -> torch.device:
-        return self._of_network.device
+        # The network's own `device` and `dtype` walk through all of its modules, at every step.
+        return next(self.network.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
-        return self._of_network.dtype
+        return next(self.network.parameters()).dtype
 
     @property
     def network(self) -> torch.nn.Module:
@@ -237,11 +238,6 @@ class Prior:
             return self._decode(self._denoise(condition[part], latents[part]))
 
         return torch.cat(self.without_gradient.run(len(latents), generated))
-
-    @property
-    def _of_network(self) -> Tensor:
-        # Its own `device` and `dtype` walk through all of its modules, at every step.
-        return next(self.pipeline.unet.parameters())
 
     def _side_by_side(self, size: int | None, setting: str) -> SideBySide:
         height, width = self.image_size
