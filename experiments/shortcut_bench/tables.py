@@ -101,20 +101,20 @@ def doses(title: str, answers: Mapping[str, Mapping[str, Answer]]) -> list[str]:
     """The planted value of every design at every strength: what is true of it, and what each method says."""
     most = max((of for of in answers.values()), key=len)
     lines = [f"## {title}", "", f"{len(most)} classifiers.", ""]
-    stating = [m for m, of in answers.items() if any(one.effect is not None for one in planted(of).values())]
-    lines += [f"| planted | strength | true effect | {' | '.join(TITLES[method] for method in stating)} |"]
-    lines += ["|---" * (3 + len(stating)) + "|"]
-    found = {method: planted(answers[method]) for method in stating}
+    every = {method: planted(of_method) for method, of_method in answers.items()}
+    found = {method: of for method, of in every.items() if any(one.effect is not None for one in of.values())}
+    lines += [f"| planted | strength | true effect | {' | '.join(TITLES[method] for method in found)} |"]
+    lines += ["|---" * (3 + len(found)) + "|"]
     for name, answer in sorted(
         most.items(), key=lambda item: (item[1].specification.seed, item[1].specification.strength)
     ):
         one = answer.specification
         (value,) = one.shortcuts[0]
-        said = [stated(found[method].get(name)) for method in stating]
+        said = [stated(of.get(name)) for of in found.values()]
         what = f"{value.value} with {one.class_name} ({one.architecture})"
         lines.append(f"| {what} | {one.strength} | {answer.true[value]:+.2f} | {' | '.join(said)} |")
-    for method in stating:
-        rows = [(abs(answers[method][name].true[one.value]), one.reported) for name, one in found[method].items()]
+    for method, of in found.items():
+        rows = [(abs(answers[method][name].true[one.value]), one.reported) for name, one in of.items()]
         there, smaller = [r for effect, r in rows if effect >= THERE], [r for effect, r in rows if effect < THERE]
         least = min((f"{effect:.2f}" for effect, reported in rows if reported), default="none")
         lines += [
