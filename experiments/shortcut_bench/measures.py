@@ -153,6 +153,12 @@ def accused(answer: Answer) -> float:
     return float(any(finding.reported and absent for finding, absent in rows))
 
 
+def told_of_more(answer: Answer) -> float | None:
+    """Whether it is said that the class may be after something that no word names; None where that was not asked."""
+    said = answer.explained.extra.get("asks_for_more")
+    return None if said is None else float(said)
+
+
 def found_share(answer: Answer) -> float | None:
     """Share of what is there that is reported, with its sign; None where nothing is."""
     rows = zip(answer.explained.findings, answer.there, answer.signed_right, strict=True)

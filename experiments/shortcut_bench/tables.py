@@ -37,6 +37,7 @@ from experiments.shortcut_bench.measures import (
     reported_of_there,
     spearman,
     three_are_there,
+    told_of_more,
     unstated_share,
 )
 from experiments.shortcut_bench.specification import Value
@@ -163,6 +164,8 @@ def measured(of_method: Mapping[str, Answer]) -> dict[str, str]:
     """The cells of one method, by the names of their rows."""
     every = list(of_method.values())
     marked = [answer for answer in every if answer.specification.kind == "mark"]
+    named = [answer for answer in shortcut(of_method) if answer.specification.kind != "mark"]
+    knowing = [answer for answer in every if answer.specification.control in ("fair", "not_learned")]
     evaluations = [answer.explained.account.denoiser for answer in every]
     return {
         "first place right, where something is there": cell(counted(every, first_is_there)),
@@ -180,6 +183,9 @@ def measured(of_method: Mapping[str, Answer]) -> dict[str, str]:
         "Spearman, effects beyond ±0.02": cell(spearman(every)),
         "planted pair's members among the first three": cell(counted(every, pair_members_among_first)),
         "marks: accused of something absent": cell(counted(marked, accused)),
+        "said to be after something that no word names: marks": cell(counted(marked, told_of_more)),
+        "fair and not learned controls": cell(counted(knowing, told_of_more)),
+        "shortcuts that words name": cell(counted(named, told_of_more)),
         "denoiser evaluations, median": f"{statistics.median(evaluations):,.0f} n {len(evaluations)}",
     }
 

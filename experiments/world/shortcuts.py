@@ -113,6 +113,7 @@ def judged(cell: Cell, ranking: Ranking, identity: str) -> dict[str, Any]:
         places = {PLANTED[cell.class_name][phrase] for phrase in true}
         right = bool(spurious) and spurious[0].over_all.score.value > 0 and truth_name(spurious[0].path[:2]) in places
     itself = None if ranking.itself is None or ranking.itself.effect is None else ranking.itself.effect.score
+    recognised = None if ranking.itself is None else ranking.itself.recognised
     return {
         "key": cell.key, "world": cell.world, "architecture": cell.architecture, "class": cell.class_name,
         "seed": cell.seed, "identity": identity, "right": right,
@@ -123,6 +124,7 @@ def judged(cell: Cell, ranking: Ranking, identity: str) -> dict[str, Any]:
             for concept in ranking.ranked if concept.verdict is Verdict.APPEARANCE
         ],
         "itself": None if itself is None else [round(end, 3) for end in (itself.value, itself.low, itself.high)],
+        "recognised": None if recognised is None else [round(recognised.value, 4), recognised.n],
         "concepts": {" > ".join(concept.path): _beside_the_truth(cell, concept) for concept in ranking.concepts},
         "untested": len(ranking.untested),
     }  # fmt: skip

@@ -200,6 +200,31 @@ def test_what_the_object_itself_does_is_said_only_where_it_was_tested(
     assert "Nothing" not in text
 
 
+@pytest.mark.parametrize(
+    ("recognised", "effect", "said"),
+    [
+        (Estimate(0.2, 0.1, 0.4, 24), 0.05, True),
+        (Estimate(0.2, 0.1, 0.6, 24), 0.05, False),  # it may be most of them
+        (Estimate(0.2, 0.1, 0.4, 24), 0.5, False),  # the flag is what was missing
+        (Estimate(0.2, 0.1, 0.4, 24), -0.5, True),  # what lowers the class explains nothing
+    ],
+)
+def test_a_class_that_is_seldom_its_own_for_no_reason_that_was_tested_may_be_after_something_unnamed(
+    recognised: Estimate, effect: float, said: bool, tmp_path: Path
+) -> None:
+    flag = samples.concept("companion/flag", "a flag", Verdict.SPURIOUS, effect)
+    text = told(summary_of(tmp_path, flag, itself=replace(samples.ITSELF, recognised=recognised)))
+    assert "world_shortcut_cnn says “flagpole” of" in text
+    assert ("it looks for something that no word here names, or does not know the class" in text) is said
+
+
+def test_where_nothing_moves_the_class_and_it_is_seldom_its_own_the_headline_says_what_may_be(tmp_path: Path) -> None:
+    seldom = replace(samples.ITSELF, recognised=Estimate(0.2, 0.1, 0.4, 24))
+    unnamed = "may be something that no word here names"
+    assert unnamed in headline(summary_of(tmp_path, samples.CLOUD, itself=seldom))
+    assert unnamed not in headline(summary_of(tmp_path, samples.CLOUD))
+
+
 def test_when_nothing_activates_the_concepts_are_told_all_the_same(tmp_path: Path) -> None:
     run = samples.run_in(tmp_path)
     summary = samples.summary_of(run, samples.silent())

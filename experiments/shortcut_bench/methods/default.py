@@ -24,7 +24,7 @@ from diffexplain.explainers.randomised_prompts import RandomisedPrompts
 from diffexplain.pipelines.testing import error_of
 from diffexplain.target import ResolvedTarget
 from experiments.shortcut_bench.explained import Account, Explained, Studied
-from experiments.shortcut_bench.methods.edits import explainable, files_of, findings_of, pictures_of
+from experiments.shortcut_bench.methods.edits import explainable, extra_of, files_of, findings_of, pictures_of
 
 
 class Default:
@@ -75,14 +75,6 @@ class Default:
     def answer(self, one: Studied, ranking: Ranking, account: Account) -> Explained:
         """What was found of one classifier."""
         return Explained(self.name, one.specification.name, findings_of(ranking), account, extra=extra_of(ranking))
-
-
-def extra_of(ranking: Ranking) -> dict[str, Any]:
-    """The effect of the object itself, with its interval; nothing where it was not tested."""
-    if ranking.itself is None or ranking.itself.effect is None:
-        return {}
-    effect = ranking.itself.effect.score
-    return {"itself": [effect.value, effect.low, effect.high]}
 
 
 def cost(population: Population, ranking: Ranking, method: RandomisedPrompts, steps: int) -> Account:

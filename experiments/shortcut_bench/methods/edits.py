@@ -23,6 +23,7 @@ from diffexplain.effects.engine import Studied as Explainable
 from diffexplain.effects.population import Images, Population, Shares
 from diffexplain.effects.records import key_of
 from diffexplain.effects.results import ConceptEffect, Ranking
+from diffexplain.effects.verdicts import asks_for_more
 from diffexplain.explainers.diffex import DiffEx
 from diffexplain.pipelines.testing import error_of
 from diffexplain.runs.run import Run
@@ -69,7 +70,8 @@ class Edits:
             if one.specification.kind == "pair" and self.images == edited.count and self.engine.policy == "uniform":
                 found = self.method.search(edited, who, self.engine).run(shares)
                 extra["combinations"] = [[concepts()[path] for path in joint.paths] for joint in found]
-            findings = findings_of(ranked(self.engine, edited, who, one, shares))
+            ranking = ranked(self.engine, edited, who, one, shares)
+            findings, extra = findings_of(ranking), {**extra, **extra_of(ranking)}
             account = cost(edited, shares, shared + time.monotonic() - started)
             yield Explained(self.name, one.specification.name, findings, account, extra=extra)
 
@@ -119,6 +121,22 @@ def findings_of(ranking: Ranking) -> tuple[Finding, ...]:
         else Finding(value, BEHIND * screened.get(path, 0.0), reported=False, verdict="not tested")
         for path, value in concepts().items()
     )
+
+
+def extra_of(ranking: Ranking) -> dict[str, Any]:
+    """What is said besides of concepts: the object itself, with its interval, and whether something unnamed may be.
+
+    Nothing of what was not tested.
+    """
+    itself = ranking.itself
+    extra: dict[str, Any] = {}
+    if itself is not None and itself.effect is not None:
+        effect = itself.effect.score
+        extra["itself"] = [effect.value, effect.low, effect.high]
+    if itself is not None and itself.recognised is not None:
+        extra["recognised"] = [itself.recognised.value, itself.recognised.n]
+        extra["asks_for_more"] = asks_for_more(ranking)
+    return extra
 
 
 def finding_of(value: Value, concept: ConceptEffect) -> Finding:

@@ -14,8 +14,8 @@ from diffexplain.diffusion import Prior
 from diffexplain.effects.results import Ranking
 from diffexplain.target import ResolvedTarget
 from experiments.shortcut_bench.explained import Account, Explained, Finding, Studied, WordFinding, concepts
-from experiments.shortcut_bench.methods.default import Default, extra_of
-from experiments.shortcut_bench.methods.edits import BEHIND
+from experiments.shortcut_bench.methods.default import Default
+from experiments.shortcut_bench.methods.edits import BEHIND, extra_of
 from experiments.shortcut_bench.specification import Value
 from experiments.shortcut_bench.words import WORDS, weight
 

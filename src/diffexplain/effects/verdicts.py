@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from diffexplain.effects.results import Effect, Verdict
+from diffexplain.effects.results import Effect, Ranking, Verdict
 from diffexplain.statistics.estimates import Estimate
 
 HALF = 0.5
 """Of its mask inside the target's own: from here on a concept is part of the object."""
+SELDOM = 0.5
+"""Of the pictures of its own object, so few are given a class that asks for something more."""
+MUCH = 0.2
+"""An effect on the probability that would account for that."""
 WHERE_NOT_TOLD = "it was not seen in enough pictures to tell whether it is part of the object"
 IN_ITS_PLACE = "what a word names may stand in the object's place, which lowers the target whatever the word is"
 NOT_TO_THE_END = "dropped on the first pictures, since its effect is surely not among the largest"
@@ -47,3 +51,15 @@ def may_displace(effect: Effect, role: str) -> bool:
 def has_none(effect: Effect, equivalence: float) -> bool:
     """Whether the whole interval lies within ±equivalence."""
     return -equivalence <= effect.score.low and effect.score.high <= equivalence
+
+
+def asks_for_more(ranking: Ranking) -> bool:
+    """Whether surely few pictures of the object are given the class, and nothing that was tested raises it by much.
+
+    Then the class answers to something that no concept here names (a watermark, a tint), or does not know what the
+    prior draws. `experiments/shortcut_bench` counts how often it is said where it is so, and where nothing was planted.
+    """
+    itself = ranking.itself
+    if itself is None or itself.recognised is None or itself.recognised.high >= SELDOM:
+        return False
+    return not any(one.over_all.significant and one.over_all.score.value >= MUCH for one in ranking.concepts)

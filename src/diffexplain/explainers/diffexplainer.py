@@ -76,6 +76,8 @@ class DiffExplainer:
         stop_at: stop when the class probability, averaged over ``window`` steps, reaches this;
             ``None`` makes all steps. A unit's activation has no such scale: all steps are made.
         window: steps over which the score is averaged to choose the best prompt and to stop.
+        without: what the prompt may not say, for another way to activate the target than one that is known; None: it
+            may say everything.
         checkpoint_every: steps between checkpoints of the run.
         image_every: steps between pictures.
     """
@@ -94,6 +96,7 @@ class DiffExplainer:
         window: int = 5,
         checkpoint_every: int = 5,
         image_every: int = 10,
+        without: Sequence[str] | None = None,
     ) -> None:
         self.prompt = prompt
         self.steps = steps
@@ -106,6 +109,7 @@ class DiffExplainer:
         self.window = window
         self.checkpoint_every = checkpoint_every
         self.image_every = image_every
+        self.without = without
 
     def explain(
         self,

@@ -10,7 +10,7 @@ from typing import Any, cast
 from diffexplain.concepts.content_words import content_words
 from diffexplain.concepts.vocabulary import Kind, Phrase, Vocabulary, class_phrase
 from diffexplain.config.digests import CONTENTS
-from diffexplain.config.instantiate import TARGET, build
+from diffexplain.config.instantiate import TARGET, build, locate
 from diffexplain.effects.engine import others_of
 from diffexplain.effects.results import ConceptEffect, EffectExample, EffectsResult, Ranking, Untested
 from diffexplain.errors import UserError
@@ -51,6 +51,10 @@ class PromptPipeline:
         if self.settings.captions not in (None, CLIP):
             resolve_folder(self.settings.captions)
         self.explainer = self._build("explainer", prompt)
+        self.own = [] if target.class_name is None else [class_phrase(target.class_name)]
+        without = getattr(self.explainer, "without", None) or ()
+        self.without = content_words([without] if isinstance(without, str) else without)
+        self.words = self._words()
         self.augmentation = self._build("augmentation") if TARGET in augmentation else None
         self.gradient = self._build("gradient")
         self.memory = self._build("memory")
@@ -63,14 +67,13 @@ class PromptPipeline:
         self.effects: EffectsResult | None = None
         if self.target.class_name is not None:
             self.effects = self.testing.effects(classifier, prior, self.control)
-        own = [] if self.target.class_name is None else [class_phrase(self.target.class_name)]
         self.explanation = self.explainer.explain(
             self.target,
             classifier,
             prior,
             self.run,
-            vocabulary=content_words([*own, *(phrase.said for phrase in self.vocabulary.phrases)]),
-            beginning=None if self.effects is None else self._beginning(own, self.effects),
+            vocabulary=self.words,
+            beginning=None if self.effects is None else self._beginning(self.effects),
             augmentation=self.augmentation,
             gradient=self.gradient,
             memory=self.memory,
@@ -126,6 +129,7 @@ class PromptPipeline:
                 *(() if self.effects is None else self.testing.notes()),
                 *notes_on_memory(self.run),
                 *notes_on_steps(self.explanation.curve),
+                *notes_on_words(self.without),
             ),
             same_answer=same,
         )
@@ -133,7 +137,25 @@ class PromptPipeline:
         write_report(self.run, summary, examples=self.evaluation.examples, effects=self.examples)
         return summary
 
-    def _beginning(self, own: Sequence[str], effects: EffectsResult) -> Beginning:
+    def _words(self) -> list[str]:
+        """The words that the prompt is made of, or compared with.
+
+        Raises:
+            UserError: some are to be kept out that are not there, or of a prompt that is not made of words.
+        """
+        words = content_words([*self.own, *(phrase.said for phrase in self.vocabulary.phrases)])
+        node = self.run.config["prompt"]
+        if self.without and not getattr(locate(str(node[TARGET]), self.plugins, "prompt"), "made_of_words", False):
+            message = "explainer.without keeps words out of a prompt that is made of words."
+            accepted = ["prompt=constrained", "prompt=hard_words"]
+            raise UserError(message, given=f"prompt={node['name']}", accepted=accepted)
+        for word in self.without:
+            if word not in words:
+                message = "The prompt has no such word, which explainer.without is to keep out."
+                raise UserError(message, given=word, accepted=words)
+        return [word for word in words if word not in self.without]
+
+    def _beginning(self, effects: EffectsResult) -> Beginning:
         """The words of what raises the target, weighed as its own name where that was tested, else by the screen."""
         ranking = effects.rankings[0]
         every: list[ConceptEffect | Untested] = [*ranking.concepts, *ranking.untested]
@@ -145,7 +167,7 @@ class PromptPipeline:
             score = concept.screened or 0.0 if effect is None else OWN * effect / largest
             for word in content_words([concept.text]):
                 scores[word] = max(scores.get(word, 0.0), score)
-        words = content_words(own)
+        words = content_words(self.own)
         return Beginning(words, {word: score for word, score in scores.items() if word not in words})
 
     def _phrase(self, concept: ConceptEffect) -> Phrase:
@@ -191,6 +213,11 @@ def notes_on_steps(curve: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         f"At {steps} a loss or gradient was not finite at first: nothing of it was applied, and it was made anew with "
         "other noise and, from there on, half the learning rate.",
     )
+
+
+def notes_on_words(without: Sequence[str]) -> tuple[str, ...]:
+    """What the prompt was kept from saying."""
+    return (f"The optimised prompt was kept from saying: {', '.join(without)}.",) if without else ()
 
 
 def _evaluation_settings(node: Mapping[str, Any], plugins: Sequence[str]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,8 @@ class ConstrainedPrompt(SoftPrompt):
         entropy_weight: pulls each token towards a single word, in units of the loss, from nothing
             at the start to the whole at the end of the run.
     """
+
+    made_of_words: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -40,6 +40,7 @@ class HardWordsPrompt(SoftPrompt):
     """
 
     needs_of_prior: ClassVar[str] = ""
+    made_of_words: ClassVar[bool] = True
     connectives: Tensor
     labels: Tensor
     label_losses: Tensor

@@ -41,6 +41,7 @@ class SoftPrompt(nn.Module, ABC):
 
     word_embeddings: Tensor
     needs_of_prior: ClassVar[str] = "hidden states of what is no text"
+    made_of_words: ClassVar[bool] = False
 
     def __init__(
         self, prior: AnyPrior, words: Sequence[str], *, tokens: int, prefix: str, learning_rate: float

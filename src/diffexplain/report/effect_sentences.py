@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from diffexplain.effects.results import ConceptEffect, ObjectItself, Verdict
+from diffexplain.effects.results import ConceptEffect, ObjectItself, Ranking, Verdict
+from diffexplain.effects.verdicts import MUCH, asks_for_more
 from diffexplain.report import wording
 from diffexplain.report.summary import Summary
 
-RECOGNISED = 0.25
-"""Share of its pictures below which a class is hardly recognised."""
 TONES: Mapping[Verdict, str] = {Verdict.SPURIOUS: "spurious", Verdict.CORE: "core"}
 EFFECT = "effect"
 """What a concept is called that moves the target and was not judged."""
@@ -67,14 +66,17 @@ def itself_sentence(summary: Summary, itself: ObjectItself) -> str:
     return f"{name} {helps}: it {moved} against another object ({wording.interval_by(score)})."
 
 
-def recognised_sentence(summary: Summary, itself: ObjectItself) -> str | None:
-    """Whether the classifier recognises what the prior draws; None of a unit."""
-    share = itself.recognised
+def recognised_sentence(summary: Summary, ranking: Ranking) -> str | None:
+    """Whether the classifier recognises what the prior draws, and what it means if not; None of a unit."""
+    share = None if ranking.itself is None else ranking.itself.recognised
     if share is None:
         return None
     text = f"{summary.classifier.name} says {wording.target_name(summary)} of {wording.count(share)} pictures of it"
-    if share.high < RECOGNISED:
-        return f"{text}: it hardly knows the class as this prior draws it, and its reasons elsewhere may be others."
+    if asks_for_more(ranking):
+        return (
+            f"{text}, and nothing that was tested raises its probability by {MUCH} or more: it looks for something "
+            "that no word here names, or does not know the class as this prior draws it."
+        )
     return f"{text}."
 
 

@@ -6,6 +6,7 @@ Nothing unmeasured is said.
 from __future__ import annotations
 
 from diffexplain.effects.results import ConceptEffect, Ranking, Verdict, without_mirrors
+from diffexplain.effects.verdicts import asks_for_more
 from diffexplain.evaluation.results import ObjectAbsence
 from diffexplain.report import confirmation, wording
 from diffexplain.report.comparison import compared, differing
@@ -101,10 +102,12 @@ def _names_the_class(concept: ConceptEffect) -> bool:
 
 def _none_moves(summary: Summary, what: str) -> str:
     tested = len(summary.concepts)
+    more = summary.effects is not None and asks_for_more(summary.effects.rankings[0])
     none = f"none of the {tested} concepts tested moves" if tested > 1 else "the one concept tested does not move"
     undecided = sum(concept.verdict is Verdict.UNDECIDED for concept in summary.concepts)
     left = f"; {undecided} {'is' if undecided == 1 else 'are'} undecided" if undecided else ""
-    return f"{none} {what} beyond doubt{left}"
+    unnamed = "; what it looks for may be something that no word here names" if more else ""
+    return f"{none} {what} beyond doubt{left}{unnamed}"
 
 
 def largest(summary: Summary) -> ConceptEffect | None:
@@ -257,12 +260,13 @@ def _itself(summary: Summary) -> list[Toned]:
     """Whether the object itself matters; that it was not tested, where it was not."""
     if summary.effects is None or summary.target.class_name is None:
         return []
-    itself = summary.effects.rankings[0].itself
+    ranking = summary.effects.rankings[0]
+    itself = ranking.itself
     if itself is None:
         return [] if _is_a_concept(summary) else [("plain", _NOT_ITSELF.format(wording.object_name(summary)))]
     tone = "core" if itself.helps else "plain"
     sentences = [(tone, itself_sentence(summary, itself))]
-    recognised = recognised_sentence(summary, itself)
+    recognised = recognised_sentence(summary, ranking)
     return sentences if recognised is None else [*sentences, ("plain", recognised)]
 
 
