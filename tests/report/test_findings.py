@@ -206,6 +206,7 @@ def test_what_the_object_itself_does_is_said_only_where_it_was_tested(
         (Estimate(0.2, 0.1, 0.4, 24), 0.05, True),
         (Estimate(0.2, 0.1, 0.6, 24), 0.05, False),  # it may be most of them
         (Estimate(0.2, 0.1, 0.4, 24), 0.5, False),  # the flag is what was missing
+        (Estimate(0.2, 0.1, 0.4, 24), 0.17, False),  # it may be
         (Estimate(0.2, 0.1, 0.4, 24), -0.5, True),  # what lowers the class explains nothing
     ],
 )

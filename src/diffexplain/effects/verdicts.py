@@ -54,7 +54,7 @@ def has_none(effect: Effect, equivalence: float) -> bool:
 
 
 def asks_for_more(ranking: Ranking) -> bool:
-    """Whether surely few pictures of the object are given the class, and nothing that was tested raises it by much.
+    """Whether surely few pictures of the object are given the class, and surely nothing tested raises it by much.
 
     Then the class answers to something that no concept here names (a watermark, a tint), or does not know what the
     prior draws. `experiments/shortcut_bench` counts how often it is said where it is so, and where nothing was planted.
@@ -62,4 +62,4 @@ def asks_for_more(ranking: Ranking) -> bool:
     itself = ranking.itself
     if itself is None or itself.recognised is None or itself.recognised.high >= SELDOM:
         return False
-    return not any(one.over_all.significant and one.over_all.score.value >= MUCH for one in ranking.concepts)
+    return all(one.over_all.score.high < MUCH for one in ranking.concepts)
