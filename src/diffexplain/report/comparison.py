@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from diffexplain.effects.results import Difference, Effect, EffectsResult, Ranking
+from diffexplain.effects.results import Difference, Effect, EffectsResult, Path, Ranking, without_mirrors
 from diffexplain.report import plots, wording
-from diffexplain.report.effect_sentences import effect_sentence, tone_of
+from diffexplain.report.effect_sentences import moves, score_noun, tone_of
 from diffexplain.report.summary import Summary
 
 MOST_DIFFERENCES = 10
@@ -19,24 +19,31 @@ MOST_DIFFERENCES = 10
 class Differing:
     """Two classifiers: the concepts on which they surely differ, the largest difference first, at most so many.
 
-    ``rows``: the difference, its bar, and the effect on each of the two.
+    ``rows``: the concept and the name of the one that does the opposite, the difference, its bar, and the effect on
+    each of the two.
     """
 
     first: str
     second: str
     sentence: str
-    rows: tuple[tuple[Difference, Markup, Effect, Effect], ...]
+    rows: tuple[tuple[Path, str, Effect, Markup, Effect, Effect], ...]
     left: int
     scale: Markup
 
 
-def compared(summary: Summary, rankings: Sequence[Ranking]) -> list[tuple[str, str]]:
-    """What moves each of the further classifiers most, with its tone."""
-    firsts = [(ranking, first) for ranking in rankings for first in ranking.ranked[:1]]
-    return [
-        (tone_of(first), f"{ranking.classifier}: {wording.named(first)} {effect_sentence(first, summary)}.")
-        for ranking, first in firsts
-    ]
+def compared(summary: Summary, effects: EffectsResult) -> list[tuple[str, str]]:
+    """On what the classifiers differ, and what moves each of the further ones most, with its tone."""
+    told = [("plain", pair.sentence) for pair in differing(effects)]
+    return [*told, *(_most(summary, ranking) for ranking in effects.rankings[1:] if ranking.concepts)]
+
+
+def _most(summary: Summary, ranking: Ranking) -> tuple[str, str]:
+    first, noun = ranking.ranked[0], f"the {score_noun(summary)}"
+    name, score = wording.named(first), first.over_all.score
+    if first.over_all.significant:
+        return tone_of(first), f"On {ranking.classifier}, {name} {moves(first, noun)}."
+    none = f"On {ranking.classifier}, none of {len(ranking.concepts)} concepts moves {noun} beyond doubt"
+    return "plain", f"{none}; the largest effect is that of {name}, {wording.stated(score)}."
 
 
 def differing(effects: EffectsResult) -> list[Differing]:
@@ -48,24 +55,36 @@ def differing(effects: EffectsResult) -> list[Differing]:
 
 
 def _differing(effects: EffectsResult, first: str, second: str, those: Sequence[Difference]) -> Differing:
-    sure = sorted((d for d in those if d.effect.significant), key=lambda d: -abs(d.effect.score.value))
-    shown = sure[:MOST_DIFFERENCES]
-    axis = plots.axis_for([end for d in shown for end in (d.effect.score.low, d.effect.score.high)])
-    own = {
-        ranking.classifier: {concept.path: concept.over_all for concept in ranking.concepts}
-        for ranking in effects.rankings
-    }
-    rows = tuple((d, plots.bar(d.effect.score, axis, "found"), own[first][d.path], own[second][d.path]) for d in shown)
-    sentence = _sentence(first, second, those, sure)
-    return Differing(first, second, sentence, rows, len(sure) - len(shown), plots.scale(axis))
+    own = {one.classifier: {concept.path: concept for concept in one.concepts} for one in effects.rankings}
+    sure = {d.path: d.effect for d in sorted(those, key=lambda d: -abs(d.effect.score.value)) if d.effect.significant}
+    told = [
+        (concept.path, "" if mirror is None else mirror.path[-1])
+        for concept, mirror in without_mirrors([own[first][path] for path in sure])
+    ]
+    shown = [(path, mirror, sure[path]) for path, mirror in told[:MOST_DIFFERENCES]]
+    axis = plots.axis_for([end for *_, effect in shown for end in (effect.score.low, effect.score.high)])
+    rows = tuple(
+        (
+            path,
+            mirror,
+            effect,
+            plots.bar(effect.score, axis, "found"),
+            own[first][path].over_all,
+            own[second][path].over_all,
+        )
+        for path, mirror, effect in shown
+    )
+    sentence = _sentence(first, second, len(those), len(sure), shown[0] if shown else None)
+    return Differing(first, second, sentence, rows, len(told) - len(shown), plots.scale(axis))
 
 
-def _sentence(first: str, second: str, those: Sequence[Difference], sure: Sequence[Difference]) -> str:
-    if not sure:
-        return f"{first} and {second} differ beyond doubt on none of {len(those)} concepts."
-    largest = sure[0]
-    value = largest.effect.score.value
+def _sentence(first: str, second: str, tested: int, sure: int, largest: tuple[Path, str, Effect] | None) -> str:
+    if largest is None:
+        return f"{first} and {second} differ beyond doubt on none of {tested} concepts."
+    path, _, effect = largest
+    score = effect.score
     return (
-        f"{first} and {second} differ on {len(sure)} of {len(those)} concepts, the most on {largest.path[-1]}, whose "
-        f"effect is {wording.number(abs(value))} {'higher' if value > 0 else 'lower'} on {first}."
+        f"{first} and {second} differ on {sure} of {tested} concepts, the most on {path[-1]}, whose effect is "
+        f"{wording.number(abs(score.value))} {'higher' if score.value > 0 else 'lower'} on {first} "
+        f"({wording.interval_by(score)})."
     )

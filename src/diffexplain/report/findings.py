@@ -9,7 +9,7 @@ from diffexplain.effects.results import ConceptEffect, Ranking, Verdict, without
 from diffexplain.effects.verdicts import asks_for_more
 from diffexplain.evaluation.results import ObjectAbsence
 from diffexplain.report import confirmation, wording
-from diffexplain.report.comparison import compared, differing
+from diffexplain.report.comparison import compared
 from diffexplain.report.effect_sentences import (
     KINDS,
     TONES,
@@ -125,8 +125,7 @@ def findings(summary: Summary) -> list[Toned]:
     if summary.same_answer is not None:
         return [("plain", wording.NOTHING_TOLD)]
     sentences = [*_activates(summary), *_concepts(summary), *_itself(summary), ("plain", _how_many(summary))]
-    pairs = () if summary.effects is None else differing(summary.effects)
-    return [*sentences, *_rest(summary), *(("plain", pair.sentence) for pair in pairs)]
+    return [*sentences, *_rest(summary)]
 
 
 def of_pictures(summary: Summary) -> list[str]:
@@ -175,7 +174,7 @@ def _rest(summary: Summary) -> list[Toned]:
     if best is not None and len(best.paths) > 1:
         names = wording.listed([path[-1] for path in best.paths])
         sentences.append(("plain", f"Best together: {names}, {wording.stated(best.gain)}."))
-    return [*sentences, *compared(summary, effects.rankings[1:])]
+    return [*sentences, *compared(summary, effects)]
 
 
 def unknown(summary: Summary) -> list[tuple[str, str]]:
