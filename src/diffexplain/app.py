@@ -25,6 +25,7 @@ from diffexplain.report import mirror, rules
 from diffexplain.runs import signals, sweep
 from diffexplain.runs.machine import (
     Stopwatch,
+    check_asked,
     device_kind,
     device_name,
     job_environment,
@@ -287,6 +288,7 @@ def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) ->
         UserError: something that is asked for cannot be had, or a classifier cannot be explained as it is.
     """
     config, packages = run.config, tuple(run.config["plugins"])
+    check_asked(config["trainer"])
     given.require(config["classifier"])
     fetch_command.require(config)
     mirror.check(config)

@@ -18,6 +18,8 @@ from diffexplain import cli
 from diffexplain.cli import commands
 status = cli.run(sys.argv[1:])
 slow = {"torch", "scipy", "lightning", "transformers", "diffusers"} & sys.modules.keys()  # pyarrow loads pandas
+if "-m" not in sys.argv:  # A sweep draws its page.
+    slow |= {"numpy", "PIL", "jinja2"} & sys.modules.keys()
 assert not slow, f"imported: {slow}"
 sys.exit(status)
 """
@@ -57,18 +59,25 @@ def test_what_computes_nothing_loads_nothing_that_computes(tmp_path: Path) -> No
         --version 0
         list choices 0
         list classes 0
+        list concepts 0
+        list hierarchies 0
+        list weights 0
         list runs 0
         list clases 2
         nothing 2
         run --help 0
         run --cfg 0
         run explainer.steps=many 2
+        run trainer.precision=8bit 2
+        run prior=sdturb 2
+        run experiment=confirm 2
         run target=class:flagpoel 2
         run target=class:bee,wasp 2
         run classifier=nobodys 2
         run classifier=module target=class:tench diffusion=world 2
         plan target=class:flagpoel 2
         fetch diffusion=nobodys 2
+        compare nowhere elsewhere 2
         sync 2
     """
     program = [sys.executable, "-c", COMMANDS]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from diffexplain.errors import UserError
-from diffexplain.runs.machine import device_kind, device_name
+from diffexplain.runs import machine as one
+from diffexplain.runs.machine import check_asked, device_kind, device_name
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, *, gpus: int = 0, mps: bool = False) -> None:
@@ -33,8 +36,6 @@ def test_what_the_machine_has_not_is_said(monkeypatch: pytest.MonkeyPatch) -> No
         device_kind("gpu")
     with pytest.raises(UserError, match=r"no mps that"):
         device_kind("mps")
-    with pytest.raises(UserError, match=r"no such trainer\.accelerator\.\n.*given: *cpi\n.*auto, cpu\n.*nearest: *cpu"):
-        device_kind("cpi")
     assert device_kind("cpu", precision="bf16-mixed") == "cpu"
     with pytest.raises(UserError, match=r"for a GPU.*\n.*trainer\.precision=16-mixed"):
         device_kind("auto", precision="16-mixed")
@@ -45,3 +46,24 @@ def test_what_the_machine_has_not_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     machine(monkeypatch, mps=True)
     with pytest.raises(UserError, match=r"has of mps"):
         device_kind("auto", 2)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("accelerator", "abacus", r"no such trainer\.accelerator.*\n.*given: *abacus"),
+        ("accelerator", "gpu", r"no GPU that torch can use\.\n.*given: *gpu\n.*accepted: auto, cpu\n"),
+        ("precision", "8bit", r"no such trainer\.precision.*\n.*given: *8bit\n.*32-true"),
+        ("precision", "16-mixd", "nearest: *16-mixed, bf16-mixed"),
+        ("progress", "line", r"no such trainer\.progress.*\n(.*\n)*.*nearest: *lines"),
+    ],
+)
+def test_what_no_machine_has_is_said_before_torch_is_imported(
+    key: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(one, "_DEVICES", tmp_path)
+    monkeypatch.setattr(one.sys, "platform", "linux")
+    with pytest.raises(UserError, match=told):
+        check_asked({key: value})
+    (tmp_path / "nvidiactl").touch()
+    check_asked({"accelerator": "gpu", "precision": "16-mixed"})

@@ -66,29 +66,6 @@ def artefacts(root: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize(
-    ("override", "told"),
-    [
-        ("trainer.accelerator=abacus", ["no such trainer.accelerator", "given:    abacus", "accepted: auto, cpu"]),
-        ("trainer.accelerator=gpu", ["no GPU that torch can use", "given:    gpu"]),
-        ("trainer.precision=8bit", ["no such trainer.precision", "given:    8bit", "32-true"]),
-        ("trainer.precision=16-mixd", ["nearest:  16-mixed, bf16-mixed"]),
-        ("trainer.progress=line", ["no such trainer.progress", "nearest:  lines"]),
-        ("trainer.devices=0", ["trainer.devices must be at least 1", "given:    0"]),
-        ("trainer.devices=-1", ["trainer.devices must be at least 1"]),
-    ],
-)
-def test_where_a_run_cannot_be_made_is_said_before_weights_are_loaded(
-    override: str, told: list[str], run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr("tests.pretend.load_classifier", lambda: pytest.fail("weights were loaded"))
-    assert run(override) == 2
-    error = capsys.readouterr().err
-    assert all(text in error for text in told), error
-
-
 def test_more_devices_than_there_are_and_the_name_of_one(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -98,7 +75,7 @@ def test_more_devices_than_there_are_and_the_name_of_one(
     assert json.loads(manifest.read_text())["made_with"][-1]["device"] == "a card's name"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert run("trainer.accelerator=gpu", "trainer.devices=2", "force=true") == 2
+    assert run("trainer.devices=2", "force=true") == 2
     assert "trainer.devices is more than this machine has of cuda" in capsys.readouterr().err
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from diffexplain.cli.listing import table
 from diffexplain.effects.results import Verdict
 from diffexplain.errors import printable
+from diffexplain.pipelines.comparable import comparable
 from diffexplain.report import wording
 from diffexplain.statistics.estimates import Estimate
 
@@ -17,6 +18,7 @@ def main(runs: Sequence[str]) -> int:
     Raises:
         UserError: there is no such run, or their pictures are not the same.
     """
+    comparable(runs)  # What is refused is refused before the engine of effects is loaded, and torch with it.
     from diffexplain.pipelines.finished import compare
 
     found = compare(runs)

@@ -1,36 +1,31 @@
 """Where concepts come from: the hierarchy, and the proposers that fill it.
 
-Nothing here loads torch when it is imported; a proposer that needs it does so when it proposes.
+Imports nothing before it is asked for: a list of concepts is read without what finds and merges them.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from diffexplain.concepts.clip import ClipProposer
-from diffexplain.concepts.concept import Concept
-from diffexplain.concepts.hierarchy import Hierarchy
-from diffexplain.concepts.model import ModelProposer
-from diffexplain.concepts.proposer import Proposer
-from diffexplain.concepts.vlm import LocalModel
-
 if TYPE_CHECKING:
-    from diffexplain.concepts.endpoint import Endpoint
+    from diffexplain.concepts.clip import ClipProposer as ClipProposer
+    from diffexplain.concepts.concept import Concept as Concept
+    from diffexplain.concepts.endpoint import Endpoint as Endpoint
+    from diffexplain.concepts.hierarchy import Hierarchy as Hierarchy
+    from diffexplain.concepts.model import ModelProposer as ModelProposer
+    from diffexplain.concepts.proposer import Proposer as Proposer
+    from diffexplain.concepts.vlm import LocalModel as LocalModel
 
-__all__ = [
-    "ClipProposer",
-    "Concept",
-    "Endpoint",
-    "Hierarchy",
-    "LocalModel",
-    "ModelProposer",
-    "Proposer",
-]
+_HOMES = {"ClipProposer": "clip", "Concept": "concept", "Endpoint": "endpoint", "Hierarchy": "hierarchy"}
+_HOMES |= {"LocalModel": "vlm", "ModelProposer": "model", "Proposer": "proposer"}
 
 
 def __getattr__(name: str) -> Any:
-    if name != "Endpoint":
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from diffexplain.concepts.endpoint import Endpoint  # imports what reaches the network
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
-    return Endpoint
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]

@@ -7,14 +7,16 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from diffexplain.concepts.concept import Concept, Kind, name_of
 from diffexplain.target import slugify
 
-Similarity = Callable[[Sequence[str]], NDArray[np.float64]]
+if TYPE_CHECKING:  # A list of concepts is made without numpy.
+    import numpy as np
+    from numpy.typing import NDArray
+
+Similarity = Callable[[Sequence[str]], "NDArray[np.float64]"]
 """N texts to their similarities (N, N), 1 for equal ones."""
 
 SPELLED_ALIKE = 0.92
@@ -123,6 +125,8 @@ def normal_form(text: str) -> str:
 
 def spelled_alike(forms: Sequence[str]) -> NDArray[np.float64]:
     """The share of letters that each two of N texts have in common, in order: (N, N) in [0, 1]."""
+    import numpy as np
+
     shares = np.eye(len(forms))
     for column, second in enumerate(forms):
         matcher = SequenceMatcher(None, "", second, autojunk=False)

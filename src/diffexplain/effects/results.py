@@ -1,6 +1,6 @@
 """Effects of concepts on a classifier, and what they come to: small frozen records that go into JSON as they are.
 
-This module imports neither torch nor the rest of the package but the record of an estimate.
+This module imports neither torch nor numpy, nor the rest of the package but the record of an estimate.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from diffexplain.statistics.estimates import Estimate
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Path = tuple[str, ...]
 _EQUAL = 1e-9

@@ -8,37 +8,30 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
 
-from diffexplain.errors import UserError
 from diffexplain.explainers.checkpoint import AtomicCheckpointIO
 from diffexplain.explainers.progress import progress_callbacks
 from diffexplain.progress import Progress
-
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "32", "bf16", "16", "64")
-"""Lightning's names of number formats, less those that need another library."""
 
 
 @dataclass(frozen=True)
 class TrainerSettings:
     """Where and how a run is made; only ``precision`` is meant to change its result.
 
-    Whether the machine has the devices is for `diffexplain.runs.machine.device_kind` to say.
+    Whether there are such words, and the machine has the devices, is for `diffexplain.runs.machine` to say.
 
     Attributes:
         accelerator: ``auto``, ``cpu``, ``gpu`` or ``mps``.
         devices: processes, one device each; they share the batch.
-        precision: one of `PRECISIONS`.
+        precision: one of `diffexplain.runs.machine.PRECISIONS`.
         progress: ``auto``, ``bar``, ``lines`` or ``none``.
         deterministic: ask the libraries for repeatable kernels; on a GPU bits may differ without.
         callbacks: the user's, which watch the optimisation.
-
-    Raises:
-        UserError: there is no such precision or progress, or no device.
     """
 
     accelerator: str = "auto"
@@ -47,14 +40,6 @@ class TrainerSettings:
     progress: Progress = "auto"
     deterministic: bool = False
     callbacks: tuple[Callback, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.devices < 1:
-            raise UserError("trainer.devices must be at least 1.", given=self.devices)
-        if self.precision not in PRECISIONS:
-            raise UserError("There is no such trainer.precision.", given=self.precision, accepted=PRECISIONS)
-        if self.progress not in get_args(Progress):
-            raise UserError("There is no such trainer.progress.", given=self.progress, accepted=get_args(Progress))
 
 
 class StepCounter:

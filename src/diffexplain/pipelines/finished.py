@@ -15,14 +15,9 @@ from diffexplain.effects.engine import Engine, Studied, interventions
 from diffexplain.effects.population import FOLDER, Images, read_records
 from diffexplain.effects.records import Record, key_of, path_of
 from diffexplain.effects.results import Difference, Path
-from diffexplain.errors import UserError
-from diffexplain.pipelines.testing import CONCEPTS
+from diffexplain.pipelines.comparable import comparable
 from diffexplain.report.summary import Summary
 from diffexplain.runs.draws import Draws
-from diffexplain.weights.paths import resolve_folder
-
-_SAME = ("target", "seed", "threads", "diffusion", "editor", "segmenter", "effects", "images")
-"""Parts of a configuration that say which pictures are made."""
 
 
 @dataclass(frozen=True)
@@ -103,23 +98,7 @@ def compare(runs: Sequence[str]) -> Compared:
     Raises:
         UserError: there is no such run, or their pictures are not the same.
     """
-    if len(runs) < 2:
-        raise UserError("Name the directories of two finished runs, or of more.", hint="diffexplain --help")
-    directories = [resolve_folder(run) for run in runs]
-    summaries = [Summary.load(directory) for directory in directories]
-    for run, summary in zip(runs, summaries, strict=True):
-        if summary.effects is None or summary.target.kind != "class":
-            raise UserError("Runs are compared by the effects of concepts on a class.", given=run)
-        if summary.same_answer is not None:
-            raise UserError("The classifier of this run gives all pictures the same answer.", given=run)
-        apart = [key for key in _SAME if _of(summaries[0], key) != _of(summary, key)]
-        if apart:
-            message = f"The pictures of these runs are not the same: {', '.join(apart)} differ."
-            raise UserError(message, given=run)
-    hierarchies = [Hierarchy.load(directory / CONCEPTS) for directory in directories]
-    if any(one != hierarchies[0] for one in hierarchies):
-        raise UserError("The pictures of these runs are not the same: their concepts differ.", given=" ".join(runs))
-    return _compared(runs, directories, summaries, hierarchies[0])
+    return _compared(runs, *comparable(runs))
 
 
 def _compared(
@@ -155,9 +134,3 @@ def _begin(summary: Summary, engine: Engine) -> int:
         if summary.effects.budget.policy != engine.policy
         else policy_named(engine.policy).testing(engine.images).start
     )
-
-
-def _of(summary: Summary, key: str) -> Any:
-    """A part of the configuration, with the checksums of what it names."""
-    named = {name: digest for name, digest in summary.weights.items() if name.startswith(f"{key}.")}
-    return summary.settings.get(key), named

@@ -46,12 +46,11 @@ from diffexplain.pipelines.photographs import Photographs
 from diffexplain.pipelines.proposers import RunProposer
 from diffexplain.progress import progress
 from diffexplain.prompts import PriorProposer
-from diffexplain.runs.run import Run
+from diffexplain.runs.run import CONCEPTS, Run
 from diffexplain.statistics.estimates import SameAnswer
 from diffexplain.target import ResolvedTarget
 from diffexplain.weights.paths import resolve_folder
 
-CONCEPTS = "concepts.yaml"
 DIGEST = "# sha256 of the above: "
 """Before what the last line of `CONCEPTS` holds."""
 PHOTOGRAPHS = "photographs.json"

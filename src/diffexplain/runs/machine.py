@@ -7,18 +7,32 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 from diffexplain import memory
 from diffexplain.errors import UserError
+from diffexplain.progress import Progress
 from diffexplain.runs import signals
 from diffexplain.runs.run import TIMINGS, Run, process_rank
 from diffexplain.weights.store import store_folder
 
 HANDED_ON = "DIFFEXPLAIN_RUN"
 """Environment variable by which the first process tells its helpers which run they belong to."""
+
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "32", "bf16", "16", "64")
+"""Lightning's names of number formats, less those that need another library."""
+_WORDS = {
+    "accelerator": ("auto", "cpu", "gpu", "cuda", "mps"),
+    "precision": PRECISIONS,
+    "progress": get_args(Progress),
+}
+_DEVICES = Path("/dev")
+_DRIVERS = ("nvidia*", "nvhost*", "nvmap", "kfd", "dxg")
+"""What Linux shows of a driver of a GPU: NVIDIA's, of a card and of a Jetson, AMD's, and Windows' below it."""
 
 
 class Stopwatch:
@@ -124,11 +138,25 @@ def quiet_libraries() -> None:
             importlib.import_module(f"{name}.utils.logging").disable_progress_bar()
 
 
+def check_asked(trainer: Mapping[str, Any]) -> None:
+    """Refuse what no machine has, and a GPU where this one can have none, before torch is imported.
+
+    Raises:
+        UserError: there is no such accelerator, precision or progress, or no driver of a GPU.
+    """
+    for key, accepted in _WORDS.items():
+        if trainer.get(key, accepted[0]) not in accepted:
+            raise UserError(f"There is no such trainer.{key}.", given=trainer[key], accepted=accepted)
+    if trainer.get("accelerator") in ("gpu", "cuda") and sys.platform == "linux":
+        if not any(path for name in _DRIVERS for path in _DEVICES.glob(name)):
+            raise _no_such_device(trainer["accelerator"], ["cpu"])
+
+
 def device_kind(accelerator: str, devices: int = 1, precision: str = "32-true") -> str:
     """The kind of device that a trainer's ``accelerator`` comes to on this machine: ``cpu``, ``cuda`` or ``mps``.
 
     Raises:
-        UserError: there is no such accelerator, or not on this machine, or it has fewer devices, or no such numbers.
+        UserError: this machine has no such accelerator, or fewer devices, or no such numbers.
     """
     import torch
 
@@ -136,13 +164,7 @@ def device_kind(accelerator: str, devices: int = 1, precision: str = "32-true") 
     choices = {"auto": ("cuda", "mps", "cpu"), "gpu": ("cuda", "mps")}
     kind = next((name for name in choices.get(accelerator, (accelerator,)) if present.get(name)), None)
     if kind is None:
-        usable = [name for name, there in present.items() if there]
-        names = ["auto", *(["gpu"] if len(usable) > 1 else []), *usable]
-        if accelerator in (*choices, *present):
-            message = f"This machine has no {'GPU' if accelerator == 'gpu' else accelerator} that torch can use."
-        else:
-            message = "There is no such trainer.accelerator."
-        raise UserError(message, given=accelerator, accepted=names)
+        raise _no_such_device(accelerator, [name for name, there in present.items() if there])
     # On the CPU a device is a process, and there may be any number.
     there = {"cuda": torch.cuda.device_count, "mps": lambda: 1}.get(kind, lambda: devices)()
     if devices > there:
@@ -154,6 +176,11 @@ def device_kind(accelerator: str, devices: int = 1, precision: str = "32-true") 
         accepted = ["bf16-mixed", "bf16-true", "32-true"]
         raise UserError(message, given=f"trainer.precision={precision}", accepted=accepted)
     return kind
+
+
+def _no_such_device(accelerator: str, usable: Sequence[str]) -> UserError:
+    message = f"This machine has no {'GPU' if accelerator == 'gpu' else accelerator} that torch can use."
+    return UserError(message, given=accelerator, accepted=["auto", *(["gpu"] if len(usable) > 1 else []), *usable])
 
 
 def device_name(kind: str) -> str:

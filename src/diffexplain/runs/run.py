@@ -26,6 +26,7 @@ SPACE_NEEDED = 64_000_000
 """Bytes that must be free before a run begins: checkpoints, images and the page take about half."""
 
 MANIFEST = "manifest.json"
+CONCEPTS = "concepts.yaml"
 FINISHED = "finished.json"
 FAILED = "failed.json"
 """Why the last attempt ended without a result; the next one takes it away."""
