@@ -81,6 +81,13 @@ OR_LIST: Mapping[str, type] = {
 }
 """Keys whose value may be a list in place of one of this type."""
 
+OTHER_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("prior", "generator", "pipeline"), "diffusion"),
+    **dict.fromkeys(("model", "network"), "classifier"),
+    "method": "explainer",
+}
+"""What else a group might be called, as the documentation does itself."""
+
 HELP = "diffexplain run --help"
 _TARGET = "target"
 _RULES = "fail_if"
@@ -688,6 +695,10 @@ def _check_key(override: Override, reference: Mapping[str, Any], groups: Mapping
     parent = _find(reference, key.rpartition(".")[0]) if "." in key else None
     if override.is_add() and parent is not None and isinstance(parent[0], dict) and "_target_" in parent[0]:
         return  # An argument left at its default: whatever is built refuses those that it does not know.
+    if key in OTHER_NAMES:
+        group = OTHER_NAMES[key]
+        message = f"There is no such key; it is called {group}: {group}=<choice>."
+        raise UserError(message, given=override.get_value_string(), accepted=groups[group], hint=HELP)
     known = [*groups, *(name for name, _ in leaves(reference))]
     same_ending = [name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]]
     reading = _methods_with(rf"^{re.escape(key)}:")
