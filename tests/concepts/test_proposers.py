@@ -148,10 +148,14 @@ def test_a_run_from_before_concepts_were_tested_alike_is_read(version: str, tmp_
     assert "flagpole" in names(RunProposer(str(tmp_path), words=0).propose(None, target("bee")))
 
 
-def test_a_run_of_another_method_has_no_words_to_propose(run: Path) -> None:
+def test_a_run_without_words_proposes_its_concepts_and_one_without_either_nothing(run: Path) -> None:
     made = replace(Summary.load(run), words=None)
     (run / "summary.json").write_text(made.to_json())
-    with pytest.raises(UserError, match="a run of DiffExplainer"):
+    assert names(RunProposer(str(run)).propose(None, target("flagpole"))) == names(
+        RunProposer(str(run), words=0).propose(None, target("flagpole"))
+    )
+    (run / "summary.json").write_text(replace(made, effects=None).to_json())
+    with pytest.raises(UserError, match="a run that tested concepts"):
         RunProposer(str(run))
 
 

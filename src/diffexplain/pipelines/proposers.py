@@ -1,4 +1,4 @@
-"""Proposers that know of earlier runs: what DiffExplainer found in a finished run, so that DiffEx can check it."""
+"""Proposers that know of earlier runs: what a finished run found, so that DiffEx can check it."""
 
 from __future__ import annotations
 
@@ -37,15 +37,16 @@ class RunProposer:
         domain: the phrase of what the images show that the concepts are tried on; empty: the target's class.
 
     Raises:
-        UserError: there is no finished run, it is one of another method, or it came to none of these verdicts.
+        UserError: there is no finished run, it tested nothing and has no words, or it came to none of these verdicts.
     """
 
     def __init__(self, from_run: str, words: int = 3, verdicts: Sequence[str] | None = None, domain: str = "") -> None:
         self.summary = Summary.load(resolve_folder(from_run))
         found = self.summary.words
-        if found is None:
-            raise UserError("concepts.from_run is a run of DiffExplainer; this one found no words.", given=from_run)
-        self.nearest = found.nearest
+        if found is None and self.summary.effects is None:
+            message = "concepts.from_run is a run that tested concepts; this one did not, and found no words."
+            raise UserError(message, given=from_run)
+        self.nearest = () if found is None else found.nearest
         self.words = words
         self._domain = domain
         known = [verdict.value for verdict in Verdict if verdict not in _NOTHING]
@@ -54,7 +55,7 @@ class RunProposer:
                 raise UserError("There is no such verdict.", given=verdict, accepted=known)
         asked = [Verdict(verdict) for verdict in (known if verdicts is None else verdicts)]
         self._found = self.summary.having(*asked)
-        if verdicts is not None and not self._found and not words:
+        if verdicts is not None and not self._found and not (words and self.nearest):
             named = " or ".join(verdicts)
             raise UserError(f"That run found nothing {named}, so there is nothing to try.", given=from_run)
 
@@ -111,7 +112,7 @@ class FileProposer:
 
     Args:
         hierarchy: a name of the package's, or a path.
-        from_run: the directory of a finished run of DiffExplainer, whose findings come on top.
+        from_run: the directory of a finished run, whose findings come on top.
 
     Raises:
         UserError: a file is missing or wrong.
