@@ -313,7 +313,7 @@ def test_what_an_earlier_run_found_is_confirmed_or_not_beside_what_it_stated(tmp
         text = Parsed(write_report(run, samples.summary_of(run, None, effects=effects)).read_text("utf-8")).text
         assert f"A flag is {answer}" in text and "put into 24 photographs of other classes it" in text
         assert f"on photographs: {wording.signed(put_in.score.value)} (95% interval" in text
-        assert "put in; the earlier run stated +0.67 (95% interval 0.62 to 0.72)" in text
+        assert "where it is put in; the earlier run stated +0.67 (95% interval 0.62 to 0.72)" in text
         assert "combination was kept" not in text and "Best together" not in text
     asked = Confirmation(0, 1, (ConfirmedConcept(samples.FLAG.path, None, None),))
     effects = samples.effects(samples.FLAG, confirmation=asked)

@@ -55,7 +55,7 @@ def headline(summary: Summary) -> list[tuple[str, str]]:
     if len(asked) == 1:
         (one,) = asked
         answer, stated = _answer(one, known[one.path]), wording.stated(known[one.path].score)
-        ways = ((one.added, "put in"), (one.taken_out, "rather than taken out"))
+        ways = ((one.added, "where it is put in"), (one.taken_out, "where it is taken out"))
         parts = [f"{wording.stated(effect.score)} {way}" for effect, way in ways if effect is not None]
         moved = " and ".join(parts) or "there were too few"
         said = f" is {answer} on photographs: {moved}; the earlier run stated {stated}"

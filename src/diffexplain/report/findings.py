@@ -191,6 +191,7 @@ def unknown(summary: Summary) -> list[tuple[str, str]]:
         named = [_with_interval(one) for one, _ in without_mirrors(concepts)[:3]]
         more = "among them " if len(concepts) > len(named) else ""
         label = f"{len(concepts)} of {len(summary.concepts)} concepts undecided"
+        label += "" if effects.confirmation is None else " over both ways of editing together"
         found.append((label, f"{reason}; {more}{wording.listed(named)}"))
     reasons: dict[str, list[str]] = {}
     for one in ranking.untested:
@@ -204,6 +205,11 @@ def unknown(summary: Summary) -> list[tuple[str, str]]:
         listed = ", ".join(named) + ("" if len(groups) == len(named) else ", ...")
         count = f"{len(ranking.concepts)} concept{'' if len(ranking.concepts) == 1 else 's'}"
         found.append(("Anything else", f"not looked at; what was: {count}, of {listed}"))
+    if effects.confirmation is not None:
+        failed = [(one, round((1 - one.took.value) * one.took.n), one.took.n) for one in summary.concepts if one.took]
+        named = [f"{wording.named(one)} in {count} of {n}" for one, count, n in failed if count]
+        if named:
+            found.append(("Edits that failed their check", f"{wording.listed(named)}; they count, and may hide an effect"))
     unchecked = [concept for concept in ranking.concepts if concept.took is None]
     if unchecked:
         label = f"Edits of {len(unchecked)} of {len(ranking.concepts)} concepts not checked"

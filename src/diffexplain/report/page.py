@@ -107,7 +107,8 @@ def _tested(summary: Summary, effects: EffectsResult | None, strips: Sequence[vi
         "order": {kind: place for place, kind in enumerate(KINDS)},
         "concept_count": sum(counts.values()),
         "kinds": kinds,
-        "coverage": _coverage(rows) if rows else (),
+        # What the run was asked is whether something is confirmed, which both ways of editing together do not tell.
+        "coverage": _coverage(rows) if rows and not confirmation.headline(summary) else (),
         "top": top,
         "more": len(moving) - len(top),
         "leading": leading[:MOST_PAIRS],
