@@ -209,7 +209,8 @@ def unknown(summary: Summary) -> list[tuple[str, str]]:
         failed = [(one, round((1 - one.took.value) * one.took.n), one.took.n) for one in summary.concepts if one.took]
         named = [f"{wording.named(one)} in {count} of {n}" for one, count, n in failed if count]
         if named:
-            found.append(("Edits that failed their check", f"{wording.listed(named)}; they count, and may hide an effect"))
+            why = "they count, and may hide an effect"
+            found.append(("Edits that failed their check", f"{wording.listed(named)}; {why}"))
     unchecked = [concept for concept in ranking.concepts if concept.took is None]
     if unchecked:
         label = f"Edits of {len(unchecked)} of {len(ranking.concepts)} concepts not checked"
