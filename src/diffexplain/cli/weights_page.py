@@ -74,11 +74,11 @@ def _weights(group: str, choice: str) -> dict[str, Any]:
     return {place: {"weights": found} for place, found in _lists(whole, group)}
 
 
-@cache
 def _published() -> Any:
     return _read(configuration.FOLDER / "diffusion" / "base" / f"{configuration.PUBLISHED}.yaml")
 
 
+@cache
 def _read(file: Path) -> Any:
     return OmegaConf.create(from_yaml(read_text(file)))
 

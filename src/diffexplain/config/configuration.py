@@ -335,10 +335,17 @@ def _with_bases(folders: Sequence[Path], group: str, choice: str) -> Iterator[Pa
         return
     yield file
     with suppress(ValueError):
-        content = from_yaml(read_text(file, MOST_OF_YAML))
-        for entry in (content.get("defaults") or ()) if isinstance(content, dict) else ():
-            if isinstance(entry, str) and not entry.startswith(("/", "_self_")):
-                yield from _with_bases(folders, group, entry.partition("@")[0])
+        for base in _bases(read_text(file, MOST_OF_YAML)):
+            yield from _with_bases(folders, group, base)
+
+
+@lru_cache(maxsize=1024)
+def _bases(text: str) -> list[str]:
+    """The choices of its own group that a file of this text begins with."""
+    content = from_yaml(text)
+    entries = (content.get("defaults") or ()) if isinstance(content, dict) else ()
+    named = [entry for entry in entries if isinstance(entry, str) and not entry.startswith(("/", "_self_"))]
+    return [entry.partition("@")[0] for entry in named]
 
 
 def _files(override: Override) -> list[str]:

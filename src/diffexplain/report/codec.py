@@ -10,6 +10,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
@@ -76,7 +77,7 @@ def _optional(kind: Any, value: Any, where: str) -> Any:
 
 def _dataclass(kind: Any, value: Any, where: str) -> Any:
     _checked(isinstance(value, dict), value, "an object", where)
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     names = [field.name for field in fields(kind)]
     # What has a default came later, or was not measured.
     needed = [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]
@@ -88,6 +89,11 @@ def _dataclass(kind: Any, value: Any, where: str) -> Any:
         raise Malformed("; ".join(parts))
     given = [name for name in names if name in value]
     return kind(**{name: from_plain(hints[name], value[name], _join(where, name)) for name in given})
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _checked(condition: bool, value: Any, expected: str, where: str) -> Any:
