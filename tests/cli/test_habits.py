@@ -25,6 +25,10 @@ def test_the_configuration_and_parts_of_it_are_shown(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == "32-true\n"
     assert run(["--cfg", *OWN]) == 0  # A folder of the user's, and no word behind the option.
     assert yaml.safe_load(capsys.readouterr().out)["classifier"]["name"] == "pretend"
+    assert run(["--help", *OWN[:2]]) == 0
+    assert ", pretend, " in capsys.readouterr().out
+    assert main(["list", "choices", "paths.configs=[tests/conf]"]) == 0
+    assert "classifier=pretend\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

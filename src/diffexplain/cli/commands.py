@@ -151,11 +151,11 @@ def _guarded(action: Callable[[], int]) -> int:
         return RETRYABLE
 
 
-def help_page() -> str:
-    """Examples and the choices of every group."""
+def help_page(overrides: Sequence[str] = ()) -> str:
+    """Examples and the choices of every group, those of the user's own folders among them."""
     usual = configuration.defaults()
     lines = []
-    for group, choices in configuration.available().items():
+    for group, choices in configuration.available_to(overrides).items():
         marked = ", ".join(f"{name}*" if name == usual.get(group) else name for name in choices)
         lines.append(f"  {group:<12} {marked}")
     return RUN_HELP.format(choices="\n".join(lines))
@@ -166,7 +166,7 @@ def _run(given: list[str]) -> int:
         return habits.complete(given[1:], {(): COMMANDS, ("list",): tuple(listing.SUBJECTS)})
     options, overrides = habits.read(given)
     if "--help" in options:
-        print(listing.chosen(overrides) or help_page(), end="")
+        print(listing.chosen(overrides) or help_page(overrides), end="")
         return 0
     configuration.check_given_once(overrides)
     if "--info" in options:

@@ -67,12 +67,12 @@ def concepts(overrides: Sequence[str]) -> list[str]:
     return table(("concept", "path"), [(text, SEPARATOR.join(path)) for path, text in known])
 
 
-def choices(_overrides: Sequence[str] = ()) -> list[str]:
-    """The choices of every group, the default marked."""
+def choices(overrides: Sequence[str] = ()) -> list[str]:
+    """The choices of every group, those of the user's own folders among them, the default marked."""
     usual = configuration.defaults()
     return [
         f"{group}={name}{' *' if name == usual.get(group) else ''}"
-        for group, names in configuration.available().items()
+        for group, names in configuration.available_to(overrides).items()
         for name in names
     ]
 

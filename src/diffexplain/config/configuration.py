@@ -235,6 +235,11 @@ def available(more: Sequence[Path] = ()) -> dict[str, list[str]]:
     return {name: sorted(choices) for name, choices in sorted(groups.items())}
 
 
+def available_to(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """The choices of every group for a command that may name folders of the user's."""
+    return available([Path(folder) for folder in _own_folders(parse(overrides))])
+
+
 def chosen_files(overrides: Sequence[str]) -> dict[str, Path]:
     """The file of every choice among ``overrides``, by ``group=choice``; single keys are left aside.
 

@@ -66,11 +66,13 @@ def fetch_command(config: Mapping[str, Any]) -> str:
     """The command that brings what ``config`` needs: its choices, and single keys only where they matter."""
     from diffexplain.config import configuration, reproduce
 
-    chosen = [f"{group}={config[group]['name']}" for group in ("classifier", "diffusion")]
-    with suppress(UserError):  # of a choice that is not in conf/: then its name is all that is known
+    folders = config["paths"]["configs"]
+    chosen = [f"{configuration.OWN_FOLDERS}={configuration.written(folders)}"] if folders else []
+    chosen += [f"{group}={config[group]['name']}" for group in ("classifier", "diffusion")]
+    with suppress(UserError):  # of a choice that is not there any more: then its name is all that is known
         if sources(configuration.compose(chosen)) != sources(config):
             own = ("explainer=", "concepts", "editor", "compare") if "concepts" in config else ()
-            keys = ("classifier.", "diffusion.", "segmenter", configuration.OWN_FOLDERS, *own)
+            keys = ("classifier.", "diffusion.", "segmenter", *own)
             changes = [text for text in reproduce.overrides(config) if text.removeprefix("+").startswith(keys)]
             # Weights may follow from another key; then that one is enough.
             fewer = [text for text in changes if ".weights=" not in text]
