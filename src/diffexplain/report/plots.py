@@ -44,7 +44,7 @@ def axis_for(values: Sequence[float]) -> Axis:
         high = 1.0  # all of them are zero
     span = high - low
     step = 10.0 ** math.floor(math.log10(span))
-    step = next(step * factor for factor in (0.2, 0.25, 0.5, 1.0, 2.0) if span / (step * factor) <= 5)
+    step = next(step * factor for factor in (0.25, 0.5, 1.0, 2.0, 5.0) if span / (step * factor) <= 4)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     ticks = tuple(round(index * step, 10) for index in range(first, last + 1))
     return Axis(ticks[0], ticks[-1], ticks)
