@@ -267,7 +267,7 @@ def test_gradients_pass_to_every_colour_by_its_brightness() -> None:
         (("size=64", "crop=224"), "black frame"),
         (("size=[64,48]", "crop=64"), "black frame"),
         (("size=null", "crop=64"), "needs a size"),
-        (("size=0",), "number of pixels"),
+        (("size=0",), "size must be at least 1"),
         (("size=[64,64,3]",), "number of pixels"),
         (("interpolation=lanczos",), "no such interpolation"),
         (("channels=GBR",), "no such channels"),
