@@ -10,6 +10,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 from packaging.requirements import Requirement
+from PIL import Image
 from safetensors.numpy import save_file
 
 from diffexplain.cli import doctor
@@ -187,6 +188,20 @@ def test_exit_status_and_count(monkeypatch, capsys):
     assert "1 problem found" in capsys.readouterr().out
     monkeypatch.setattr(doctor, "all_checks", lambda outputs: checks[:2])
     assert doctor.main([]) == 0
+
+
+def test_a_classifier_is_asked_about_a_watermark_where_nothing_stands_in_the_way(monkeypatch, capsys, tmp_path):
+    for number in range(6):
+        shades = np.linspace(20 * number, 255 - 20 * number, 64, dtype=np.uint8)
+        Image.fromarray(np.tile(shades, (64, 1))).save(tmp_path / f"{number}.png")
+    asked = ["--self-test", str(tmp_path), "classifier=world_fair_cnn"]
+    monkeypatch.setattr(doctor, "all_checks", lambda outputs: [Check("one", "problem", "bad", "mend it")])
+    assert doctor.main(asked) == 2 and "photographs" not in capsys.readouterr().out
+    monkeypatch.setattr(doctor, "all_checks", lambda outputs: [])
+    assert doctor.main(asked) == 0
+    said = capsys.readouterr().out
+    assert "6 photographs, each with a white mark" in said and "No class is a carton" in said
+    assert said.index("## Characters") < said.index("| 8 |") < said.index("## Letters")
 
 
 def test_the_program_survives_the_fault_and_exits_2(tmp_path):

@@ -55,7 +55,8 @@ diffexplain convert <file> [<safetensors file>]      make safetensors of a pickl
 diffexplain fetch [overrides]                        bring the weights that a run needs, once
 diffexplain sync <run directory> ...                 log finished runs to W&B from their files
 diffexplain --version                                which version this is
-diffexplain doctor [--verify]                        check this machine; --verify: every file of weights, read anew
+diffexplain doctor [--verify]                        check this machine; --verify: every file of weights, read anew;
+                                                     --self-test <folder> [classifier=...]: what a watermark does to it
 eval "$(diffexplain -sc install=bash)"               let the shell complete commands, choices and keys; or fish
 """
 

@@ -232,12 +232,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="diffexplain doctor", description="Check this machine and environment.")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where runs go (default: %(default)s)")
     parser.add_argument("--verify", action="store_true", help="read every file of weights, and say which have changed")
+    parser.add_argument(
+        "--self-test",
+        nargs="+",
+        metavar=("FOLDER", "classifier=..."),
+        help="what a watermark on the photographs of a folder does to every class of a classifier: many networks that "
+        "learned ImageNet take it for a carton (default: classifier=efficientnet_lite0)",
+    )
     given = parser.parse_args(arguments)
     checks = [*all_checks(given.outputs), *(check_contents() if given.verify else [])]
     for check in checks:
         print(check)
     problems = sum(check.status == "problem" for check in checks)
     print(f"\n{problems} problem{'s' if problems > 1 else ''} found" if problems else "\nnothing stands in the way")
+    if not problems and given.self_test:
+        from diffexplain.pipelines.watermark import found_in
+
+        print("", *found_in(*given.self_test), sep="\n")
     return 2 if problems else 0
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from diffexplain.editing import Composition, State
+from diffexplain.editing.composition import Composition, State
 from diffexplain.editing.editor import Prepared
 from diffexplain.runs.draws import Draws
 
