@@ -39,6 +39,7 @@ def test_stages_in_small(names: tuple[str, ...], tmp_path: Path) -> None:
             continue
         found = place.kept(stage)
         assert (tmp_path / found["run"] / "report.html").is_file()
+        assert found["timings"]["peak_memory_bytes"] < found["planned"]["memory"]
         planned, counted = Counter(found["planned"]["calls"]), found["counted"]["calls"]
         planned["segmenter"] += planned.pop("similarity", 0)
         planned["text encoder"] += 1  # The empty one, where there is guidance.

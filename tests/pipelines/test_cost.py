@@ -1,19 +1,21 @@
 """What a run costs, by the shapes of its networks and by what this device makes."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from diffexplain import app, cli
 from diffexplain.config import configuration
 from diffexplain.diffusion.architectures import PUBLISHED
 from diffexplain.errors import UserError
 from diffexplain.pipelines import cost as costs
-from diffexplain.pipelines.calls import CLASSIFIER, DENOISER, MASKS, SEGMENTER, TEXT
-from diffexplain.pipelines.cost import cost, duration
-from diffexplain.pipelines.networks import Network, architecture_of, networks, peak
+from diffexplain.pipelines.calls import CLASSIFIER, DENOISER, MASKS, SEGMENTER, TEXT, TINY_DECODER
+from diffexplain.pipelines.cost import INSIDE, PROGRAM, cost, duration
+from diffexplain.pipelines.networks import Network, _zeroed, architecture_of, networks, peak
 from diffexplain.weights.store import measured_file
 from experiments.cost.make import WITHOUT, rows
 
@@ -64,6 +66,40 @@ def test_a_gradient_keeps_more_than_none_and_checkpoints_less_than_all() -> None
     chain = [(found[DENOISER], 2)] * 2 + [(found[CLASSIFIER], 2)]
     none, every, some = peak(chain), peak(chain, gradient=True), peak(chain, gradient=True, again=True)
     assert none < some < every
+
+
+def test_a_process_has_more_than_a_card_and_a_control_is_a_classifier_more() -> None:
+    config, target = composed(*QUICK)
+    card, process = (cost(config, target, name).memory for name in ("h100", "cpu"))
+    assert process > card + PROGRAM
+    more = {**config, "evaluation": {"control": "random_weights"}}
+    assert cost(more, target, "h100").memory - card == networks(config)[CLASSIFIER].bytes
+
+
+def test_weights_that_are_rounded_are_read_in_single_precision_before() -> None:
+    single, rounded = (
+        networks(composed("diffusion=sdxs", f"diffusion.dtype={name}")[0])[DENOISER] for name in ("float32", "bfloat16")
+    )
+    assert single.copies == single.bytes == 2 * rounded.bytes == rounded.copies / 1.5
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is counted as Linux counts it")
+def test_a_call_takes_no_more_memory_than_is_said() -> None:
+    found = networks(composed("diffusion=sdxs", "diffusion.dtype=float32")[0])[TINY_DECODER]
+    small, large = (replace(found, inputs=((4, side, side),)) for side in (8, 40))
+    module = _zeroed(found.make, torch.float32, "cpu")
+    small.output(module, 1)  # Kernels are made once.
+    before = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # The peak begins here.
+    large.output(module, 1)
+    took, said = status("VmHWM") - before, peak([(large, 1)])
+    assert 0.5 * said < took < (1 + INSIDE) * said + 2**25  # More kernels.
+
+
+def status(name: str) -> float:
+    """Bytes of this process."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return 1024.0 * int(lines[name].split()[0])
 
 
 def test_the_device_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,7 @@ class SideBySide(MicroBatches):
         """What ``work`` gives for each part, in order."""
         threads = torch.get_num_threads()
         largest = max((part.stop - part.start for part in parts), default=1)
-        workers = min(len(parts), usable_cores() // threads, PIXELS_AT_ONCE // (largest * self.pixels))
+        workers = min(len(parts), side_by_side(threads, largest * self.pixels))
         if workers < 2 or not self.on_cpu() or _get_current_dispatch_mode_stack():
             return super().each(parts, work)
         with_gradient, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
@@ -100,6 +100,11 @@ class SideBySide(MicroBatches):
 
         with ThreadPoolExecutor(workers) as pool:
             return list(progress(pool.map(alike, parts), self.label, len(parts)))
+
+
+def side_by_side(threads: int, pixels: int) -> int:
+    """Micro-batches of so many pixels that a CPU makes at the same time, by so many threads each; 1 at least."""
+    return max(1, min(usable_cores() // threads, PIXELS_AT_ONCE // pixels))
 
 
 def usable_cores() -> int:

@@ -12,17 +12,18 @@ import torch
 from diffexplain.config.fetch_command import missing
 from diffexplain.config.instantiate import build
 from diffexplain.diffusion.gradients import Checkpointed
+from diffexplain.diffusion.memory import side_by_side
 from diffexplain.errors import UserError
 from diffexplain.pipelines.calls import (
     BACKWARD,
     CLASSIFIER,
     DECODER,
     DENOISER,
-    ENCODER,
     IMAGES,
     MASKS,
     SEGMENTER,
     SIMILARITY,
+    TEXT,
     TINY_DECODER,
     Forecast,
     forecast,
@@ -45,6 +46,11 @@ CARDS: Mapping[str, tuple[str, float]] = {
 ``experiments/speed``."""
 SHARE = 0.43
 """Of that rate, what the one-step prior with its tiny decoder reached in ``experiments/speed``, on a CPU."""
+PROGRAM = 1.5e9
+"""Bytes of a process besides networks and pictures, on a CPU: 0.9e9 are its libraries', and runs of the embedded world,
+whose networks are small, came to 1.52e9 in all."""
+INSIDE = 0.5
+"""Of what a call keeps, what a CPU's operations hold inside besides; of a decoder 0.35 was measured."""
 LONG = 120.0
 """Seconds from which on a run says beforehand what it will cost."""
 
@@ -56,7 +62,7 @@ class Cost:
     Attributes:
         forecast: what it calls.
         operations: floating-point, of all calls.
-        memory: bytes of the weights, and of what is kept of a batch at most.
+        memory: bytes at most: on a card of the weights and of what is kept of a batch, on a CPU of the whole process.
         missing: what is still to be fetched.
         seconds: on the device.
         device: its name, and how its speed is known.
@@ -88,7 +94,7 @@ class Cost:
             "segmenter calls": f"{said(SEGMENTER, SIMILARITY)}, for {calls[MASKS]:,} masks",
             "classifier calls": said(CLASSIFIER),
             "operations": f"{tera(self.operations)} TFLOP{most}{without}",
-            "peak memory": f"{self.memory / 1e9:.1f} GB of weights and pictures",
+            "peak memory": f"{self.memory / 1e9:.1f} GB at most{without.replace('work', 'own')}",
             "disk": f"{SPACE_NEEDED / 1e6:.0f} MB",
             "download": f"{sum(one.megabytes for one in self.missing):,.0f} MB: {fetched}" if fetched else "nothing",
             "time": f"{duration(self.seconds)}{most}{without}, on {self.device}",
@@ -136,19 +142,29 @@ def cost(config: Mapping[str, Any], target: ResolvedTarget, card: str | None = N
             seconds += work / forward * known[name].seconds(kind, where) if card is None else 0.0
         if card is not None:
             seconds, where = operations / (CARDS[card][1] * SHARE), f"{where} at {SHARE:.0%} of its rate"
-        memory = _memory(config, known, said, again)
+        host = card == "cpu" or kind in ("cpu", "mps")
+        memory = _memory(config, known, said, again, host)
     return Cost(said, operations, memory, tuple(missing(config)), seconds, where, CLASSIFIER not in known)
 
 
-def _memory(config: Mapping[str, Any], known: Mapping[str, Network], said: Forecast, again: bool) -> float:
-    """Bytes of the weights, and of the phase of the run that keeps most."""
-    calls, phases = said.calls, []
-    # Encoder and decoder are one network, and so are the segmenter's parts.
-    weights = sum(known[name].bytes for name in known if name not in (ENCODER, MASKS, SIMILARITY) and calls[name])
-    phases += [peak([(known[name], known[name].batch)]) for name in known if calls[name]]
+def _memory(config: Mapping[str, Any], known: Mapping[str, Network], said: Forecast, again: bool, host: bool) -> float:
+    """Bytes of the weights, and of the phase of the run that keeps most; of a CPU's process all that it has."""
+    calls = said.calls
+    evaluation, effects = config.get("evaluation") or {}, config.get("effects") or {}
+    weights = loading = 0.0
+    # As they are loaded. Encoder and decoder are one network, and so are the segmenter's parts.
+    own = sorted(name for name in known if name.startswith(CLASSIFIER))
+    for name in (*own, DENOISER, TEXT, DECODER, TINY_DECODER, SEGMENTER):
+        if name in known and (calls[name] or name in own):
+            loading = max(loading, weights + known[name].bytes + known[name].copies)
+            weights += known[name].bytes
+    if CLASSIFIER in known and evaluation.get("control") is not None:
+        weights += known[CLASSIFIER].bytes
+    called = max(peak([(known[name], known[name].batch)]) for name in known if calls[name])
     # Probabilities of the masks, which are no larger than the pictures, and what they are made of.
     pixels = math.prod(picture_size(architecture_of(config["diffusion"])))
-    phases.append(8.0 * min(AT_ONCE, int((config.get("effects") or {}).get("chunk", 0)) * said.phrases * pixels))
+    chunk = int(effects.get("chunk", 0))
+    phases = [called, 8.0 * min(AT_ONCE, chunk * said.phrases * pixels)]
     if calls[CLASSIFIER + BACKWARD] and CLASSIFIER in known:
         explainer, settings, diffusion = config["explainer"], config.get("memory") or {}, config["diffusion"]
         sizes = (settings.get("micro_batch"), diffusion.get("gradient_micro_batch"), explainer.get("batch"))
@@ -161,4 +177,11 @@ def _memory(config: Mapping[str, Any], known: Mapping[str, Network], said: Forec
         chain += [(known[name], batch) for name in (TINY_DECODER, DECODER) if calls[name + BACKWARD]]
         chain.append((known[CLASSIFIER], batch * int(config["augmentation"].get("views", 1))))
         phases.append(peak(chain, gradient=True, again=again))
-    return weights + max(phases)
+    if not host:
+        return weights + max(phases)
+    # Small pictures are made side by side. Those of an evaluation are kept, and those without edits with what is seen.
+    most = (max(phases) + INSIDE * called) * side_by_side(int(config["threads"]), known[DENOISER].batch * pixels)
+    without = int(effects.get("images", 0))
+    kept = without + 8 * chunk + 5 * int(evaluation.get("images", 0))
+    pictures = (12 * min(calls[IMAGES], kept or calls[IMAGES]) + without * said.phrases) * pixels
+    return PROGRAM + max(loading, weights + most + pictures)

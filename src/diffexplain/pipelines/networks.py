@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTextConfig, CLIPTextModel
 
+from diffexplain.config.configuration import COMPARED
 from diffexplain.config.instantiate import TARGET, build, locate
 from diffexplain.diffusion import load_prior
 from diffexplain.diffusion.architectures import PUBLISHED, TAESD, Architecture
@@ -86,6 +87,12 @@ class Network:
     def bytes(self) -> int:
         """Of its weights."""
         return sum(weight.numel() * weight.element_size() for weight in self.shapes.parameters())
+
+    @property
+    def copies(self) -> float:
+        """Bytes that are there besides while its weights are read: the file's, and single precision before rounding."""
+        single = 4.0 * self.bytes / self.dtype.itemsize
+        return single if self.dtype == torch.float32 else 1.5 * single
 
     @cached_property
     def key(self) -> str:
@@ -210,7 +217,8 @@ def remembered(key: str, make: Callable[[], T]) -> T:
 
 
 def networks(config: Mapping[str, Any]) -> dict[str, Network]:
-    """The networks of a run by their names in `calls`; without the classifier where it shows no shapes.
+    """The networks of a run by their names in `calls`, those of compared classifiers by their own beside it; without
+    classifiers that show no shapes.
 
     Raises:
         UserError: the prior is of another kind, or its configuration is not here.
@@ -225,17 +233,20 @@ def networks(config: Mapping[str, Any]) -> dict[str, Network]:
     if "segmenter" in config:
         found |= _of_segmenter(config["segmenter"])
     size = picture_size(architecture)
-    with suppress(UserError):  # It cannot be made without its weights.
-        node = loading(config["classifier"], plugins, meta=True)
-        batch = int((config.get("effects") or config["explainer"]).get("batch_size", 25))
-        classifier = Network(
-            lambda: build(node, plugins=plugins, where="classifier"),
-            ((3, *size),),
-            lambda module, images: module.backbone(module.preprocess(images)),
-            batch,
-        )
-        if classifier.bytes and all(weight.is_meta for weight in classifier.shapes.parameters()):
-            found[CLASSIFIER] = classifier
+    batch = int((config.get("effects") or config["explainer"]).get("batch_size", 25))
+    asked = {CLASSIFIER: config["classifier"]}
+    asked |= {f"{CLASSIFIER} {name}": node for name, node in config.get(COMPARED, {}).items()}
+    for name, node in asked.items():
+        with suppress(UserError):  # It cannot be made without its weights.
+            load = loading(node, plugins, meta=True)
+            classifier = Network(
+                partial(build, load, plugins=plugins, where="classifier"),
+                ((3, *size),),
+                lambda module, images: module.backbone(module.preprocess(images)),
+                batch,
+            )
+            if classifier.bytes and all(weight.is_meta for weight in classifier.shapes.parameters()):
+                found[name] = classifier
     return found
 
 
