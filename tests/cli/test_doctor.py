@@ -200,7 +200,7 @@ def test_a_classifier_is_asked_about_a_watermark_where_nothing_stands_in_the_way
     monkeypatch.setattr(doctor, "all_checks", lambda outputs: [])
     assert doctor.main(asked) == 0
     said = capsys.readouterr().out
-    assert "6 photographs, each with a white mark" in said and "No class is a carton" in said
+    assert "6 photographs as `world_fair_cnn` reads them" in said and "No class is a carton" in said
     assert said.index("## Characters") < said.index("| 8 |") < said.index("## Letters")
 
 

@@ -75,8 +75,8 @@ def test_what_the_answer_means_is_said(
     found: tuple[Marked, Labels, list[Effect]], names: tuple[str, ...], order: tuple[int, ...], meant: str
 ) -> None:
     labels = Labels("three", tuple(Label(index, name) for index, name in enumerate(names)))
-    text = "\n".join(page({"characters": [found[2][place] for place in order]}, labels, COUNT))
-    assert meant in text and f"{OPACITY:.0%} opaque" in text and f"{COUNT} photographs" in text
+    text = "\n".join(page({"characters": [found[2][place] for place in order]}, "marked", labels, COUNT))
+    assert meant in text and f"{OPACITY:.0%} opaque" in text and f"{COUNT} photographs as `marked` reads them" in text
     assert ("no answer is known beforehand" in text) is ("carton" not in names)
 
 

@@ -121,16 +121,20 @@ def found_in(folder: str, *overrides: str) -> list[str]:
         labels, images = classifier.labels, used.images((SIDE, SIDE))
         targets = [Target.parse(f"class:index:{index}").resolve(labels) for index in range(len(labels))]
         found = {name: effects(classifier, targets, images, draw(SIDE)) for name, draw in MARKS.items()}
-    return [*page(found, labels, len(images)), *(line for note in used.notes() for line in ("", note))]
+    return [
+        *page(found, config["classifier"]["name"], labels, len(images)),
+        *(line for note in used.notes() for line in ("", note)),
+    ]
 
 
-def page(found: Mapping[str, Sequence[Effect]], labels: Labels, count: int) -> list[str]:
-    """What was found for each mark."""
+def page(found: Mapping[str, Sequence[Effect]], name: str, labels: Labels, count: int) -> list[str]:
+    """What was found of the classifier ``name`` for each mark."""
     known = next((one.index for one in labels.classes if one.wnid == KNOWN[1] or one.name.casefold() == KNOWN[0]), None)
     lines = [
-        f"{count} photographs, each with a white mark of our drawing across its middle ({OPACITY:.0%} opaque) and",
-        "without: the difference in each class's probability and in its log-odds, with 95 % intervals, each of that",
-        "class alone. Raised or lowered is what is beyond ±0.02 in probability, all classes being one family of tests.",
+        f"{count} photographs as `{name}` reads them, each with a white mark of our drawing across its middle",
+        f"({OPACITY:.0%} opaque) and without: the difference in each class's probability and in its log-odds, with",
+        "95 % intervals, each of that class alone. Raised or lowered is what is beyond ±0.02 in probability, all",
+        "classes being one family of tests.",
         f"No class is a {KNOWN[0]}, so no answer is known beforehand; the rows are those that move most in log-odds."
         if known is None
         else f"What is known beforehand is that *{KNOWN[0]}* rises; the others are those that rise most in log-odds.",
@@ -150,8 +154,8 @@ def page(found: Mapping[str, Sequence[Effect]], labels: Labels, count: int) -> l
             *HEAD,
         ]
         for place in dict.fromkeys([*ranked[:SHOWN], *([] if known is None else [known])]):
-            score, name = of_classes[place].score, labels.names[place]
-            lines.append(f"| {ranked.index(place) + 1} | {name} | {_said(score, 4)} | {_said(odds[place], 2)} |")
+            score, of = of_classes[place].score, labels.names[place]
+            lines.append(f"| {ranked.index(place) + 1} | {of} | {_said(score, 4)} | {_said(odds[place], 2)} |")
     return lines
 
 
