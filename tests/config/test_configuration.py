@@ -5,6 +5,7 @@ import inspect
 import json
 import shlex
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,17 @@ def test_what_choices_have_in_common_is_no_choice_and_can_be_built_on(tmp_path: 
     (weights,) = config["diffusion"]["weights"]
     assert weights["repository"] == "madebyollin/taesd"
     assert compose(["classifier=resnet50"])["diffusion"]["name"] == "sd14_lcm"
+
+
+def test_what_was_composed_before_changes_nothing() -> None:
+    chosen = (["explainer=dexter", "evaluation=quick"], ["experiment=bee"], [])
+
+    def composed(order: Sequence[list[str]]) -> list[dict[str, Any]]:
+        for kept in (configuration._compose, configuration._read):
+            kept.cache_clear()
+        return [configuration.without_digests(one) for one in order]
+
+    assert composed(chosen) == composed(chosen[::-1])[::-1]
 
 
 def test_the_help_of_a_choice_shows_the_files_that_it_is_made_of() -> None:

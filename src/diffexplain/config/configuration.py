@@ -469,7 +469,10 @@ def _compose(choices: tuple[str, ...], folders: tuple[Path, ...], state: tuple[A
             # Else by the public way, which takes all of Hydra, and says what is wrong; these are names of 1.3 alone.
             with suppress(HydraException, OmegaConfBaseException, AttributeError, TypeError):
                 overrides, files = loader._parse_overrides_and_create_caching_repo("config", said)
+                files.cache = read = _read(folders, state)
                 chosen = create_defaults_list(files, "config", overrides, prepend_hydra=False, skip_missing=False)
+                top = [f"config_path={default.config_path}" for default in chosen.defaults if not default.package]
+                files.cache = read | {key: copy.deepcopy(read[key]) for key in top}  # Others are merged into these.
                 composed = loader._compose_config_from_defaults_list(chosen.defaults, files)
                 if "hydra" not in composed:
                     OmegaConf.set_struct(composed, True)
@@ -477,6 +480,12 @@ def _compose(choices: tuple[str, ...], folders: tuple[Path, ...], state: tuple[A
             return hydra_compose("config", said)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise _cannot_compose(error) from error
+
+
+@lru_cache(maxsize=8)
+def _read(folders: tuple[Path, ...], state: tuple[Any, ...]) -> dict[str, Any]:
+    """What Hydra has read of the files while these were in this state, by path."""
+    return {}
 
 
 def _assign(composed: DictConfig, assigned: Sequence[Override]) -> DictConfig:
