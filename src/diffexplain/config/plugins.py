@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import re
 import sys
 import traceback
@@ -120,7 +121,7 @@ def source_files(name: str) -> dict[str, Path]:
         if spec is None:
             continue
         place = _place(spec)
-        files = {path.relative_to(place.parent).as_posix(): path for path in _sources(place)}
+        files = dict(_sources(place))
         found |= files
         if place.parent.name in _SHARED:
             continue
@@ -177,14 +178,17 @@ def _place(spec: ModuleSpec) -> Path:
     return Path(folders[0] if folders else spec.origin or spec.name).absolute()
 
 
-def _sources(place: Path) -> Iterator[Path]:
+def _sources(place: Path) -> Iterator[tuple[str, Path]]:
+    """The source files of a package or module, by path from the folder that it lies in."""
     if place.is_file():
-        yield from [place] if place.suffix == ".py" else []
+        yield from [(place.name, place)] if place.suffix == ".py" else []
         return
-    for path in sorted(place.rglob("*.py")):
-        folders = path.relative_to(place).parts[:-1]
-        if path.is_file() and not any(part.startswith((".", "__")) or part in _SHARED for part in folders):
-            yield path
+    for folder, folders, names in os.walk(place):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")) and name not in _SHARED)
+        inside = Path(folder).relative_to(place.parent).as_posix()
+        for name in sorted(names):
+            if name.endswith(".py") and (path := Path(folder, name)).is_file():
+                yield f"{inside}/{name}", path
 
 
 @lru_cache(maxsize=4096)

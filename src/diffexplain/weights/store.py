@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,13 @@ _UNFIT = re.compile(r"[\\:\x00-\x1f\x7f]")
 
 def store_folder() -> Path:
     """Where fetched files are, whether or not anything is there yet."""
-    return Path(os.environ.get(VARIABLE) or "~/.cache/diffexplain").expanduser().absolute()
+    return _folder(os.environ.get(VARIABLE) or "~/.cache/diffexplain", os.environ.get("HOME"), Path.cwd())
+
+
+@lru_cache(maxsize=4)
+def _folder(text: str, _home: str | None, _here: Path) -> Path:
+    """Kept, since it is asked for each file of a plugin."""
+    return Path(text).expanduser().absolute()
 
 
 @dataclass(frozen=True)
