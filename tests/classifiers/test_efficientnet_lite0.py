@@ -52,6 +52,7 @@ def test_a_run_with_a_real_network_completes(tmp_path: Path) -> None:
         "diffusion.steps=1",
         # Shorter: every concept is looked for in pictures that are not edited yet.
         *("classifier.vocabulary=embedded:vocabulary.yaml", "concepts.hierarchy=tests/conf/hierarchy.yaml"),
+        *("effects.images=2", "effects.smallest=2", "discovery.pictures=4"),
         *("explainer.batch=2", "evaluation=quick", *(f"evaluation.{setting}" for setting in least)),
         *("logger=local", "trainer=cpu", "trainer.progress=none", f"paths.outputs={tmp_path}"),
     ]

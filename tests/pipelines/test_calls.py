@@ -25,7 +25,11 @@ from experiments.full_size.counting import CountedParts
 SMALL = ["logger=local", "trainer=cpu", "seed=3", "target=class:bee", "classifier.hierarchy=tests/conf/hierarchy.yaml"]
 EFFECTS = ["effects.images=3", "effects.chunk=2", "effects.smallest=2", "effects.resamples=10"]
 SCREEN = ["discovery.pictures=4", "discovery.tested=2", "discovery.pairs=1", "discovery.others=2", *EFFECTS]
-PROMPT = ["evaluation=quick", "evaluation.images=3", "explainer.steps=2", "explainer.batch=2", *SCREEN]
+MEASURED = [
+    *("evaluation=quick", "evaluation.images=3", "evaluation.random_images=2", "evaluation.candidates=1"),
+    *("evaluation.rescoring_images=2", "evaluation.looked_images=2", "evaluation.examples=2"),
+]
+PROMPT = [*MEASURED, "explainer.steps=2", "explainer.batch=2", *SCREEN]
 DIFFEX = ["explainer=diffex", *EFFECTS]
 
 
@@ -74,7 +78,13 @@ def test_where_nothing_is_decided_on_the_way_the_run_calls_what_was_said(
     "overrides",
     [
         [*PROMPT, "gradient=leap", "evaluation.quality=true", "evaluation.captions=clip"],
-        [*PROMPT[:4], "gradient=spsa", "gradient.probes=2", "target=unit:stages.2.1:5", "explainer.screening_images=1"],
+        [
+            *PROMPT[: -len(SCREEN)],
+            "gradient=spsa",
+            "gradient.probes=2",
+            "target=unit:stages.2.1:5",
+            "explainer.screening_images=1",
+        ],
         ["explainer=randomised_prompts", *SCREEN, "compare=[world_fair_cnn]"],
         [*DIFFEX, "explainer.beam=2", "explainer.search_images=3"],
         [

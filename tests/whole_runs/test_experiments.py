@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from tests.overriding import changed
 from torch import Tensor
 
 from diffexplain import app
@@ -71,9 +72,15 @@ def test_every_experiment_runs(name: str, parts: Parts, tmp_path: Path) -> None:
 
 
 def test_two_processes_share_each_run_of_a_sweep_and_only_the_first_writes(tmp_path: Path) -> None:
-    little = [override for override in LITTLE if override != "trainer=cpu"]
-    overrides = ["seed=0,1", *little, *LEAST, "trainer=devices2", "trainer.accelerator=cpu"]
-    command = [sys.executable, "run.py", "-m", *overrides, f"paths.outputs={tmp_path}"]
+    tiny = [
+        *("paths.configs=[tests/conf]", "plugins=[tests]", "diffusion=tiny", "explainer.batch=2"),
+        *("classifier.vocabulary=tests/conf/vocabulary.yaml", "concepts.hierarchy=tests/conf/tiny_hierarchy.yaml"),
+        *("effects.opening=a", "discovery.objects=1", "trainer=devices2", "trainer.accelerator=cpu"),
+        "explainer.screening_images=0",
+    ]
+    little = [text for text in (*LITTLE, *LEAST) if not text.startswith("diffusion.")]
+    overrides = changed(little, *tiny)
+    command = [sys.executable, "run.py", "-m", "seed=0,1", *overrides, f"paths.outputs={tmp_path}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (record,) = tmp_path.glob("sweeps/*/sweep.json")

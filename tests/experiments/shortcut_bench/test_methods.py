@@ -110,11 +110,19 @@ LITTLE = (
 )  # fmt: skip
 
 
-def test_the_default_runs_answer_is_of_each_classifier_alone(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """The default run's answers about two classifiers that share their pictures."""
+    from experiments.shortcut_bench.methods.default import Default
+
+    studied = embedded("shortcut_cnn", "fair_vit")
+    return list(Default("default", *LITTLE).explain(studied, 1, tmp_path_factory.mktemp("both"), {}))
+
+
+def test_the_default_runs_answer_is_of_each_classifier_alone(both: list[Any], tmp_path: Path) -> None:
     from experiments.shortcut_bench.methods.default import Default
     from experiments.shortcut_bench.specification import Value
 
-    both = list(Default("default", *LITTLE).explain(embedded("shortcut_cnn", "fair_vit"), 1, tmp_path, {}))
     assert [one.classifier for one in both] == ["shortcut_cnn", "fair_vit"]
     (alone,) = Default("default", *LITTLE).explain(embedded("fair_vit"), 1, tmp_path, {})
     for one, other in zip(both[1].findings, alone.findings, strict=True):
@@ -167,15 +175,13 @@ def test_which_concept_a_word_stands_for_is_said_afterwards() -> None:
     assert found[Value("setting", "night")].score == 0 and found[Value("setting", "night")].verdict == "not tested"
 
 
-def test_what_the_default_runs_answer_costs_is_what_a_run_counts(tmp_path: Path) -> None:
+def test_what_the_default_runs_answer_costs_is_what_a_run_counts(both: list[Any], tmp_path: Path) -> None:
     from diffexplain import app
     from diffexplain.config import configuration
-    from experiments.shortcut_bench.methods.default import Default
 
     run = ["explainer=randomised_prompts", "target=class:bee", "seed=1", f"paths.outputs={tmp_path}", "logger=local"]
     effects = app.make(configuration.compose([*run, *LITTLE])).summary.effects
-    (found,) = Default("default", *LITTLE).explain(embedded("shortcut_cnn"), 1, tmp_path, {})
-    budget = effects.budget
+    found, budget = both[0], effects.budget
     assert found.account.denoiser == budget.evaluations + budget.preparing + budget.screening
     assert found.account.classifier == budget.read
     (concept,) = effects.rankings[0].concepts
