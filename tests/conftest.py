@@ -14,6 +14,7 @@ pytest_plugins = ["pytester"]
 
 GUARD = Path(__file__).parent / "network_guard"
 ATTEMPTS = Path(tempfile.mkdtemp(prefix="diffexplain-tests-")) / "network-attempts"
+MAKER = os.getpid()
 
 # Set before a test module imports torch, transformers or wandb; inherited by the programs that tests start.
 os.environ |= {
@@ -63,5 +64,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Leave nothing behind in the folder for temporary files."""
-    shutil.rmtree(ATTEMPTS.parent)
+    """Leave nothing behind in the folder for temporary files, once: processes that tests fork may run tests, too."""
+    if os.getpid() == MAKER:
+        shutil.rmtree(ATTEMPTS.parent)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -13,20 +12,19 @@ import pytest
 
 from experiments.gpu import queue, stages
 from experiments.gpu.queue import AGAIN, STAGES, Stage, main
+from experiments.reliability.runs import run
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_every_stage_in_small(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "experiments.gpu.queue", "--toy", "--minutes", "60", "--outputs", str(tmp_path)]
-    path = os.pathsep.join([str(ROOT / "src"), os.environ["PYTHONPATH"]])
-    finished = subprocess.run(
-        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
-    )
+    call = ["--toy", "--minutes", "60", "--outputs", str(tmp_path)]
+    finished = run(lambda: main(call), tmp_path / "queue.log")  # Forked: what it imports is there.
     told = {stage.name: tmp_path / f"{stage.name}.txt" for stage in STAGES}
     printed = "\n".join(path.read_text("utf-8")[-3000:] for path in told.values() if path.exists())
-    assert finished.stdout.splitlines() == [f"{stage.name}: done" for stage in STAGES], printed + finished.stderr
-    assert finished.returncode == 0
+    lines = [line for line in finished.said.splitlines() if line.partition(":")[0] in told]
+    assert lines == [f"{stage.name}: done" for stage in STAGES], printed + finished.said
+    assert finished.status == 0
     assert " passed" in told["tests"].read_text("utf-8")
     for name in ("speed", "speed_compiled"):
         assert "the aim of 50% is" in (tmp_path / f"{name}.md").read_text("utf-8")
@@ -37,7 +35,9 @@ def test_every_stage_in_small(tmp_path: Path) -> None:
     assert (tmp_path / "prior" / "unet" / "diffusion_pytorch_model.safetensors").exists()
     assert "| measure | shipped | trained further | n |" in (tmp_path / "prior_gates.md").read_text("utf-8")
     # What is made is not made again.
-    assert main(["--toy", "--outputs", str(tmp_path)]) == 0
+    command = [sys.executable, "-m", "experiments.gpu.queue", *call]
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert again.stdout.splitlines() == [f"{stage.name}: done before" for stage in STAGES], again.stderr
 
 
 def quickly(place: stages.Place) -> None:
