@@ -25,6 +25,7 @@ from diffexplain.pipelines.parts import Parts
 from diffexplain.report import rules
 from diffexplain.runs import sweep
 from diffexplain.runs.launch import is_of_launcher, launch
+from diffexplain.runs.machine import keep_out_of_home
 from diffexplain.runs.run import REPORT, process_rank
 from diffexplain.weights.atomic import describe_storage_error
 
@@ -250,6 +251,7 @@ def _announce(outcome: Outcome) -> None:
 
 
 def _other_command(command: str, rest: list[str]) -> int:
+    keep_out_of_home()
     if command == "sync":
         return _sync(rest)
     if command not in _HOMES:

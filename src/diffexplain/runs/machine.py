@@ -81,6 +81,14 @@ class Stopwatch:
         self._run.record_timings(**values)
 
 
+def keep_out_of_home() -> None:
+    """Before libraries are imported: what they would write into the user's home goes elsewhere, or is not written."""
+    # Those that draw write down the machine's fonts.
+    os.environ.setdefault("MPLCONFIGDIR", str(store_folder() / "matplotlib"))
+    # ONNX Runtime keeps an identity of this machine, wherever diffusers finds it.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
 @contextmanager
 def job_environment(run: Run, threads: int) -> Iterator[bool]:
     """Environment variables and signals for one run; all is as before afterwards.
@@ -94,10 +102,7 @@ def job_environment(run: Run, threads: int) -> Iterator[bool]:
     os.environ[HANDED_ON] = os.environ.get(HANDED_ON, run.identity) if process_rank() else run.identity
     # Read when torch is imported; and Lightning's launcher leaves the number of threads alone then.
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    # Libraries that draw write down the machine's fonts: not in the user's home.
-    os.environ.setdefault("MPLCONFIGDIR", str(store_folder() / "matplotlib"))
-    # Nor an identity of this machine, which ONNX Runtime keeps there wherever diffusers finds it.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    keep_out_of_home()
     try:
         with signals.stopping():
             yield belongs_here
