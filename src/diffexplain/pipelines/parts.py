@@ -25,8 +25,11 @@ class Parts:
         self._built: dict[str, tuple[str, Any]] = {}
 
     def build(self, kind: str, node: Mapping[str, Any], plugins: Sequence[str], **options: Any) -> Any:
-        """`building.build`, or what it gave last time if nothing in ``node`` and no file that it names is different."""
-        files = digests({kind: node, "plugins": list(plugins)})
+        """`building.build`, or what it gave last time if nothing in ``node`` and no file that it names is different.
+
+        Code of a plugin's that changed since it was imported is not looked at: Python would not read it again.
+        """
+        files = digests({kind: node})
         made_of = [node, list(plugins), files]
         return self._kept(kind, made_of, lambda: build(node, plugins=plugins, where=kind, **options))
 
@@ -50,7 +53,7 @@ class Parts:
             inspect_classifier(classifier, output)
             return classifier
 
-        files = digests({kind: node, "plugins": list(plugins)})
+        files = digests({kind: node})
         return self._kept(kind, [load, output, list(plugins), files], inspected)
 
     def _kept(self, kind: str, made_of: Any, make: Callable[[], Any]) -> Any:
