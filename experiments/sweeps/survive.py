@@ -85,8 +85,10 @@ def survive(folder: Path, targets: int, processes: int, kills: int, seed: int = 
     start, chance = time.monotonic(), random.Random(seed)
     sweep = command(labels, folder / "runs", "-m", "target=all")
     alive = {_fork(sweep, folder, log) for _ in range(processes)}
+    # Half as long as the sweep takes, so that its beginning, its middle and processes that live long are all seen.
+    pause = max(1, targets / processes / kills) * seconds if kills else 0.0
     for number in range(kills):
-        time.sleep(chance.uniform(0.0, seconds))
+        time.sleep(chance.uniform(0.0, pause))
         _reap(alive)
         if not alive:
             kills = number
