@@ -258,7 +258,7 @@ def _median(reached: Sequence[float], count: int, form: str) -> str:
 def _counted(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
     everything = len(cells())
     if len(lines) < everything:
-        yield f"{len(lines)} of {everything} runs are made so far, a seed of every class and classifier before the next."
+        yield f"{len(lines)} of {everything} runs are made so far, a seed of every class before the next."
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
