@@ -252,7 +252,7 @@ def _median(reached: Sequence[float], count: int, form: str) -> str:
         return "not run"
     values = sorted([*reached, *[float("inf")] * (count - len(reached))])
     middle = statistics.median(values)
-    return "not reached by half" if middle == float("inf") else form.format(middle)
+    return "too few reached" if middle == float("inf") else form.format(middle)
 
 
 def _counted(lines: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -63,7 +63,7 @@ def test_what_did_not_reach_its_aim_is_later_than_all_that_did() -> None:
         for seed, count in enumerate(counts)
     ]
     rows = [row.split(" | ") for row in table(lines).splitlines()]
-    assert rows[2][2:] == ["1 of 3", *["not reached by half"] * 3, "0.40, n 2 |"]
+    assert rows[2][2:] == ["1 of 3", *["too few reached"] * 3, "0.40, n 2 |"]
     assert rows[4][2:] == ["2 of 3", "340", "32", "5.0", "0.40, n 1 |"]
     assert rows[5][2:5] == ["2 of 3", "40", "32"]
     assert rows[3][2:] == ["0 of 0", *["not run"] * 3, "– |"]
