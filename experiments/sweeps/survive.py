@@ -2,7 +2,8 @@
 
 Processes share one sweep over all classes of a toy classifier, and are killed (SIGKILL) at random moments; each is
 replaced by a new one with the same command. Counted at the end: runs that are missing, runs that were made twice, runs
-whose bytes are not those of an uninterrupted one, rows of the table that are wrong; and how much memory grew.
+whose bytes are not those of an uninterrupted one, rows of the table that are wrong; and how much memory grew. The
+toy's source is part of what a run is: it must not be edited meanwhile.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Outcome:
     left_behind: int
     page_bytes: int
     table_bytes: int
-    growth: float | None
+    memory: tuple[int, int, int] | None
 
     @property
     def is_good(self) -> bool:
@@ -85,8 +86,10 @@ def survive(folder: Path, targets: int, processes: int, kills: int, seed: int = 
     start, chance = time.monotonic(), random.Random(seed)
     sweep = command(labels, folder / "runs", "-m", "target=all")
     alive = {_fork(sweep, folder, log) for _ in range(processes)}
+    # Not all at the beginning, and none at the end: what becomes of a process that lives long is seen, too.
+    pause = max(1, targets / processes / kills) * seconds if kills else 0.0
     for number in range(kills):
-        time.sleep(chance.uniform(0.0, seconds))
+        time.sleep(chance.uniform(0.0, pause))
         _reap(alive)
         if not alive:
             kills = number
@@ -170,7 +173,7 @@ def _looked_at(folder: Path, targets: int, processes: int, kills: int, seconds: 
         left_behind=len(atomic.remove_temporaries(folder / "runs")),
         page_bytes=(record.parent / REPORT).stat().st_size,
         table_bytes=(record.parent / CSV).stat().st_size,
-        growth=_growth(finished),
+        memory=_memory(finished),
     )
 
 
@@ -193,18 +196,22 @@ def _files(run: Path) -> dict[str, bytes]:
     return {path.relative_to(run).as_posix(): path.read_bytes() for path in kept}
 
 
-def _growth(finished: Sequence[Sequence[str]]) -> float | None:
-    """Bytes of resident memory a run, by processes that made at least 20, after their first 10."""
+def _memory(finished: Sequence[Sequence[str]]) -> tuple[int, int, int] | None:
+    """Bytes of memory of the process that made most runs: after its first 10, after half of them, at the end."""
     resident: dict[str, list[int]] = defaultdict(list)
     for _, process, size in finished:
         resident[process].append(int(size))
-    slopes = [(sizes[-1] - sizes[9]) / (len(sizes) - 10) for sizes in resident.values() if len(sizes) >= 20]
-    return sum(slopes) / len(slopes) if slopes else None
+    longest = max(resident.values(), key=len)
+    return (longest[9], longest[len(longest) // 2], longest[-1]) if len(longest) >= 20 else None
 
 
 def table(outcome: Outcome) -> str:
     """The outcome as rows of Markdown."""
-    growth = "not measured" if outcome.growth is None else f"{outcome.growth / 1000:.1f} kB a run"
+    memory = (
+        "not measured"
+        if outcome.memory is None
+        else "{:.0f}, {:.0f}, {:.0f} MB".format(*(b / 1e6 for b in outcome.memory))
+    )
     rows = (
         ("targets", f"{outcome.targets:,}"),
         ("processes that share the sweep", f"{outcome.processes}"),
@@ -215,7 +222,7 @@ def table(outcome: Outcome) -> str:
         (f"of {_SAME} runs, those whose bytes are not an uninterrupted one's", f"{outcome.unequal}"),
         ("rows of the table that are wrong", f"{outcome.wrong_rows}"),
         ("temporary files left behind", f"{outcome.left_behind}"),
-        ("growth of a process's memory", growth),
+        ("memory of the process that made most runs, after its first 10, half of them, all", memory),
         ("size of the page", f"{outcome.page_bytes / 1000:,.0f} kB"),
         ("size of sweep.csv", f"{outcome.table_bytes / 1000:,.0f} kB"),
         ("minutes", f"{outcome.seconds / 60:.1f}"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 import torch
 
@@ -43,5 +44,31 @@ def test_the_table_of_estimators_is_made_of_the_record() -> None:
     assert "activation, flagpole | activation, bee | mean" in lines[0]
     assert lines[2] == "| exact | 2.00 | 1 | 0.750 (0.500) | 9 | 1.00 | 0.50 | 0.75 |"
     assert lines[3].startswith("| 2 leaps |")
+    assert BEGIN in RESULTS.read_text()
+    assert END in RESULTS.read_text()
+
+
+def test_what_did_not_reach_its_aim_is_later_than_all_that_did() -> None:
+    from experiments.speed.quality import BEGIN, CLASSIFIERS, END, METHODS, RESULTS, Cell, Cost, cells, table
+
+    assert len(cells()) == len(set(cells())) == 3 * 12 * 2 * 2
+    dexter, ours = (method.name for method in METHODS)
+
+    def line(cell: Cell, calls: int | None) -> dict[str, Any]:
+        reached = None if calls is None else asdict(Cost(calls, 32, 5.0))
+        return asdict(cell) | {"reached": reached, "discovery": asdict(Cost(300, 0, 3.0)), "share": 0.4, "machine": "M"}
+
+    calls = {dexter: (64, None, None), ours: (320, 340, None)}
+    lines = [
+        line(Cell(seed, "bee", CLASSIFIERS[0], name), count)
+        for name, counts in calls.items()
+        for seed, count in enumerate(counts)
+    ]
+    rows = [row.split(" | ") for row in table(lines).splitlines()]
+    assert rows[2][2:] == ["1 of 3", *["too few reached"] * 3, "0.40, n 2 |"]
+    assert rows[4][2:] == ["2 of 3", "340", "32", "5.0", "0.40, n 1 |"]
+    assert rows[5][2:5] == ["2 of 3", "40", "32"]
+    assert rows[3][2:] == ["0 of 0", *["not run"] * 3, "– |"]
+    assert "6 of 144 runs" in table(lines)
     assert BEGIN in RESULTS.read_text()
     assert END in RESULTS.read_text()

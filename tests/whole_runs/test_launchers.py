@@ -16,7 +16,11 @@ ENGINES = {
     "basic": ("hydra",),
     "joblib": ("hydra_plugins.hydra_joblib_launcher", "hydra.launcher.n_jobs=2"),
     "submitit_local": ("hydra_plugins.hydra_submitit_launcher", "hydra.launcher.timeout_min=10"),
-    "ray": ("hydra_plugins.hydra_ray_launcher", "hydra.launcher.ray.init.num_cpus=2"),
+    "ray": (
+        "hydra_plugins.hydra_ray_launcher",
+        "+hydra.launcher.ray.init.num_cpus=2",
+        "+hydra.launcher.ray.init.include_dashboard=false",
+    ),
 }
 Run = Callable[..., int]
 
@@ -28,13 +32,18 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return lambda *more: cli.run(changed(settings, *more))
 
 
-@pytest.mark.parametrize("launcher", ENGINES)
+# Ray asks on its own which cloud it is in; it is in no lock, so this one is skipped unless it was installed.
+@pytest.mark.parametrize(
+    "launcher", [pytest.param(name, marks=pytest.mark.reaches_out if name == "ray" else ()) for name in ENGINES]
+)
 def test_one_run_is_done_and_one_has_failed(
     launcher: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     module, *keys = ENGINES[launcher]
     pytest.importorskip(module)
     monkeypatch.setenv(ACCIDENT, "bug tree")
+    if launcher == "ray":  # Its agents know this machine by an address that the guard takes for another's.
+        monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     assert run("-m", "target=class:pole,class:tree", f"hydra/launcher={launcher}", *keys) == 3
     lines = capsys.readouterr().out.splitlines()
     (done,) = [line.split()[:2] for line in lines if line.startswith("target=class:pole ")]

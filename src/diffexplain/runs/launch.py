@@ -27,9 +27,9 @@ PACKAGES = {
     "joblib": "'diffexplain[joblib]'",
     "submitit_local": "'diffexplain[slurm]'",
     "submitit_slurm": "'diffexplain[slurm]'",
-    "ray": "hydra-ray-launcher",
+    "ray": "'diffexplain[ray]'",
 }
-"""What pip installs for each launcher; Ray is no extra, since the lock would have to hold all that it brings."""
+"""What pip installs for each launcher."""
 _GROUP = "hydra/launcher"
 _JOBS = "launched.json"
 _SILENT = ("hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_subdir=null")
@@ -37,7 +37,7 @@ _SILENT = ("hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_s
 
 def is_of_launcher(override: str) -> bool:
     """Whether an override chooses Hydra's launcher, or sets one of its keys."""
-    return override.startswith((f"{_GROUP}=", "hydra.launcher."))
+    return override.lstrip("+").startswith((f"{_GROUP}=", "hydra.launcher."))
 
 
 def launch(
@@ -101,6 +101,6 @@ def _check(overrides: Sequence[str], available: Sequence[str]) -> None:
         raise UserError("There is no such launcher.", given=name, accepted=[*PACKAGES, "basic"])
     known = [f"hydra.launcher.{key}" for key in compose(overrides=[choice], return_hydra_config=True).hydra.launcher]
     for text in overrides:
-        key = text.partition("=")[0]
+        key = text.lstrip("+").partition("=")[0]
         if text != choice and not any(f"{key}.".startswith(f"{name}.") for name in known):
             raise UserError("The launcher has no such key.", given=key, accepted=known)
