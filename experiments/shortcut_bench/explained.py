@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 import torch
@@ -168,6 +169,7 @@ class Counter:
         self.account = Account()
         self._prior = prior
         self._classifier = classifier
+        self._lock = Lock()  # A CPU's batches are made side by side.
 
     @contextmanager
     def counting(self) -> Iterator[Counter]:
@@ -187,16 +189,20 @@ class Counter:
 
     def remembered(self, evaluations: int) -> None:
         """Count evaluations of the denoising network that were saved."""
-        self.account = replace(self.account, denoiser=self.account.denoiser + evaluations)
+        self._add(Account(denoiser=evaluations))
 
     def _classified(self, _: nn.Module, inputs: tuple[Any, ...]) -> None:
         count = len(inputs[0])
-        self.account += Account(classifier=count, classifier_backward=count if torch.is_grad_enabled() else 0)
+        self._add(Account(classifier=count, classifier_backward=count if torch.is_grad_enabled() else 0))
 
     def _denoised(self, _: nn.Module, inputs: tuple[Any, ...]) -> None:
         # Diffusers hands the text's hidden states over by name; that a gradient is wanted says that one goes back.
         count = len(inputs[0])
-        self.account += Account(denoiser=count, denoiser_backward=count if torch.is_grad_enabled() else 0)
+        self._add(Account(denoiser=count, denoiser_backward=count if torch.is_grad_enabled() else 0))
+
+    def _add(self, more: Account) -> None:
+        with self._lock:
+            self.account += more
 
 
 class SharedPictures:

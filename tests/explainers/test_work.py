@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -41,10 +42,12 @@ def work_of_a_step(
     """Calls, and images passed, of each network in one optimisation step: the mean over all steps."""
     prior = tiny_prior(steps=SAMPLER_STEPS, guidance=guidance)
     counts: Counter[str] = Counter()
+    lock = Lock()  # A CPU's batches are made side by side.
 
     def count(name: str, images: int) -> None:
-        counts[f"{name} calls"] += 1
-        counts[f"{name} images"] += images
+        with lock:
+            counts[f"{name} calls"] += 1
+            counts[f"{name} images"] += images
 
     pipeline = prior.pipeline
     pipeline.unet.register_forward_pre_hook(lambda _module, inputs: count("denoiser", len(inputs[0])))
