@@ -75,7 +75,8 @@ def test_more_devices_than_there_are_and_the_name_of_one(
     assert json.loads(manifest.read_text())["made_with"][-1]["device"] == "a card's name"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert run("trainer.devices=2", "force=true") == 2
+    monkeypatch.setattr("diffexplain.runs.machine._DRIVERS", ("null",))
+    assert run("trainer.accelerator=gpu", "trainer.devices=2", "force=true") == 2
     assert "trainer.devices is more than this machine has of cuda" in capsys.readouterr().err
 
 

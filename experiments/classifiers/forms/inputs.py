@@ -297,7 +297,7 @@ INPUT_FORMS = (
     # What must be refused.
     Form("a crop larger than the picture", own("normalised", {"crop": 80}), refused="crop is larger.*black frame"),
     Form("a crop of no size", own("normalised", {"size": None, "crop": 64}), refused="crop needs a size"),
-    Form("a size of nothing", own("normalised", {"size": 0}), refused="size is a number of pixels"),
+    Form("a size of nothing", own("normalised", {"size": 0}), refused="size must be at least 1"),
     Form("mean of bytes, pictures in 0 to 1", own("bytes", {"mean": [127.5] * 3}), refused="scale=255"),
     Form(
         "ImageNet's mean, pictures in 0 to 255",
