@@ -19,7 +19,8 @@ from tests.report import samples
 from diffexplain.effects.results import Difference
 from diffexplain.errors import UserError
 from diffexplain.explainers import RandomisedPrompts
-from diffexplain.pipelines.finished import Recorded, compare
+from diffexplain.pipelines.comparable import comparable
+from diffexplain.pipelines.finished import Recorded
 from diffexplain.report import Summary
 from diffexplain.runs.draws import Draws
 
@@ -62,9 +63,9 @@ def test_runs_of_other_pictures_are_refused(tmp_path: Path) -> None:
     other = written("other", replace(base, settings={**base.settings, "seed": 9}))
     nothing = written("nothing", replace(base, effects=None))
     with pytest.raises(UserError, match="seed differ"):
-        compare([first, other])
+        comparable([first, other])
     with pytest.raises(UserError, match="effects of concepts on a class"):
-        compare([first, nothing])
+        comparable([first, nothing])
     for runs in ([], [first]):
         with pytest.raises(UserError, match="two finished runs"):
-            compare(runs)
+            comparable(runs)

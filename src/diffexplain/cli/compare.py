@@ -18,10 +18,10 @@ def main(runs: Sequence[str]) -> int:
     Raises:
         UserError: there is no such run, or their pictures are not the same.
     """
-    comparable(runs)  # What is refused is refused before the engine of effects is loaded, and torch with it.
+    known = comparable(runs)  # What is refused is refused before the engine of effects is loaded, and torch with it.
     from diffexplain.pipelines.finished import compare
 
-    found = compare(runs)
+    found = compare(runs, *known)
     effects = [
         {one.path: one for one in summary.concepts if one.verdict is not Verdict.NOT_TESTED}
         for summary in found.summaries

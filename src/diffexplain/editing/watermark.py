@@ -52,9 +52,7 @@ def characters(side: int) -> Tensor:
     for place, lines in enumerate(STROKES.values()):
         left, top = whole * (1 - WIDTH) / 2 + (place + 0.04) * size, (whole - drawn) / 2
         for line in lines:
-            points = [
-                (left + 0.92 * size * x, top + 0.92 * size * y) for x, y in zip(line[::2], line[1::2], strict=True)
-            ]
+            points = [(left + drawn * x, top + drawn * y) for x, y in zip(line[::2], line[1::2], strict=True)]
             pen.line(points, fill=255, width=max(1, round(THICK * size)), joint="curve")
     return _fine(cover, side)
 

@@ -15,7 +15,6 @@ from diffexplain.effects.engine import Engine, Studied, interventions
 from diffexplain.effects.population import FOLDER, Images, read_records
 from diffexplain.effects.records import Record, key_of, path_of
 from diffexplain.effects.results import Difference, Path
-from diffexplain.pipelines.comparable import comparable
 from diffexplain.report.summary import Summary
 from diffexplain.runs.draws import Draws
 
@@ -92,18 +91,15 @@ class Recorded:
         return found
 
 
-def compare(runs: Sequence[str]) -> Compared:
-    """The effects of two or more finished runs, and their differences on the same pictures.
-
-    Raises:
-        UserError: there is no such run, or their pictures are not the same.
-    """
-    return _compared(runs, *comparable(runs))
-
-
-def _compared(
+def compare(
     runs: Sequence[str], directories: Sequence[FilePath], summaries: Sequence[Summary], hierarchy: Hierarchy
 ) -> Compared:
+    """The effects of two or more finished runs, and their differences on the same pictures.
+
+    Args:
+        runs: as they were named.
+        directories, summaries, hierarchy: what `comparable` gave of them.
+    """
     names = tuple(summary.classifier.name for summary in summaries)
     names = names if len(set(names)) == len(names) else tuple(runs)
     settings: Mapping[str, Any] = summaries[0].settings["effects"]
