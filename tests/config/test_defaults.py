@@ -16,6 +16,7 @@ GROUPS = (
     *("segmenter", "trainer"),
 )
 WITHOUT_DEFAULT = {
+    "editor=flux2_klein": {"model", "weights"},
     "editor=instruct": {"model", "weights"},
     "segmenter=clipseg": {"weights", "mask_threshold", "minimum_area"},  # What is measured belongs to the weights.
     "segmenter=world": {"folder"},

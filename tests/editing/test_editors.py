@@ -1,8 +1,9 @@
-"""All three editors on tiny networks: what every one keeps to, and what is one's own."""
+"""All editors on tiny networks: what every one keeps to, and what is one's own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -14,11 +15,12 @@ from diffusers import (
     StableDiffusionInstructPix2PixPipeline,
     UNet2DConditionModel,
 )
+from tests.diffusion.tiny_pipelines import MADE, made
 from tests.tiny import WIDTH, tiny_images, tiny_pipeline, tiny_prior
 
 from diffexplain.concepts import Concept, Hierarchy
 from diffexplain.diffusion.prior import Prior
-from diffexplain.editing import Composition, Editor, Instruct, LeditsPP, Paired, Prepared, State
+from diffexplain.editing import Composition, Editor, Flux2Klein, Instruct, LeditsPP, Paired, Prepared, State
 from diffexplain.editing.instruct import instruction
 from diffexplain.editing.leditspp import Term, terms
 from diffexplain.editing.paired import longest_description
@@ -46,6 +48,7 @@ HIERARCHY = Hierarchy(
 COMPOSITION = Composition(HIERARCHY, "a flagpole", "a")
 DRAWS = Draws(0, "class:flagpole")
 STEPS = 3
+OPTIONS = MADE["flux2_klein"][1]["options"]
 
 
 def coarse_prior(channels: int = 4) -> Prior:
@@ -100,49 +103,61 @@ def instruct() -> Editor:
     return Instruct(pipeline, steps=STEPS, micro_batch=2)
 
 
+def klein() -> Editor:
+    pipeline: Any = made("flux2_klein")
+    return Flux2Klein(pipeline, steps=STEPS, options=OPTIONS)
+
+
+def side(editor: Editor) -> int:
+    """Of the images that it edits, in pixels; klein takes no smaller ones."""
+    return 64 if isinstance(editor, Flux2Klein) else 32
+
+
 def prepared(editor: Editor, indices: tuple[int, ...] = (0, 1, 2), states: list[State] | None = None) -> Prepared:
-    images = None if isinstance(editor, Paired) else tiny_images(8)[list(indices)]
+    images = None if isinstance(editor, Paired) else tiny_images(8, side(editor))[list(indices)]
     return editor.prepare(COMPOSITION, DRAWS, indices, images, states)
 
 
-EDITORS = pytest.mark.parametrize("make", [paired, ledits, instruct])
+class Begun(NamedTuple):
+    make: Callable[[], Editor]
+    editor: Editor
+    prepared: Prepared
 
 
-@EDITORS
-def test_images_are_images_and_an_edit_changes_them(make: Callable[[], Editor]) -> None:
-    editor = make()
-    begun = prepared(editor)
-    edited = editor.edit(begun, [0, 2], [frozenset({FLAG}), frozenset({FLOWER, SNOW})])
-    for images in (begun.null, edited):
-        assert images.shape[1:] == (3, 32, 32) and images.device.type == "cpu"
+@pytest.fixture(scope="module", params=[paired, ledits, instruct, klein], ids=lambda make: make.__name__)
+def begun(request: pytest.FixtureRequest) -> Begun:
+    """Each editor with three images."""
+    editor = request.param()
+    return Begun(request.param, editor, prepared(editor))
+
+
+def test_images_are_images_and_an_edit_changes_them(begun: Begun) -> None:
+    editor, null = begun.editor, begun.prepared.null
+    edited = editor.edit(begun.prepared, [0, 2], [frozenset({FLAG}), frozenset({FLOWER, SNOW})])
+    for images in (null, edited):
+        assert images.shape[1:] == (3, side(editor), side(editor)) and images.device.type == "cpu"
         assert float(images.min()) >= 0 and float(images.max()) <= 1
-    assert not torch.equal(edited, begun.null[[0, 2]])
+    assert not torch.equal(edited, null[[0, 2]])
 
 
-@EDITORS
-def test_what_changes_nothing_is_the_null_edit(make: Callable[[], Editor]) -> None:
-    editor = make()
-    begun = prepared(editor)
-    again = editor.edit(begun, [0, 1, 2], list(begun.states))
-    assert torch.allclose(again, begun.null, atol=1e-5)
+def test_what_changes_nothing_is_the_null_edit(begun: Begun) -> None:
+    again = begun.editor.edit(begun.prepared, [0, 1, 2], list(begun.prepared.states))
+    assert torch.allclose(again, begun.prepared.null, atol=1e-5)
 
 
-@EDITORS
-def test_an_edit_is_the_same_in_any_company(make: Callable[[], Editor]) -> None:
-    editor = make()
-    begun, alone = prepared(editor), prepared(editor, (1,))
+def test_an_edit_is_the_same_in_any_company(begun: Begun) -> None:
+    editor, alone = begun.editor, prepared(begun.editor, (1,))
     state: State = frozenset({FLAG, SNOW})
-    together = editor.edit(begun, [2, 1, 0], [frozenset(), state, frozenset({FLOWER})])
-    assert begun.states[1] == alone.states[0]
+    together = editor.edit(begun.prepared, [2, 1, 0], [frozenset(), state, frozenset({FLOWER})])
+    assert begun.prepared.states[1] == alone.states[0]
     assert torch.allclose(together[1], editor.edit(alone, [0], [state])[0], atol=1e-4)
 
 
-@EDITORS
-def test_edits_are_repeated_to_the_bit(make: Callable[[], Editor]) -> None:
-    first, second = make(), make()
-    one = first.edit(prepared(first), [0], [frozenset({FLAG})])
+def test_edits_are_repeated_to_the_bit(begun: Begun) -> None:
+    again = begun.make()
+    one = begun.editor.edit(begun.prepared, [0], [frozenset({FLAG})])
     torch.manual_seed(7)
-    assert torch.equal(one, second.edit(prepared(second), [0], [frozenset({FLAG})]))
+    assert torch.equal(one, again.edit(prepared(again), [0], [frozenset({FLAG})]))
 
 
 @pytest.mark.parametrize(
@@ -152,6 +167,7 @@ def test_edits_are_repeated_to_the_bit(make: Callable[[], Editor]) -> None:
         # Inversion and null edit; then the unconditional branch and one for each concept.
         (ledits, 3 * 2 * STEPS, 2 * STEPS, 3 * STEPS),
         (instruct, 3 * 3 * STEPS, 3 * STEPS, 3 * STEPS),
+        (klein, 3 * STEPS, STEPS, STEPS),
     ],
 )
 def test_evaluations_are_counted(make: Callable[[], Editor], preparing: int, one: int, two: int) -> None:
@@ -184,7 +200,7 @@ def test_a_description_that_would_be_cut_off_is_an_error() -> None:
 def test_each_editor_says_what_it_needs() -> None:
     with pytest.raises(UserError, match="editor=leditspp"):
         paired().prepare(COMPOSITION, DRAWS, [0], tiny_images(1))
-    for editor in (ledits(), instruct()):
+    for editor in (ledits(), instruct(), klein()):
         with pytest.raises(UserError, match="editor=paired"):
             editor.prepare(COMPOSITION, DRAWS, [0])
     with pytest.raises(UserError, match="32x32"):
@@ -289,6 +305,14 @@ def test_ledits_names_a_prior_whose_attention_it_cannot_read() -> None:
     editor = LeditsPP(tiny_prior(), steps=2)
     with pytest.raises(UserError, match="no cross-attention at 2x2"):
         editor.edit(prepared(editor), [0], [frozenset({FLAG})])
+
+
+def test_klein_sees_the_picture_that_it_edits_and_no_other() -> None:
+    editor = klein()
+    images = tiny_images(2, side(editor))
+    both = editor.prepare(COMPOSITION, DRAWS, (0, 0), images).null  # From the same noise.
+    assert not torch.equal(both[0], both[1])
+    assert torch.equal(editor.prepare(COMPOSITION, DRAWS, (0,), images[1:]).null[0], both[1])
 
 
 @pytest.mark.parametrize(

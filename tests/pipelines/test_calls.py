@@ -117,6 +117,7 @@ def test_where_answers_decide_no_more_is_called_than_was_said(
         ("concepts=clip", "concepts=clip"),
         ("concepts=openai", "concepts=openai"),
         ("editor=instruct", "editor=instruct"),
+        ("editor=flux2_klein", "editor=flux2_klein"),
     ],
 )
 def test_what_only_the_run_knows_is_not_guessed(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.editing.test_load_instruct import save_instruct
+from tests.editing.test_load_instruct import saved
 from tests.overriding import changed
 from tests.whole_runs.test_app import artefacts
 
@@ -78,15 +78,23 @@ def test_photographs_are_edited_and_ranked_and_those_skipped_are_named(
 
 
 @pytest.mark.filterwarnings("ignore:.*was skipped")
+@pytest.mark.parametrize(
+    ("name", "calls", "more"),
+    [
+        ("instruct", 3, []),
+        ("flux2_klein", 1, ["editor.options={max_sequence_length:32,text_encoder_out_layers:[0,1,2]}"]),
+    ],
+)
 def test_an_editor_that_follows_instructions_is_chosen_on_the_command_line(
-    settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, calls: int, more: list[str], settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = save_instruct(tmp_path / "model")
-    assert cli.run([*settings, "editor=instruct", f"editor.model={model}", "editor.steps=2"]) == 0
+    model = saved(name, tmp_path / "model")
+    assert cli.run([*settings, f"editor={name}", f"editor.model={model}", "editor.steps=2", *more]) == 0
     summary = Summary.load(Path(capsys.readouterr().out.split("Report: ")[1].strip()).parent)
     assert summary.effects is not None
-    # Three calls of its own network a step, for each null edit and each edit.
-    assert (summary.effects.budget.preparing, summary.effects.budget.evaluations) == (18, 18 * 2)
+    # Calls of its own network in each of two steps, for three null edits and two edits of each.
+    prepared = 3 * 2 * calls
+    assert (summary.effects.budget.preparing, summary.effects.budget.evaluations) == (prepared, 2 * prepared)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_a_prompt_of_whole_words_is_found_without_a_gradient(
         (("gradient=leap", "prompt=hard_words"), ("gradient=leap",), ("explainer=randomised_prompts",)),
         (("explainer=nguyen",), ("explainer=nguyen",), ("explainer=diffex",)),
         (("explainer=randomised_prompts", "concepts=words"), ("concepts=words",), ("concepts=file",)),
-        (("explainer=diffex", "images=docs"), ("editor=leditspp",), ("editor=instruct",)),
+        (("explainer=diffex", "images=docs"), ("editor=leditspp",), ("editor=instruct", "editor=flux2_klein")),
     ],
 )
 def test_what_texts_alone_do_not_give_is_said_before_any_weights_are_read(

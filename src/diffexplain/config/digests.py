@@ -26,7 +26,7 @@ CONTENTS = "contents"
 """The configuration's key for the digests."""
 EDITOR_OF_NONE = "paired"
 """The editor that makes images of its own and edits no photographs."""
-EDITORS_OF_IMAGES = ("leditspp", "leditspp_world", "instruct")
+EDITORS_OF_IMAGES = ("leditspp", "leditspp_world", "instruct", "flux2_klein")
 """Those that edit photographs and make none of their own; the first where photographs are given and no editor."""
 LARGEST = 1_000_000_000
 """Bytes of a photograph above which it is not read."""

@@ -23,7 +23,7 @@ NETWORKS = ("transformer", "unet")
 """What pipelines call the network that denoises."""
 TAKEN = ("prompt", "latents", "num_inference_steps", "output_type")
 """What the call of a pipeline must take."""
-GIVEN = (*TAKEN, "generator", "guidance_scale", "height", "width", "num_images_per_prompt", "return_dict")
+GIVEN = (*TAKEN, "image", "generator", "guidance_scale", "height", "width", "num_images_per_prompt", "return_dict")
 """What it is given, or not to be asked for."""
 _PICTURES_AS_THEY_ARE = {"safety_checker": None, "requires_safety_checker": False, "add_watermarker": False}
 """For a pipeline that would black pictures out, or write into them."""
@@ -76,9 +76,7 @@ def check_call(kind: type, options: Mapping[str, Any]) -> None:
     accepted = [name for name in takes if name not in ("self", *GIVEN)]
     for name in options:
         if name not in accepted:
-            raise UserError(
-                f"{kind.__name__} takes no such option.", given=f"diffusion.options.{name}", accepted=accepted
-            )
+            raise UserError(f"{kind.__name__} takes no such option.", given=f"options.{name}", accepted=accepted)
 
 
 def _index(folder: Path) -> dict[str, Any]:

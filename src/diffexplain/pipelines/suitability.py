@@ -14,7 +14,7 @@ from diffexplain.target import ResolvedTarget
 ASKED_IN_TEXTS = {
     "gradient": ("explainer=diffex", "explainer=randomised_prompts", "gradient=spsa prompt=hard_words"),
     "prompt": ("explainer=diffex", "explainer=randomised_prompts", "gradient=spsa prompt=hard_words"),
-    "editor": ("editor=paired", "editor=instruct"),
+    "editor": ("editor=paired", "editor=instruct", "editor=flux2_klein"),
     "concepts": ("concepts=file", "concepts=clip", "concepts=vlm"),
     "explainer": ("explainer=diffex", "explainer=randomised_prompts"),
 }
