@@ -91,8 +91,11 @@ def test_what_is_added_is_named_behind_what_was_there() -> None:
 
 def test_words_are_said_last_have_no_rivals_and_are_left_out() -> None:
     words = tuple(Concept(text, text, "word") for text in ("banner", "flag", "snow"))
-    composition = Composition(Hierarchy("", (*words, Concept("dog", "a dog", "object"))), "a flagpole")
-    banner, flag, snow = composition.words()
+    others = (Concept("orange", "orange", "modifier"), Concept("dog", "a dog", "object"))
+    composition = Composition(Hierarchy("", (*words, *others)), "a flagpole")
+    banner, flag, snow, orange = composition.words()
+    assert composition.sentence(frozenset({flag, orange})) == "a photo of an orange flagpole, flag"
+    assert (composition.role(orange), composition.rivals(orange)) == ("word", ())
     assert composition.sentence(frozenset({flag, snow})) == "a photo of a flagpole, flag snow"
     assert composition.sentence(frozenset({snow, ("dog",)})) == "a photo of a flagpole with a dog, snow"
     assert (composition.role(flag), composition.phrase(flag), composition.rivals(flag)) == ("word", "flag", ())

@@ -20,7 +20,7 @@ from diffexplain.editing import Checks
 from diffexplain.effects.engine import Engine, others_of
 from diffexplain.effects.population import Images, Population
 from diffexplain.effects.results import Ranking
-from diffexplain.explainers.randomised_prompts import RandomisedPrompts
+from diffexplain.explainers import Discovery
 from diffexplain.pipelines.testing import error_of
 from diffexplain.target import ResolvedTarget
 from experiments.shortcut_bench.explained import Account, Explained, Studied
@@ -47,7 +47,7 @@ class Default:
     ) -> Iterator[Explained]:
         started = time.monotonic()
         config = configuration.compose(self.overrides)
-        method: RandomisedPrompts = build(config["discovery"], where="discovery")
+        method: Discovery = build(config["discovery"], where="discovery")
         engine: Engine = build(config["effects"], where="effects")
         prior = build(config["diffusion"], where="diffusion")
         explained = explainable(studied)
@@ -77,7 +77,7 @@ class Default:
         return Explained(self.name, one.specification.name, findings_of(ranking), account, extra=extra_of(ranking))
 
 
-def cost(population: Population, ranking: Ranking, method: RandomisedPrompts, steps: int) -> Account:
+def cost(population: Population, ranking: Ranking, method: Discovery, steps: int) -> Account:
     """What explaining one classifier alone takes.
 
     Args:
@@ -88,6 +88,7 @@ def cost(population: Population, ranking: Ranking, method: RandomisedPrompts, st
     """
     counts = {concept.path: concept.over_all.n for concept in ranking.concepts}
     shares = {path: Images(range(n), tested=True, rivals=min(n, method.others)) for path, n in counts.items()}
-    pictures = method.pictures + len(pictures_of(population, shares, range(population.count)))
+    pictures = method.screened(len(population.composition.concepts), 1)
+    pictures += len(pictures_of(population, shares, range(population.count)))
     pictures += population.count if population.can_exchange else 0
     return Account(denoiser=pictures * steps, classifier=pictures)

@@ -9,8 +9,10 @@ from typing import Literal, get_args
 
 from diffexplain.target import slugify
 
-Kind = Literal["object", "attribute", "setting", "word"]
+Kind = Literal["object", "attribute", "setting", "word", "modifier"]
 KINDS: tuple[str, ...] = get_args(Kind)
+WORDS: tuple[Kind, ...] = ("word", "modifier")
+"""The kinds of words, of which nobody has said what they name."""
 SEPARATOR = " > "
 """Between the names of a path, where a path is shown."""
 
@@ -32,7 +34,8 @@ class Concept:
             "colour"): it groups what is below it and is never edited itself.
         kind: an object, which may be there or not ("a beard"); an attribute, a value of the subject ("red", "on the
             left") or, below an object, a sub-type of that ("a striped flag"); the setting of the whole image; or a word
-            that says none of this ("flag"). Of a category: what is below it unless that says otherwise.
+            that says none of this, behind all else ("flag") or, as a modifier, before the subject ("yellow"). Of a
+            category: what is below it unless that says otherwise.
         children: finer ones, in order.
     """
 

@@ -29,7 +29,7 @@ SCHEDULERS = {
 }
 """Those whose every draw of noise is ours to repeat."""
 
-WORDS_AT_ONCE = 256
+TEXTS_AT_ONCE = 256
 """That the text encoder reads."""
 
 SamplingPath = Callable[[Denoiser, Tensor, Tensor, int], Tensor]
@@ -196,13 +196,15 @@ class Prior:
         return torch.stack(rows).float()
 
     @torch.no_grad()
-    def word_states(self, words: Sequence[str]) -> Tensor:
-        """The text encoder's state behind each word alone, (V, D) in float32; each is one token."""
+    def text_states(self, texts: Sequence[str]) -> Tensor:
+        """The text encoder's state at the end of each text, (V, D) in float32."""
         tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
         rows = []
-        for start in progress(range(0, len(words), WORDS_AT_ONCE), f"words to encode, {WORDS_AT_ONCE} at a time"):
-            ids = tokenizer(list(words[start : start + WORDS_AT_ONCE]), return_tensors="pt").input_ids
-            rows.append(encoder(ids.to(self.device))[0][:, -1].float())
+        for start in progress(range(0, len(texts), TEXTS_AT_ONCE), f"texts to encode, {TEXTS_AT_ONCE} at a time"):
+            some = tokenizer(list(texts[start : start + TEXTS_AT_ONCE]), padding=True, return_tensors="pt")
+            # What pads the shorter ones stands behind their ends, which do not look ahead.
+            states, ends = encoder(some.input_ids.to(self.device))[0], some.attention_mask.sum(dim=1) - 1
+            rows.append(states[torch.arange(len(ends)), ends].float())
         return torch.cat(rows)
 
     def sample(self, condition: Tensor, latents: Tensor, *, path: SamplingPath = Denoiser.sample) -> Tensor:

@@ -2,7 +2,7 @@
 
 A *state* is the set of concepts that are in an image, each by its path in the hierarchy. An object is there or not; an
 attribute or a setting has rivals, its siblings, of which one holds at a time; a sub-type says its object with it. A
-word, of which nobody has said what it names, is said or not.
+word, of which nobody has said what it names, is said or not, behind all else or, a modifier, before the subject.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from diffexplain.concepts import Concept, Hierarchy
+from diffexplain.concepts.concept import WORDS
 from diffexplain.concepts.vocabulary import described, says_where
 
 Path = tuple[str, ...]
@@ -50,7 +51,7 @@ class Composition:
         concept = self.concepts[path]
         if concept.kind == "attribute" and self.object_of(path) is not None:
             return "sub-type"
-        return concept.kind
+        return "word" if concept.kind == "modifier" else concept.kind
 
     def says_where(self, path: Path) -> bool:
         """Whether the concept is a place of the subject in the image: "on the left"."""
@@ -58,7 +59,7 @@ class Composition:
 
     def rivals(self, path: Path) -> tuple[Path, ...]:
         """The siblings that an image shows in the concept's place; none of an object or a word."""
-        if self.concepts[path].kind in ("object", "word"):
+        if self.role(path) in ("object", "word"):
             return ()
         return tuple((*path[:-1], sibling.name) for sibling in self.hierarchy.siblings(path))
 
@@ -83,13 +84,13 @@ class Composition:
             kind = self.concepts[path].kind
             if kind == "object":
                 objects.append(path)
-            elif kind != "word":
+            elif kind not in WORDS:
                 groups.setdefault((path[:-1], kind), []).append(path)
         return [values for values in groups.values() if len(values) > 1], objects
 
     def words(self) -> list[Path]:
         """The words, in order."""
-        return [path for path in self.tops() if self.concepts[path].kind == "word"]
+        return [path for path in self.tops() if self.concepts[path].kind in WORDS]
 
     def draw_values(self, generator: np.random.Generator, stated: int) -> State:
         """One value each of at most ``stated`` things that have several."""
@@ -141,7 +142,7 @@ class Composition:
         return sorted(state, key=self._places.__getitem__)
 
     def sentence(self, state: State, before: State = frozenset()) -> str:
-        """The prompt of a state: opening, attributes and subject, objects, settings, words.
+        """The prompt of a state: opening, attributes, modifiers and subject, objects, settings, words.
 
         For example "a photo of a red flagpole on the left with a striped flag in the snow, grass dog". Objects that the
         image showed ``before`` are named first: where priors place things in the order of their names, what is added
@@ -151,7 +152,7 @@ class Composition:
         things: list[tuple[bool, str]] = []  # whether it is new, and what it is called
         for path in self.ordered(state):
             role, text = self.role(path), self.concepts[path].text
-            said[role].append(text)
+            said["attribute" if self.concepts[path].kind == "modifier" else role].append(text)
             if role in ("object", "sub-type"):
                 things.append((not self.shows(before, self.object_of(path) or path), text))
         parts = [self.opening, described(self.subject, said["attribute"])]

@@ -198,12 +198,17 @@ class Population:
                 self._exchange_chunk(number)
         return [self._exchanged[index] for index in indices]
 
-    def drawn(self, states: Sequence[State]) -> list[Record]:
-        """Images of their own that show these states, none of them of the population; what classifiers make of them."""
-        pairs = [(DRAWN_FROM + place, state) for place, state in enumerate(states)]
+    def drawn(self, states: Sequence[State], noises: Sequence[int] | None = None) -> list[Record]:
+        """Images of their own that show these states, none of them of the population; what classifiers make of them.
+
+        Args:
+            states: what each shows.
+            noises: the number of each one's noise, from 0; each has its own by default.
+        """
+        pairs = [(DRAWN_FROM + noise, state) for noise, state in zip(noises or range(len(states)), states, strict=True)]
         records: list[Record] = []
         starts = range(0, len(pairs), self.chunk)
-        for start in progress(starts, f"pictures of random concepts, {self.chunk} at a time"):
+        for start in progress(starts, f"pictures of a screen, {self.chunk} at a time"):
             part = pairs[start : start + self.chunk]
             name = f"{FOLDER}/drawn-{_digest(part)}.json"
             content = self._read(name)

@@ -4,8 +4,10 @@ from diffexplain.explainers.activation_maximisation import Maco, MahendranVedald
 from diffexplain.explainers.augmentation import Cutouts
 from diffexplain.explainers.diffex import DiffEx
 from diffexplain.explainers.diffexplainer import DiffExplainer
+from diffexplain.explainers.discovery import Discovery
 from diffexplain.explainers.divergence import Diverged
 from diffexplain.explainers.explanation import Explanation, FoundImages
+from diffexplain.explainers.one_at_a_time import OneAtATime
 from diffexplain.explainers.randomised_prompts import RandomisedPrompts
 from diffexplain.explainers.training import TrainerSettings
 
@@ -13,12 +15,14 @@ __all__ = [
     "Cutouts",
     "DiffEx",
     "DiffExplainer",
+    "Discovery",
     "Diverged",
     "Explanation",
     "FoundImages",
     "Maco",
     "MahendranVedaldi",
     "Nguyen",
+    "OneAtATime",
     "RandomisedPrompts",
     "TrainerSettings",
     "Yosinski",

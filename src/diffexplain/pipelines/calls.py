@@ -28,7 +28,7 @@ from diffexplain.effects.population import Images
 from diffexplain.effects.results import Path
 from diffexplain.errors import UserError
 from diffexplain.evaluation import EvaluationSettings
-from diffexplain.explainers import DiffEx, DiffExplainer, Maco, Nguyen, RandomisedPrompts
+from diffexplain.explainers import DiffEx, DiffExplainer, Discovery, Maco, Nguyen
 from diffexplain.explainers.activation_maximisation import ActivationMaximisation
 from diffexplain.explainers.beam_search import most_combinations
 from diffexplain.explainers.natural_pictures import NATURAL
@@ -78,7 +78,7 @@ def forecast(config: Mapping[str, Any], target: ResolvedTarget) -> Forecast:
     counting = Counting(config, target)
     if kind is DiffExplainer:
         return counting.of_prompt()
-    if kind in (DiffEx, RandomisedPrompts):
+    if kind is DiffEx or (isinstance(kind, type) and issubclass(kind, Discovery)):
         # A method that is its discovery alone has its settings there.
         return counting.of_effects(counting.built("discovery" if "discovery" in config else "explainer"))
     if isinstance(kind, type) and issubclass(kind, ActivationMaximisation):
@@ -120,7 +120,7 @@ class Counting:
 
     # Effects
 
-    def of_effects(self, method: DiffEx | RandomisedPrompts) -> Forecast:
+    def of_effects(self, method: DiffEx | Discovery) -> Forecast:
         """Of concepts that are tested by a method, and the pictures of them that are shown."""
         engine: Engine = self.built("effects")
         composition = self._composition(engine)
@@ -136,8 +136,9 @@ class Counting:
             calls += self.generated(count) + Calls({CLASSIFIER: count * self.readers})
         concepts = list(composition.concepts)
         exact = given is None and not self._stands_in(composition)
-        if isinstance(method, RandomisedPrompts):
-            calls += self.generated(method.pictures) + Calls({CLASSIFIER: method.pictures * self.readers})
+        if isinstance(method, Discovery):
+            screened = method.screened(len(concepts), self.own)
+            calls += self.generated(screened) + Calls({CLASSIFIER: screened * self.readers})
             few = min(method.others, count)
             base = editing.edits(concepts, Images(range(few), tested=True, rivals=few)) if few else set()
             every = Images(range(count), tested=True, rivals=0)  # those of the rivals are there already
@@ -145,7 +146,7 @@ class Counting:
             more = [editing.calls(editing.edits([path], every) - base) for path in concepts]
             calls += editing.calls(base) + _largest(more, chosen)
             # Each was counted without the others, some of whose edits are its own.
-            exact = exact and (few == count or chosen == 0)
+            exact = exact and (few == count or chosen == 0) and screened == method.screened(len(concepts), 1)
         else:
             edits = editing.edits(concepts, Images(range(count), tested=True, rivals=count))
             calls += editing.calls(edits)

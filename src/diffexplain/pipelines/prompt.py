@@ -176,7 +176,7 @@ class PromptPipeline:
         known = (
             phrase for phrase in self.vocabulary.phrases if said in (phrase.text.casefold(), phrase.said.casefold())
         )
-        kind: Kind = "object" if concept.kind == "word" else cast(Kind, concept.kind)
+        kind = cast(Kind, {"word": "object", "modifier": "attribute"}.get(concept.kind, concept.kind))
         beside = Phrase(concept.text, kind, companion=kind == "object")
         return next(known, beside)
 

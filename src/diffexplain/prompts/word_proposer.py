@@ -3,20 +3,25 @@
 A word is what the tokenizer knows as one token and the encoder was taught: of tokens that stand in no text it has seen,
 such as the ends that longer words were put together from, the embedding is no longer than that of bytes which no text
 holds (after Land & Bartolo, arXiv 2405.05417). Of a large vocabulary, words stand for those near them.
+
+What a word does to a picture depends on its place: "a yellow bee" is yellow, "a bee, yellow" hardly, and "a teapot bee"
+is a teapot. The text encoder tells which words describe: with those, before the subject, a phrase still means the
+subject, and no longer what it means with the word alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffexplain.concepts.concept import Concept
+from diffexplain.concepts.concept import Concept, Kind
 from diffexplain.concepts.content_words import content_words
 from diffexplain.concepts.hierarchy import Hierarchy
 from diffexplain.concepts.proposer import required_subject
+from diffexplain.concepts.vocabulary import class_phrase, described
 from diffexplain.diffusion.prior import Prior
 from diffexplain.errors import UserError
 from diffexplain.runs.draws import Draws
@@ -32,6 +37,7 @@ TOLD_BY_LENGTH = 0.25
 """Of all tokens that could be words, the share that must be longer than those of no text; by chance few are."""
 WITH_MARKS = 3
 """Tokens of a word that is one, between those that mark beginning and end."""
+OPENING = "a photo of"
 ROUNDS = 50
 """Of k-means at most."""
 
@@ -71,8 +77,9 @@ class WordProposer:
         self.domain = domain
 
     def propose_from(self, prior: Prior, target: ResolvedTarget) -> Hierarchy:
-        """A flat hierarchy of words in alphabetical order; see `PriorProposer`."""
-        own = content_words([required_subject(self.domain, target)])
+        """A flat hierarchy of words in alphabetical order, one half of them modifiers; see `PriorProposer`."""
+        subject = required_subject(self.domain, target)
+        own = content_words([subject])
         vocabulary: Mapping[str, int] = prior.pipeline.tokenizer.get_vocab()
         lengths = prior.pipeline.text_encoder.get_input_embeddings().weight.detach().float().norm(dim=1).cpu().numpy()
         words = [word for word in content_words(whole_words(vocabulary, lengths)) if word not in own]
@@ -81,9 +88,11 @@ class WordProposer:
         if not words:
             raise UserError("The prior's tokenizer knows no whole words as CLIP's do.", given=prior.name)
         if len(words) > self.clusters:
-            states = prior.word_states(words).cpu().numpy()
+            states = prior.text_states(words).cpu().numpy()
             words = [words[place] for place in representatives(states, self.clusters)]
-        return Hierarchy(self.domain, tuple(Concept(word, word, "word") for word in sorted(words)))
+        words = sorted(words)
+        kinds: list[Kind] = ["modifier" if one else "word" for one in describing(prior, words, subject)]
+        return Hierarchy(self.domain, tuple(Concept(*each) for each in zip(words, words, kinds, strict=True)))
 
 
 def whole_words(vocabulary: Mapping[str, int], lengths: Values) -> list[str]:
@@ -99,6 +108,31 @@ def whole_words(vocabulary: Mapping[str, int], lengths: Values) -> list[str]:
     taught = [word for word in words if lengths[tokens[word]] > max(untaught, default=np.inf)]
     # Where an encoder lets embeddings stay long that it never used, their length tells nothing.
     return taught if len(taught) >= TOLD_BY_LENGTH * len(words) else words
+
+
+def describing(prior: Prior, words: Sequence[str], subject: str) -> NDArray[np.bool_]:
+    """Whether each word describes the subject rather than take its place: true of the half that does so most.
+
+    The text encoder's state behind "a photo of a yellow bee" is compared with those behind "a photo of a bee" and "a
+    photo of a yellow", less what such phrases have in common. A half, since no number parts them for every subject.
+
+    Args:
+        prior: whose text encoder is asked.
+        words: of one token each.
+        subject: as a noun phrase: "a bee".
+    """
+    together = _states(prior, [described(subject, [word]) for word in words])
+    alone = _states(prior, [class_phrase(word) for word in words])
+    common = alone.mean(axis=0)
+    with_it, word, bare = (_directions(states - common) for states in (together, alone, _states(prior, [subject])))
+    found = (with_it * (bare - word)).sum(axis=1)
+    return np.asarray(found > np.median(found))
+
+
+def _states(prior: Prior, phrases: Sequence[str]) -> Values:
+    """The text encoder's state behind each phrase in a prompt, (N, D)."""
+    states: Values = prior.text_states([f"{OPENING} {phrase}" for phrase in phrases]).cpu().numpy()
+    return states
 
 
 def representatives(states: Values, count: int) -> list[int]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diffexplain.concepts.concept import WORDS
 from diffexplain.config.from_run import SUMMARY
 from diffexplain.config.identity import identifying
 from diffexplain.effects.results import ConceptEffect, EffectsResult, Verdict
@@ -266,7 +267,7 @@ def _nameless(target: ResolvedTarget) -> tuple[str, ...]:
 
 def _notes(effects: EffectsResult) -> tuple[str, ...]:
     """What was not measured, of concepts that say what is to be seen; of words nobody has said that."""
-    concepts = [concept for concept in effects.rankings[0].concepts if concept.kind != "word"]
+    concepts = [concept for concept in effects.rankings[0].concepts if concept.kind not in WORDS]
     unchecked = [concept for concept in concepts if concept.took is None]
     if not unchecked:
         return ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from diffexplain.concepts.concept import WORDS
 from diffexplain.effects.results import ConceptEffect
 from diffexplain.evaluation.results import Comparison
 from diffexplain.report.older import BEFORE, INPAINTING
@@ -129,7 +130,7 @@ def by_inpainting(summary: Summary) -> bool:
 
 def of_words(summary: Summary) -> bool:
     """Whether words of a prompt were tested, of which nobody has said what they name."""
-    return any(concept.kind == "word" for concept in summary.concepts)
+    return any(concept.kind in WORDS for concept in summary.concepts)
 
 
 def of_class(summary: Summary) -> bool:
@@ -188,7 +189,7 @@ def judged(summary: Summary) -> bool:
 
 def named(concept: ConceptEffect) -> str:
     """A concept as the subject of a sentence: a word, or what says how or where ("in the snow"), in quotation marks."""
-    said = concept.kind == "word" or _BEFORE_A_PLACE.match(concept.text)
+    said = concept.kind in WORDS or _BEFORE_A_PLACE.match(concept.text)
     return quoted(concept.text) if said else concept.text
 
 
