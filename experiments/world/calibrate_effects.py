@@ -1,12 +1,13 @@
 """How far effects on the embedded prior's pictures are off besides by chance: `effect_error.json` beside its weights.
 
-    python -m experiments.world.calibrate_effects [--classes flagpole bee dog_sled] [--outputs outputs]
+    python -m experiments.world.calibrate_effects [--classes flagpole bee ...] [--outputs outputs/calibration]
 
-Every concept of the hierarchy is put into the same pictures for the four embedded classifiers, whose true effects are
-known. What a 95 % interval must allow for, on top of sampling, is of each kind of concept the smallest standard
-deviation at which the intervals hold 95 of 100 true effects below 0.2, sub-types of things with a larger effect apart.
-Of these and of the few larger effects, which are too few for that, it is what their squared errors leave besides,
-relative to the thing's effect and to their own. Runs that are there are not made again.
+Every concept of the hierarchy is put into the same pictures for classifiers whose true effects are known: the four
+embedded ones, and some of ShortcutBench's development half. What a 95 % interval must allow for, on top of sampling, is
+of each kind of concept the smallest standard deviation at which the intervals hold 95 of 100 true effects
+below 0.2, where no larger one stands beside them. Of the few larger effects, of sub-types of things with one, and of
+values with a rival that has one, it is what squared errors leave besides, relative to that effect. A class that was
+measured is not measured again.
 """
 
 from __future__ import annotations
@@ -19,22 +20,45 @@ from math import hypot
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from diffexplain.app import make
+from diffexplain.classifiers import load_classifier
 from diffexplain.concepts import Hierarchy
-from diffexplain.concepts.vocabulary import class_phrase
 from diffexplain.config import configuration
-from diffexplain.editing import Composition
-from diffexplain.effects.estimation import PRIOR_ERROR_FILE, PriorError
-from diffexplain.pipelines.parts import Parts
+from diffexplain.diffusion import load_prior
+from diffexplain.editing import Paired
+from diffexplain.effects.engine import Engine, Studied
+from diffexplain.effects.estimation import PRIOR_ERROR_FILE, Beside, PriorError
+from diffexplain.runs.run import Run
+from diffexplain.target import Target
 from diffexplain.weights import atomic
 from diffexplain.weights.paths import resolve_folder
 from diffexplain.world.truth_table import truth_name
+from experiments.shortcut_bench.bench import make_classifiers
+from experiments.shortcut_bench.specification import ROOT, classifiers, halves
 from experiments.world.common import WEIGHTS
 from experiments.world.truth import THERE, TruthTable
 
-CLASSES = ("flagpole", "bee", "dog_sled")
-CLASSIFIERS = ("shortcut_cnn", "shortcut_vit", "fair_cnn", "fair_vit")
+CLASSES = ("flagpole", "bee", "dog_sled", "mushroom", "hourglass", "padlock", "yawl", "umbrella")
+EMBEDDED = ("shortcut_cnn", "shortcut_vit", "fair_cnn", "fair_vit")
+DEVELOPMENT = (
+    "companion_dog_sled_cnn",
+    "companion_dog_sled_vit",
+    "subtype_bee_cnn",
+    "subtype_dog_sled_vit",
+    "setting_umbrella_cnn",
+    "colour_bee_vit",
+    "colour_hourglass_cnn",
+    "texture_mushroom_cnn",
+    "texture_mushroom_vit",
+    "texture_umbrella_cnn",
+    "texture_umbrella_vit",
+    "weather_umbrella_vit",
+    "weather_yawl_cnn",
+    "place_padlock_cnn",
+    "place_hourglass_vit",
+)
+"""Classifiers of ShortcutBench with something planted, of each kind but pairs."""
 SEED = 31
 IMAGES = 36
 HOLDS = 0.95
@@ -45,7 +69,8 @@ NORMAL = 1.959964
 class Case:
     """An effect: as measured, its true value, the half-width of its interval by sampling alone, and its concept.
 
-    ``of_object``: the measured effect of the object that a sub-type is of; 0 of any other concept.
+    ``of_object``: the measured effect of the object that a sub-type is of; 0 of any other concept. ``of_rival``: of the
+    values in a value's place, the largest measured effect in size; 0 of what has no rivals.
     """
 
     class_name: str
@@ -56,52 +81,64 @@ class Case:
     true: float
     half: float
     of_object: float
+    of_rival: float
+
+    @property
+    def beside(self) -> Beside:
+        """The effects beside this one."""
+        return Beside(self.of_object, self.of_rival)
 
     def held(self, error: float) -> bool:
         """Whether the interval holds the true effect with so much error besides."""
         return abs(self.measured - self.true) <= hypot(self.half, NORMAL * error)
 
 
-def cases_of(class_name: str, outputs: Path, parts: Parts) -> list[Case]:
-    """All effects on one class's pictures."""
-    first, *others = (f"world_{name}" for name in CLASSIFIERS)
-    config = configuration.compose(
-        [
-            f"target=class:{class_name}",
-            f"classifier={first}",
-            f"compare=[{','.join(others)}]",
-            "explainer=diffex",
-            "explainer.beam=0",
-            "effects.policy=uniform",
-            f"effects.images={IMAGES}",
-            f"seed={SEED}",
-            "logger=local",
-            f"paths.outputs={outputs}",
-        ]
-    )
-    summary = make(config, parts).summary
-    assert summary is not None
-    assert summary.effects is not None
-    composition = Composition(Hierarchy.load("embedded:hierarchies/world.yaml"), class_phrase(class_name))
-    found = []
-    for name, ranking in zip(CLASSIFIERS, summary.effects.rankings, strict=True):
-        table = TruthTable.load(resolve_folder(f"embedded:classifiers/{name}"))
-        effect_of = {concept.path: concept.over_all.score.value for concept in ranking.concepts}
-        for concept in ranking.concepts:
-            score = concept.over_all.score
+def cases_of(class_name: str, outputs: Path) -> list[Case]:
+    """All effects on one class's pictures; those that were measured before are read."""
+    file = outputs / f"{class_name}.json"
+    if file.is_file():
+        return [Case(**case) for case in json.loads(file.read_text(encoding="utf-8"))]
+    known = {one.name: one.class_name for one in classifiers()}
+    folders = [ROOT / name for name in DEVELOPMENT if known[name] == class_name]
+    folders += [resolve_folder(f"embedded:classifiers/{name}") for name in EMBEDDED]
+    models = [load_classifier(str(folder)) for folder in folders]
+    studied = [
+        Studied(folder.name, model, Target.parse(f"class:{class_name}").resolve(model.labels))
+        for folder, model in zip(folders, models, strict=True)
+    ]
+    engine, hierarchy = Engine(policy="uniform", images=IMAGES), Hierarchy.load("embedded:hierarchies/world.yaml")
+    directory = outputs / "work" / class_name
+    directory.mkdir(parents=True, exist_ok=True)
+    editor = Paired(load_prior(folder="embedded:prior", steps=steps()))
+    population = engine.population(studied, editor, hierarchy, Run(directory, {"seed": SEED}, f"class:{class_name}"))
+    shares = engine.share_out(population, range(len(studied)))
+    composition, found = population.composition, []
+    for who, (one, folder) in enumerate(zip(studied, folders, strict=True)):
+        table = TruthTable.load(folder)
+        ranking = engine.ranking(population, who, one, shares)
+        scores = {concept.path: concept.over_all.score for concept in ranking.concepts}
+        for path, score in scores.items():
+            above, rivals = composition.object_of(path), composition.rivals(path)
             found.append(
                 Case(
                     class_name,
-                    name,
-                    composition.role(concept.path),
-                    concept.path[-1],
+                    one.name,
+                    composition.role(path),
+                    path[-1],
                     score.value,
-                    table.effect(class_name, *truth_name(concept.path)),
+                    table.effect(class_name, *truth_name(path)),
                     (score.high - score.low) / 2,
-                    effect_of.get(composition.object_of(concept.path) or (), 0.0),
+                    0.0 if above is None else scores[above].value,
+                    0.0 if above else max((abs(scores[rival].value) for rival in rivals), default=0.0),
                 )
             )
+    atomic.write_text(file, json.dumps([asdict(case) for case in found], indent=1) + "\n")
     return found
+
+
+def steps() -> int:
+    """Of the sampler, as the prior is used by default."""
+    return int(configuration.compose([])["diffusion"]["steps"])
 
 
 def smallest(cases: Sequence[Case]) -> float:
@@ -113,17 +150,24 @@ def smallest(cases: Sequence[Case]) -> float:
     return float(grid[-1])
 
 
-def calibrated(cases: Sequence[Case], steps: int) -> PriorError:
-    """The error of each role from small effects, then the relative ones from large effects."""
+def calibrated(cases: Sequence[Case]) -> PriorError:
+    """The error of each role from small effects that stand alone, then the relative ones from large effects."""
+    small = [case for case in cases if abs(case.true) < THERE]
+    alone = [case for case in small if max(abs(case.of_object), case.of_rival) < THERE]
     roles = sorted({case.role for case in cases})
-    known = [case for case in cases if abs(case.true) < THERE]
-    kinds = [case for case in known if abs(case.of_object) >= THERE]
-    small = [case for case in known if abs(case.of_object) < THERE]
-    absolute = {role: smallest([case for case in small if case.role == role]) for role in roles}
+    absolute = {role: smallest([case for case in alone if case.role == role]) for role in roles}
+    kinds = [case for case in small if abs(case.of_object) >= THERE]
+    values = [case for case in small if case.of_rival >= THERE]
     large = [case for case in cases if abs(case.true) >= THERE]
-    relative = share(large, [case.measured for case in large], absolute)
-    of_object = share(kinds, [case.of_object for case in kinds], absolute)
-    return PriorError(absolute, relative, of_object, len(CLASSIFIERS), len(cases), steps)
+    return PriorError(
+        absolute,
+        relative=share(large, [case.measured for case in large], absolute),
+        of_object=share(kinds, [case.of_object for case in kinds], absolute),
+        of_rival=share(values, [case.of_rival for case in values], absolute),
+        classifiers=len({case.classifier for case in cases}),
+        effects=len(cases),
+        steps=steps(),
+    )
 
 
 def share(cases: Sequence[Case], sizes: Sequence[float], absolute: Mapping[str, float]) -> float:
@@ -138,19 +182,19 @@ def main() -> None:
     parser.add_argument("--classes", nargs="+", default=list(CLASSES), metavar="class")
     parser.add_argument("--outputs", type=Path, default=Path("outputs/calibration"))
     options = parser.parse_args()
-    place = WEIGHTS / "prior" / PRIOR_ERROR_FILE
-    place.unlink(missing_ok=True)  # A calibration is measured without one.
-    parts = Parts()
-    cases = [case for name in options.classes for case in cases_of(name, options.outputs, parts)]
-    steps = int(configuration.compose([])["diffusion"]["steps"])
-    error = calibrated(cases, steps)
+    torch.set_num_threads(1)
+    split = halves(classifiers())
+    assert all(split[name] == "development" for name in DEVELOPMENT)
+    make_classifiers(DEVELOPMENT, ROOT)
+    cases = [case for name in options.classes for case in cases_of(name, options.outputs)]
+    place, error = WEIGHTS / "prior" / PRIOR_ERROR_FILE, calibrated(cases)
     atomic.write_text(place, json.dumps(asdict(error), indent=2, sort_keys=True) + "\n")
     print(f"{place}\n{json.dumps(asdict(error), indent=2)}")
     for name in options.classes:  # What the others' calibration holds of this class.
         left = [case for case in cases if case.class_name == name]
         rest = [case for case in cases if case.class_name != name]
-        other = calibrated(rest, steps) if rest else error
-        held = [case.held(other.of(case.role, case.measured, case.of_object).measured) for case in left]
+        other = calibrated(rest) if rest else error
+        held = [case.held(other.of(case.role, case.measured, case.beside).measured) for case in left]
         large = [hold for case, hold in zip(left, held, strict=True) if abs(case.true) >= THERE]
         print(
             f"{name}: {np.mean(held):.3f} of {len(held)} intervals hold, calibrated on the other classes; "

@@ -280,7 +280,8 @@ def test_the_priors_error_is_known_of_the_prior_that_it_was_measured_on(tmp_path
 
 
 def test_each_concept_has_the_priors_error_of_its_kind(tmp_path: Path) -> None:
-    error = PriorError({"object": 0.01, "setting": 0.04, "attribute": 0.02, "sub-type": 0.03}, 0.0, 0.5, 8, 352, 4)
+    absolute = {"object": 0.01, "setting": 0.04, "attribute": 0.02, "sub-type": 0.03}
+    error = PriorError(absolute, 0.0, 0.5, 8, 352, 4, of_rival=0.25)
     (ranking,) = effects_of(tmp_path, _OfThePole(), method=ALONE, editor=Exchanging(), error=error).rankings
     half = {path: (one.over_all.score.high - one.over_all.score.low) / 2 for path, one in found(ranking).items()}
     assert half[TREE] == pytest.approx(1.959964 * 0.01) and half[SNOW] == pytest.approx(1.959964 * 0.04)
@@ -292,6 +293,11 @@ def test_each_concept_has_the_priors_error_of_its_kind(tmp_path: Path) -> None:
     sampling = found(exact)[STRIPED].over_all.score
     spread = 1.959964 * math.hypot(0.03, 0.5 * flag.value)
     assert (striped.high - striped.low) / 2 == pytest.approx(math.hypot((sampling.high - sampling.low) / 2, spread))
+    # So may a value whose rival moves it.
+    rivals = [one.over_all.score for path, one in found(moved).items() if path[:-1] == RED[:-1] and path != RED]
+    sampling, red = (found(one)[RED].over_all.score for one in (exact, moved))
+    spread = 1.959964 * math.hypot(0.02, 0.25 * max(abs(one.value) for one in rivals))
+    assert (red.high - red.low) / 2 == pytest.approx(math.hypot((sampling.high - sampling.low) / 2, spread))
     # Within 0.05 all of the interval, or more of it.
     assert found(ranking)[TREE].verdict is Verdict.NO_EFFECT and found(ranking)[SNOW].verdict is Verdict.UNDECIDED
     itself = ranking.itself

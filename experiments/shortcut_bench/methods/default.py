@@ -88,7 +88,7 @@ def cost(population: Population, ranking: Ranking, method: Discovery, steps: int
     """
     counts = {concept.path: concept.over_all.n for concept in ranking.concepts}
     shares = {path: Images(range(n), tested=True, rivals=min(n, method.others)) for path, n in counts.items()}
-    pictures = method.screened(len(population.composition.concepts), 1)
+    pictures = method.screened(len(population.composition.concepts))
     pictures += len(pictures_of(population, shares, range(population.count)))
     pictures += population.count if population.can_exchange else 0
     return Account(denoiser=pictures * steps, classifier=pictures)

@@ -29,6 +29,7 @@ from diffexplain.effects.confirmation import confirm
 from diffexplain.effects.devices import Devices
 from diffexplain.effects.edits import ChecksLike
 from diffexplain.effects.estimation import (
+    Beside,
     Differences,
     Error,
     Mean,
@@ -369,9 +370,13 @@ class Engine:
         weights = half_for(first, list(pairs))
 
         def error_of(error: PriorError, path: Path, pair: Differences) -> Error:
-            above = pairs.get(composition.object_of(path) or path)
-            of_object = 1.0 if above is None else float(above.score.mean())  # not tested: it may be anything
-            return error.of(composition.role(path), float(pair.score.mean()), of_object)
+            above, rivals = composition.object_of(path), composition.rivals(path)
+            means = [abs(effect_of(other)) for other in (() if above else rivals)]
+            beside = Beside(0.0 if above is None else effect_of(above), max(means, default=0.0))
+            return error.of(composition.role(path), float(pair.score.mean()), beside)
+
+        def effect_of(path: Path) -> float:
+            return float(pairs[path].score.mean()) if path in pairs else 1.0  # not tested: it may be anything
 
         def estimated(those: Mapping[Path, Differences]) -> dict[Path, Effect]:
             errors = {} if error is None else {p: error_of(error, p, pair) for p, pair in those.items()}

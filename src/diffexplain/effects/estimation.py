@@ -85,6 +85,20 @@ class Error(NamedTuple):
     of_none: float = 0.0
 
 
+class Beside(NamedTuple):
+    """Effects that a concept's own is measured beside.
+
+    ``of_object``: of the object that a sub-type is of. ``of_rival``: of the values that stand in a value's place, the
+    largest in size. 0 where there is none.
+    """
+
+    of_object: float = 0.0
+    of_rival: float = 0.0
+
+
+ALONE = Beside()
+
+
 @dataclass(frozen=True)
 class PriorError:
     """How far effects measured on a prior's pictures are off besides by chance, calibrated on classifiers with known
@@ -95,6 +109,8 @@ class PriorError:
         relative: and of a large one, as a share of it.
         of_object: and of a sub-type's, as a share of its object's effect: where a class answers to a thing, kinds that
             the prior draws unequally well seem to differ.
+        of_rival: and of a value's, as a share of the largest effect among those in its place: what of that is not the
+            rival's own, but of how it is drawn, is in the value's effect, too.
         classifiers: that it was calibrated on.
         effects: and effects of theirs.
         steps: of the sampler that made the pictures.
@@ -106,18 +122,18 @@ class PriorError:
     classifiers: int
     effects: int
     steps: int
+    of_rival: float = 0.0
 
-    def of(self, role: str, effect: float, of_object: float = 0.0) -> Error:
+    def of(self, role: str, effect: float, beside: Beside = ALONE) -> Error:
         """The error of an effect of this size; a role that was not calibrated has that of the worst.
 
         Args:
             role: of the concept.
             effect: of it.
-            of_object: the effect of the object that a sub-type is of.
+            beside: the effects that it is measured beside.
         """
         absolute = self.absolute.get(role, max(self.absolute.values()))
-        if role == "sub-type":
-            absolute = math.hypot(absolute, self.of_object * of_object)
+        absolute = math.hypot(absolute, self.of_object * beside.of_object, self.of_rival * beside.of_rival)
         return Error(math.hypot(absolute, self.relative * effect), absolute)
 
     @staticmethod

@@ -53,8 +53,8 @@ class Discovery(ABC):
         """The screen of each of the first ``count`` classifiers, on the same pictures."""
 
     @abstractmethod
-    def screened(self, concepts: int, classifiers: int) -> int:
-        """Pictures that a screen of so many concepts makes at most."""
+    def screened(self, concepts: int) -> int:
+        """Pictures that a screen of so many concepts makes."""
 
     def rank(
         self, population: Population, studied: Sequence[Studied], engine: Engine, error: PriorError | None = None

@@ -51,6 +51,6 @@ class RandomisedPrompts(Discovery):
         records = population.drawn(states)
         return [screen(composition, states, outcomes_of(records, who)) for who in range(count)]
 
-    def screened(self, concepts: int, classifiers: int) -> int:
+    def screened(self, concepts: int) -> int:
         """See `Discovery.screened`: the same however many there are."""
         return self.pictures

@@ -137,7 +137,7 @@ class Counting:
         concepts = list(composition.concepts)
         exact = given is None and not self._stands_in(composition)
         if isinstance(method, Discovery):
-            screened = method.screened(len(concepts), self.own)
+            screened = method.screened(len(concepts))
             calls += self.generated(screened) + Calls({CLASSIFIER: screened * self.readers})
             few = min(method.others, count)
             base = editing.edits(concepts, Images(range(few), tested=True, rivals=few)) if few else set()
@@ -146,7 +146,7 @@ class Counting:
             more = [editing.calls(editing.edits([path], every) - base) for path in concepts]
             calls += editing.calls(base) + _largest(more, chosen)
             # Each was counted without the others, some of whose edits are its own.
-            exact = exact and (few == count or chosen == 0) and screened == method.screened(len(concepts), 1)
+            exact = exact and (few == count or chosen == 0)
         else:
             edits = editing.edits(concepts, Images(range(count), tested=True, rivals=count))
             calls += editing.calls(edits)

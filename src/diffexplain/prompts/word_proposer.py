@@ -5,8 +5,7 @@ such as the ends that longer words were put together from, the embedding is no l
 holds (after Land & Bartolo, arXiv 2405.05417). Of a large vocabulary, words stand for those near them.
 
 What a word does to a picture depends on its place: "a yellow bee" is yellow, "a bee, yellow" hardly, and "a teapot bee"
-is a teapot. The text encoder tells which words describe: with those, before the subject, a phrase still means the
-subject, and no longer what it means with the word alone.
+is a teapot. The text encoder tells which words describe: with one of those before it, a thing is still that thing.
 """
 
 from __future__ import annotations
@@ -38,6 +37,8 @@ TOLD_BY_LENGTH = 0.25
 WITH_MARKS = 3
 """Tokens of a word that is one, between those that mark beginning and end."""
 OPENING = "a photo of"
+THINGS = 16
+"""Words that stand for what may be described, about so many."""
 ROUNDS = 50
 """Of k-means at most."""
 
@@ -78,8 +79,7 @@ class WordProposer:
 
     def propose_from(self, prior: Prior, target: ResolvedTarget) -> Hierarchy:
         """A flat hierarchy of words in alphabetical order, one half of them modifiers; see `PriorProposer`."""
-        subject = required_subject(self.domain, target)
-        own = content_words([subject])
+        own = content_words([required_subject(self.domain, target)])
         vocabulary: Mapping[str, int] = prior.pipeline.tokenizer.get_vocab()
         lengths = prior.pipeline.text_encoder.get_input_embeddings().weight.detach().float().norm(dim=1).cpu().numpy()
         words = [word for word in content_words(whole_words(vocabulary, lengths)) if word not in own]
@@ -91,7 +91,7 @@ class WordProposer:
             states = prior.text_states(words).cpu().numpy()
             words = [words[place] for place in representatives(states, self.clusters)]
         words = sorted(words)
-        kinds: list[Kind] = ["modifier" if one else "word" for one in describing(prior, words, subject)]
+        kinds: list[Kind] = ["modifier" if one else "word" for one in describing(prior, words)]
         return Hierarchy(self.domain, tuple(Concept(*each) for each in zip(words, words, kinds, strict=True)))
 
 
@@ -110,27 +110,29 @@ def whole_words(vocabulary: Mapping[str, int], lengths: Values) -> list[str]:
     return taught if len(taught) >= TOLD_BY_LENGTH * len(words) else words
 
 
-def describing(prior: Prior, words: Sequence[str], subject: str) -> NDArray[np.bool_]:
-    """Whether each word describes the subject rather than take its place: true of the half that does so most.
+def describing(prior: Prior, words: Sequence[str]) -> NDArray[np.bool_]:
+    """Whether each word describes what it stands before rather than take its place: true of the half that does so most.
 
-    The text encoder's state behind "a photo of a yellow bee" is compared with those behind "a photo of a bee" and "a
-    photo of a yellow", less what such phrases have in common. A half, since no number parts them for every subject.
+    The text encoder's state behind "a photo of a yellow teapot" is compared with those behind "a photo of a teapot" and
+    "a photo of a yellow", less what such phrases have in common, and so with other words in the teapot's place.
 
     Args:
         prior: whose text encoder is asked.
         words: of one token each.
-        subject: as a noun phrase: "a bee".
     """
-    together = _states(prior, [described(subject, [word]) for word in words])
-    alone = _states(prior, [class_phrase(word) for word in words])
+    alone = _states(prior, words)
     common = alone.mean(axis=0)
-    with_it, word, bare = (_directions(states - common) for states in (together, alone, _states(prior, [subject])))
-    found = (with_it * (bare - word)).sum(axis=1)
+    alone = _directions(alone - common)
+    found = np.zeros(len(words))
+    for thing in range(0, len(words), max(1, len(words) // THINGS)):
+        together = _directions(_states(prior, words, thing=words[thing]) - common)
+        found += (together * (alone[thing] - alone)).sum(axis=1)
     return np.asarray(found > np.median(found))
 
 
-def _states(prior: Prior, phrases: Sequence[str]) -> Values:
-    """The text encoder's state behind each phrase in a prompt, (N, D)."""
+def _states(prior: Prior, words: Sequence[str], thing: str = "") -> Values:
+    """The text encoder's state behind a photo of each word, or of each word before a thing, (N, D)."""
+    phrases = [described(class_phrase(thing), [word]) if thing else class_phrase(word) for word in words]
     states: Values = prior.text_states([f"{OPENING} {phrase}" for phrase in phrases]).cpu().numpy()
     return states
 
