@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-import os
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -13,9 +12,7 @@ import pytest
 
 from experiments.full_size import make
 from experiments.full_size.make import STAGES, WITHOUT, Place, main, page
-
-ROOT = Path(__file__).parents[2]
-
+from experiments.reliability import runs
 
 EVERY = tuple(stage.name for stage in STAGES)
 
@@ -24,21 +21,20 @@ EVERY = tuple(stage.name for stage in STAGES)
 # tests of their own.
 @pytest.mark.parametrize("names", [("sd21_nitro",), pytest.param(EVERY, marks=pytest.mark.slow)])
 def test_stages_in_small(names: tuple[str, ...], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "experiments.full_size.make", *names, "--toy", "--outputs", str(tmp_path)]
-    path = os.pathsep.join([str(ROOT / "src"), str(ROOT), os.environ["PYTHONPATH"]])
-    finished = subprocess.run(
-        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
-    )
-    lines = [line for line in finished.stdout.splitlines() if line.endswith((": done", " failed"))]
-    assert lines == [f"{name}: done" for name in names], finished.stdout[-2000:] + finished.stderr[-3000:]
-    assert finished.returncode == 0
-    said, place = (tmp_path / "RESULTS.md").read_text("utf-8"), Place(tmp_path, toy=True)
+    runs.load_libraries()  # Once for all: each step is a process that is forked.
+    importlib.import_module("experiments.full_size.parts")
+    finished = runs.run(lambda: main([*names, "--toy", "--outputs", str(tmp_path / "made")]), tmp_path / "log")
+    lines = [line for line in finished.said.splitlines() if line.endswith((": done", " failed"))]
+    assert lines == [f"{name}: done" for name in names], finished.said[-5000:]
+    assert finished.status == 0
+    place = Place(tmp_path / "made", toy=True)
+    said = (place.folder / "RESULTS.md").read_text("utf-8")
     for stage in STAGES:
         assert f"| `{stage.name}` | {'made' if stage.name in names else 'not made yet'} |" in said
         if stage.name not in names:
             continue
         found = place.kept(stage)
-        assert (tmp_path / found["run"] / "report.html").is_file()
+        assert (place.folder / found["run"] / "report.html").is_file()
         assert found["timings"]["peak_memory_bytes"] < found["planned"]["memory"]
         planned, counted = Counter(found["planned"]["calls"]), found["counted"]["calls"]
         planned["segmenter"] += planned.pop("similarity", 0)
