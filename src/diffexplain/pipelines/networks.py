@@ -112,17 +112,13 @@ class Network:
     def operations(self) -> list[float]:
         """Floating-point operations of a sample, and of its backward pass; a multiply-add is two."""
 
-        def counted(gradient: bool) -> float:
+        def both() -> list[float]:
             # Attention as matrix multiplications, which the counter knows on every device.
             with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-                output = self.output(self.shapes, 1, gradient=gradient)
-                if gradient:
-                    output.float().sum().backward()
-            return float(counter.get_total_flops())
-
-        def both() -> list[float]:
-            forward = counted(False)
-            return [forward, counted(True) - forward]
+                output = self.output(self.shapes, 1, gradient=True)
+                forward = float(counter.get_total_flops())
+                output.float().sum().backward()
+            return [forward, float(counter.get_total_flops()) - forward]
 
         return remembered(f"operations {self.key}", both)
 
