@@ -17,7 +17,7 @@ from diffexplain.evaluation.results import Activation, Control, Quality
 from diffexplain.report import mirror, wandb_mirror
 from diffexplain.report.summary import Summary
 from diffexplain.report.sweep import row_of, write_sweep_report
-from diffexplain.report.wandb_logger import STEP
+from diffexplain.report.wandb_mirror import STEP
 from diffexplain.runs.sweep import Job, write_sweep
 from diffexplain.statistics.estimates import Estimate
 

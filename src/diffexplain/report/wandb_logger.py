@@ -11,14 +11,11 @@ from typing import Any, Literal
 from lightning.pytorch.loggers import WandbLogger
 
 from diffexplain.report.wandb_key import folders, has_key
+from diffexplain.report.wandb_mirror import begun
 from diffexplain.runs.run import IDENTITY_DIGITS
 
 Mode = Literal["auto", "online", "offline"]
 PROJECT = "diffexplain"
-STEP = "trainer/global_step"
-"""Lightning's axis."""
-_SECONDS_TO_CONNECT = 30
-_LONGEST_TAG = 64
 
 
 class Copy(WandbLogger):
@@ -58,7 +55,7 @@ def wandb_logger(
             )
     try:
         # Begun here, so that a failure is met here and not in the middle of a run.
-        return begun(
+        experiment = begun(
             directory,
             identity[:IDENTITY_DIGITS],
             config,
@@ -69,43 +66,9 @@ def wandb_logger(
             job_type=job_type,
             tags=tags,
         )
+        logger = Copy(experiment=experiment, project=project)
     except Exception as error:
         warnings.warn(f"W&B cannot be used and the run goes on without it: {error}", stacklevel=2)
         return None
-
-
-def begun(directory: Path, identity: str, config: Mapping[str, Any], *, mode: str, **options: Any) -> Copy:
-    """A logger whose run at W&B is open: one of its own, whatever else this process logs there."""
-    import wandb
-
-    tags = [*options.pop("tags", ()), *_tags(config)]
-    experiment = wandb.init(
-        id=identity,
-        name=directory.resolve().name,
-        config=dict(config),
-        dir=directory,
-        mode=mode,  # type: ignore[arg-type]  # W&B itself says which words it takes
-        resume=None if mode == "offline" else "allow",
-        reinit="create_new",
-        tags=list(dict.fromkeys(tags)),
-        settings=wandb.Settings(
-            silent=True,
-            console="off",
-            disable_git=True,
-            save_code=False,
-            x_disable_stats=True,
-            x_disable_meta=True,
-            init_timeout=_SECONDS_TO_CONNECT,
-        ),
-        **options,
-    )
-    experiment.define_metric(STEP)
-    experiment.define_metric("*", step_metric=STEP, step_sync=True)
-    logger = Copy(experiment=experiment, project=options.get("project"))
     logger.begins_anew = mode == "offline"
     return logger
-
-
-def _tags(config: Mapping[str, Any]) -> list[str]:
-    nodes = [config.get(group) for group in ("classifier", "diffusion", "explainer")]
-    return [str(node["name"])[:_LONGEST_TAG] for node in nodes if isinstance(node, Mapping) and node.get("name")]

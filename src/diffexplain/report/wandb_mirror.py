@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ from diffexplain.runs.run import IDENTITY_DIGITS, MANIFEST, REPORT
 from diffexplain.runs.sweep import SWEEP
 from diffexplain.weights.documents import read_json
 
+STEP = "trainer/global_step"
+"""Lightning's axis."""
+_SECONDS_TO_CONNECT = 30
+_LONGEST_TAG = 64
 _MOST_PICTURES = 24
 _MEASURED = ("activation", "comparisons", "control", "effects", "object_absence", "quality", "words")
 """Parts of a summary that hold estimates."""
@@ -103,22 +108,19 @@ def _copied(
     """Let ``log`` fill a run at W&B, an offline one where W&B cannot be reached."""
     import wandb
 
-    from diffexplain.report.wandb_logger import begun
-
     own = folders(directory)
     os.environ.update(own)
     chosen = mode()
     try:
         try:
-            logger = begun(directory, identity, config, mode=chosen, **options)
+            copy = begun(directory, identity, config, mode=chosen, **options)
         except wandb.errors.Error as error:
             if chosen != "online":
                 raise
             warnings.warn(f"W&B cannot be reached, so the copy is offline: {_first_line(error)}", stacklevel=3)
-            logger = begun(directory, identity, config, mode="offline", **options)
-        copy = logger.experiment
+            copy = begun(directory, identity, config, mode="offline", **options)
         try:
-            log(logger)
+            log(_Logger(copy))
             place = str(Path(copy.dir).parent) if copy.offline else copy.url
         finally:
             copy.finish()
@@ -129,6 +131,56 @@ def _copied(
         for name in own:
             del os.environ[name]
     return f"{directory} is copied to {place}"
+
+
+@dataclass(frozen=True)
+class _Logger:
+    """Tells W&B what Lightning's logger would tell it; to import Lightning takes longer than to copy a run."""
+
+    experiment: Any
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        self.experiment.log({**metrics, **({} if step is None else {STEP: step})})
+
+    def log_image(self, key: str, images: Sequence[str], step: int) -> None:
+        import wandb
+
+        self.log_metrics({key: [wandb.Image(image) for image in images]}, step)
+
+
+def begun(directory: Path, identity: str, config: Mapping[str, Any], *, mode: str, **options: Any) -> Any:
+    """A run at W&B that is open: one of its own, whatever else this process logs there."""
+    import wandb
+
+    tags = [*options.pop("tags", ()), *_tags(config)]
+    experiment = wandb.init(
+        id=identity,
+        name=directory.resolve().name,
+        config=dict(config),
+        dir=directory,
+        mode=mode,  # type: ignore[arg-type]  # W&B itself says which words it takes
+        resume=None if mode == "offline" else "allow",
+        reinit="create_new",
+        tags=list(dict.fromkeys(tags)),
+        settings=wandb.Settings(
+            silent=True,
+            console="off",
+            disable_git=True,
+            save_code=False,
+            x_disable_stats=True,
+            x_disable_meta=True,
+            init_timeout=_SECONDS_TO_CONNECT,
+        ),
+        **options,
+    )
+    experiment.define_metric(STEP)
+    experiment.define_metric("*", step_metric=STEP, step_sync=True)
+    return experiment
+
+
+def _tags(config: Mapping[str, Any]) -> list[str]:
+    nodes = [config.get(group) for group in ("classifier", "diffusion", "explainer")]
+    return [str(node["name"])[:_LONGEST_TAG] for node in nodes if isinstance(node, Mapping) and node.get("name")]
 
 
 def _settings(directory: Path) -> dict[str, Any]:
