@@ -30,7 +30,7 @@ from diffexplain.prompts import FreePrompt, SoftPrompt
 from diffexplain.runs.draws import Draws
 
 DRAWS = Draws(0, "test")
-STEPS = 4
+STEPS = 3
 SCHEDULERS: dict[str, Callable[[], Any]] = {
     "euler": lambda: EulerDiscreteScheduler(timestep_spacing="trailing"),
     "flow_matching": lambda: FlowMatchEulerDiscreteScheduler(shift=3.0),
@@ -92,22 +92,23 @@ def test_exact_is_the_derivative_by_finite_differences_in_double_precision(guida
 @pytest.mark.parametrize("scheduler", ["ddim", *SCHEDULERS])
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_those_that_are_exact_by_construction(scheduler: str, guidance: float) -> None:
-    reference, exact, _ = estimate(Exact(), prior_of(scheduler, guidance=guidance))
+    prior, short = prior_of(scheduler, guidance=guidance), prior_of(scheduler, steps=1, guidance=guidance)
+    reference, exact, _ = estimate(Exact(), prior)
     assert exact.abs().max() > 0
     for estimator in (Checkpointed(), LastK(STEPS), LastK(STEPS + 3), Leap(STEPS), Leap(STEPS + 3)):
-        found, gradient, _ = estimate(estimator, prior_of(scheduler, guidance=guidance))
+        found, gradient, _ = estimate(estimator, prior)
         assert torch.equal(found.images, reference.images), estimator
         assert torch.equal(found.loss, reference.loss), estimator
         assert torch.equal(gradient, exact), estimator
-    one_step = estimate(Exact(), prior_of(scheduler, steps=1, guidance=guidance))[1]
-    assert torch.equal(estimate(AttentionOnly(), prior_of(scheduler, steps=1, guidance=guidance))[1], one_step)
+    assert torch.equal(estimate(AttentionOnly(), short)[1], estimate(Exact(), short)[1])
 
 
 @pytest.mark.parametrize("scheduler", ["ddim", *SCHEDULERS])
 def test_the_others_make_the_same_images_with_another_gradient(scheduler: str) -> None:
-    reference, exact, _ = estimate(Exact(), prior_of(scheduler))
+    prior = prior_of(scheduler)
+    reference, exact, _ = estimate(Exact(), prior)
     for estimator in (LastK(1), LastK(2), Leap(1), Leap(2), AttentionOnly()):
-        found, gradient, _ = estimate(estimator, prior_of(scheduler))
+        found, gradient, _ = estimate(estimator, prior)
         assert torch.equal(found.images, reference.images)
         similarity = cosine(gradient, exact)
         print(f"{scheduler} {type(estimator).__name__} {vars(estimator)}: cosine to exact {similarity:.3f}")
@@ -121,9 +122,10 @@ def test_a_leap_over_all_steps_lands_where_a_straight_way_does(scheduler: str) -
 
     Not so for LCM, which adds fresh noise after each step.
     """
-    prior = prior_of(scheduler)
+    steps = 4
+    prior = prior_of(scheduler, steps)
     denoiser = prior._denoiser()
-    timesteps = denoiser.timesteps(STEPS)
+    timesteps = denoiser.timesteps(steps)
     noise, clean = DRAWS.normals("noise", 0, 2, prior.latent_shape)
     noise, clean = noise.unsqueeze(0), clean.unsqueeze(0)
 
@@ -135,9 +137,9 @@ def test_a_leap_over_all_steps_lands_where_a_straight_way_does(scheduler: str) -
     signal, spread = denoiser._signal_and_noise(timesteps, 0)
     beginning = signal * clean + spread * noise
     latents = beginning
-    for index in range(STEPS):
+    for index in range(steps):
         denoiser.predict(prior.encode(["flag"]), latents, timesteps, index)  # Euler wants to have scaled an input.
-        for to in range(index + 1, STEPS + 1):
+        for to in range(index + 1, steps + 1):
             leapt = denoiser.advance(predicted(latents, index), latents, timesteps, index, noise, to)
             signal, spread = denoiser._signal_and_noise(timesteps, to)
             torch.testing.assert_close(leapt, signal * clean + spread * noise, rtol=0, atol=2e-3 * float(latents.std()))

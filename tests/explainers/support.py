@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.tiny import WORDS, TinyClassifier, tiny_prior
 
-from diffexplain.diffusion import MemorySettings
+from diffexplain.diffusion import MemorySettings, Prior
 from diffexplain.diffusion.gradients import GradientEstimator
 from diffexplain.explainers import DiffExplainer, Explanation, TrainerSettings
 from diffexplain.explainers.augmentation import Augmentation
@@ -49,6 +49,7 @@ def explain(
     *,
     target: ResolvedTarget = BEE,
     classifier: Any = None,
+    prior: Prior | None = None,
     augmentation: Augmentation | None = None,
     gradient: GradientEstimator | None = None,
     beginning: Beginning | None = None,
@@ -60,7 +61,7 @@ def explain(
     return (method or explainer()).explain(
         target,
         classifier or TinyClassifier(),
-        tiny_prior(steps=2),
+        prior or tiny_prior(steps=1),
         run_in(directory, target),
         vocabulary=WORDS,
         beginning=beginning,

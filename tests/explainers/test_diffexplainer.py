@@ -44,10 +44,10 @@ def test_the_record_of_a_run(tmp_path: Path) -> None:
 def test_the_score_is_that_of_the_images_generated_and_the_best_prompt_is_reproduced(tmp_path: Path) -> None:
     # A constrained prompt ends in words, whose score is another one.
     method = explainer(FreePrompt, window=1, fresh_latents=False)
-    found = explain(tmp_path, method)
+    prior = tiny_prior(steps=2)
+    found = explain(tmp_path, method, prior=prior)
     best = max(found.curve, key=lambda row: row["score"])
     assert (found.best_step, found.best_score) == (best["step"], best["score"])
-    prior = tiny_prior(steps=2)
     latents = Draws(0, "class:bee").normals("optimise", 0, 2, prior.latent_shape)
     score = TinyClassifier()(prior.generate(found.condition, latents)).softmax(dim=1)[:, 1].mean()
     assert score.item() == pytest.approx(best["score"], abs=1e-5)
@@ -79,7 +79,7 @@ def test_latents_are_fresh_each_step_or_all_the_same(tmp_path: Path, monkeypatch
 
 
 def test_a_unit_and_a_free_prompt(tmp_path: Path) -> None:
-    found = explain(tmp_path, explainer(FreePrompt, stop_at=0.0), target=GREEN)
+    found = explain(tmp_path, explainer(FreePrompt, stop_at=0.0), target=GREEN, prior=tiny_prior(steps=2))
     assert all(row["loss"] == pytest.approx(-row["score"]) for row in found.curve)
     assert len(found.curve) == 6  # An activation has no threshold to stop at.
     assert found.curve[-1]["score"] > found.curve[0]["score"]
