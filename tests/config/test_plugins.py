@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -10,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from diffexplain.cli import commands
 from diffexplain.config import plugins
 from diffexplain.config.configuration import compose
 from diffexplain.config.identity import identity
 from diffexplain.errors import UserError
+from diffexplain.pipelines.parts import Parts
+from experiments.reliability.runs import run
 
 ROOT = Path(__file__).parents[2]
 NETWORK = """
@@ -64,21 +69,6 @@ FAULTS = (
     ),
 )
 """Files of a user's, with the line at fault and what is said last."""
-EACH = """
-import contextlib, io, json, sys
-from diffexplain.cli import commands
-from diffexplain.config import configuration
-from diffexplain.pipelines.parts import Parts
-def load(overrides):
-    config = configuration.compose(overrides)
-    Parts().classifier(config["classifier"], config["plugins"])
-    return 0
-answers = []
-for overrides in json.loads(sys.argv[1]):
-    with contextlib.redirect_stderr(io.StringIO()) as said:
-        answers.append([commands.guarded(lambda: load(overrides)), said.getvalue()])
-print(json.dumps(answers))
-"""
 
 
 @pytest.fixture
@@ -90,17 +80,24 @@ def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run_beside(folder: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a program in a process of its own that is started in ``folder``."""
+def load(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Load the classifier as a run does, in a process of its own that is started in ``folder``."""
     paths = os.pathsep.join([str(ROOT / "src"), os.environ["PYTHONPATH"]])
-    command = [sys.executable, "-P", "-c", program, *arguments]
+    command = [sys.executable, "-P", "-c", LOAD, *ASKED]
     environment = {**os.environ, "PYTHONPATH": paths}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-def load(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Load the classifier as a run does, in ``folder``."""
-    return run_beside(folder, LOAD, *ASKED)
+def loaded(overrides: list[str]) -> tuple[int, str]:
+    """The exit status with which the classifier is loaded, and what is said of it."""
+
+    def load() -> int:
+        config = compose(overrides)
+        Parts().classifier(config["classifier"], config["plugins"])
+        return 0
+
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        return commands.guarded(load), said.getvalue()
 
 
 def test_a_file_beside_the_working_directory_is_found_with_what_it_imports(beside: Path) -> None:
@@ -117,14 +114,19 @@ def test_a_missing_package_is_named_with_the_places_looked_in_before_torch_is_im
     assert done.stdout == ""
 
 
-def test_an_error_in_the_users_code_is_theirs_with_file_and_line(tmp_path: Path) -> None:
+def test_an_error_in_the_users_code_is_theirs_with_file_and_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     names = [f"my_package_{number}" for number in range(len(FAULTS))]
     for name, (body, _, _) in zip(names, FAULTS, strict=True):
         (tmp_path / f"{name}.py").write_text(body)
-    asked = json.dumps([[override.replace("my_package", name) for override in ASKED] for name in names])
-    done = run_beside(tmp_path, EACH, asked)  # One process for all: what it imports first takes longest.
-    assert done.returncode == 0, done.stderr
-    for name, (status, text), (_, line, last) in zip(names, json.loads(done.stdout), FAULTS, strict=True):
+    asked = [[override.replace("my_package", name) for override in ASKED] for name in names]
+    answers = tmp_path / "answers.json"
+    # Forked, so that what they import is gone with the process.
+    done = run(lambda: int(not answers.write_text(json.dumps([*map(loaded, asked)]))), tmp_path / "log")
+    assert done.status == 0, done.said
+    for name, (status, text), (_, line, last) in zip(names, json.loads(answers.read_text()), FAULTS, strict=True):
         said = text.splitlines()
         assert status == 1, text
         assert said[0] == f"An error in your code ({name}), not in diffexplain's:"

@@ -1,7 +1,7 @@
 """Every shipped experiment starts and ends, on the embedded world, with next to nothing to compute."""
 
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from diffexplain.pipelines.parts import Parts
 from diffexplain.report import load_run
 from diffexplain.world.render import render_images
 from diffexplain.world.sampler import World
+from experiments.reliability import runs
 
 ROOT = Path(__file__).parents[2]
 QUIET = ["logger=local", "trainer=cpu", "trainer.progress=none", "diffusion.steps=1"]
@@ -71,7 +72,10 @@ def test_every_experiment_runs(name: str, parts: Parts, tmp_path: Path) -> None:
     assert loaded.effects and len(loaded.effects) % 2 == 0 and len(loaded.effects) <= (12 if ranks else 4)
 
 
-def test_two_processes_share_each_run_of_a_sweep_and_only_the_first_writes(tmp_path: Path) -> None:
+def test_two_processes_share_each_run_of_a_sweep_and_only_the_first_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)  # The paths in tests/conf are relative.
     tiny = [
         *("paths.configs=[tests/conf]", "plugins=[tests]", "diffusion=tiny", "explainer.batch=2"),
         *("classifier.vocabulary=tests/conf/vocabulary.yaml", "concepts.hierarchy=tests/conf/tiny_hierarchy.yaml"),
@@ -79,16 +83,26 @@ def test_two_processes_share_each_run_of_a_sweep_and_only_the_first_writes(tmp_p
         "explainer.screening_images=0",
     ]
     little = [text for text in (*LITTLE, *LEAST) if not text.startswith("diffusion.")]
-    overrides = changed(little, *tiny)
-    command = [sys.executable, "run.py", "-m", "seed=0,1", *overrides, f"paths.outputs={tmp_path}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (record,) = tmp_path.glob("sweeps/*/sweep.json")
+    outputs = tmp_path / "outputs"
+    arguments = ["-m", "seed=0,1", *changed(little, *tiny), f"paths.outputs={outputs}"]
+
+    def program() -> int:
+        sys.argv = ["run.py", *arguments]  # By which Lightning starts the second process.
+        try:
+            runpy.run_path(str(ROOT / "run.py"), run_name="__main__")
+        except SystemExit as end:
+            return int(end.code or 0)
+        return 0
+
+    runs.load_libraries()
+    done = runs.run(program, tmp_path / "log")
+    assert done.status == 0, done.said
+    (record,) = outputs.glob("sweeps/*/sweep.json")
     jobs = json.loads(record.read_text())["jobs"]
     assert [job["status"] for job in jobs] == ["done", "done"]
     for job in jobs:
         assert len(load_run(record.parent / job["directory"]).curve) == 2
-    assert done.stdout.count("Report:") == 1
+    assert done.said.count("Report:") == 1
 
 
 def test_a_units_scale_is_set_by_the_same_pictures_wherever_a_page_speaks_of_it(
