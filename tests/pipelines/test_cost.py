@@ -63,7 +63,7 @@ def test_a_prior_that_is_used_with_its_tiny_decoder_alone_is_counted_so() -> Non
 
 def test_a_gradient_keeps_more_than_none_and_checkpoints_less_than_all() -> None:
     found = networks(composed()[0])
-    chain = [(found[DENOISER], 2)] * 2 + [(found[CLASSIFIER], 2)]
+    chain = [(found[DENOISER], 2), (found[CLASSIFIER], 2)]
     none, every, some = peak(chain), peak(chain, gradient=True), peak(chain, gradient=True, again=True)
     assert none < some < every
 
