@@ -494,7 +494,7 @@ def _read(folders: tuple[Path, ...], state: tuple[Any, ...]) -> dict[str, Any]:
     return {path: content for path, content in own.items() if content is not None}
 
 
-def _known_choices(overrides: Any, chosen: Sequence[Any], self_added: bool) -> Any:
+def _known_choices(overrides: Any, chosen: list[Any], self_added: bool) -> Any:
     """What Hydra resolves names of choices by, where one of these has to be resolved: a third of composing, else."""
     needed = any(not choice.is_self() and choice.is_interpolation() for choice in chosen)
     return _all_known_choices(overrides, chosen, self_added) if needed else None
