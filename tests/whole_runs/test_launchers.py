@@ -36,15 +36,24 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 @pytest.mark.parametrize(
     "launcher", [pytest.param(name, marks=pytest.mark.reaches_out if name == "ray" else ()) for name in ENGINES]
 )
+@pytest.mark.filterwarnings("ignore:`fork` start method")
 def test_one_run_is_done_and_one_has_failed(
     launcher: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     module, *keys = ENGINES[launcher]
     pytest.importorskip(module)
     monkeypatch.setenv(ACCIDENT, "bug tree")
+    if launcher == "joblib":  # Its workers are forked: what they would import is there.
+        monkeypatch.setattr("joblib.externals.loky.backend.context._DEFAULT_START_METHOD", "fork")
     if launcher == "ray":  # Its agents know this machine by an address that the guard takes for another's.
         monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
-    assert run("-m", "target=class:pole,class:tree", f"hydra/launcher={launcher}", *keys) == 3
+    try:
+        assert run("-m", "target=class:pole,class:tree", f"hydra/launcher={launcher}", *keys) == 3
+    finally:
+        if launcher == "joblib":
+            from joblib.externals.loky import get_reusable_executor
+
+            get_reusable_executor().shutdown()  # They would wait for more.
     lines = capsys.readouterr().out.splitlines()
     (done,) = [line.split()[:2] for line in lines if line.startswith("target=class:pole ")]
     (failed,) = [line.split()[:2] for line in lines if line.startswith("target=class:tree ")]
