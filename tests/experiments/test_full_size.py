@@ -21,8 +21,8 @@ EVERY = tuple(stage.name for stage in STAGES)
 # tests of their own.
 @pytest.mark.parametrize("names", [("sd21_nitro",), pytest.param(EVERY, marks=pytest.mark.slow)])
 def test_stages_in_small(names: tuple[str, ...], tmp_path: Path) -> None:
-    runs.load_libraries()  # Once for all: each step is a process that is forked.
-    importlib.import_module("experiments.full_size.parts")
+    for module in ("experiments.full_size.parts", "diffexplain.pipelines.cost", "diffexplain.pipelines.pipeline"):
+        importlib.import_module(module)  # Once for all: each step is a process that is forked.
     finished = runs.run(lambda: main([*names, "--toy", "--outputs", str(tmp_path / "made")]), tmp_path / "log")
     lines = [line for line in finished.said.splitlines() if line.endswith((": done", " failed"))]
     assert lines == [f"{name}: done" for name in names], finished.said[-5000:]

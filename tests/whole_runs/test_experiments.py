@@ -94,7 +94,6 @@ def test_two_processes_share_each_run_of_a_sweep_and_only_the_first_writes(
             return int(end.code or 0)
         return 0
 
-    runs.load_libraries()
     done = runs.run(program, tmp_path / "log")
     assert done.status == 0, done.said
     (record,) = outputs.glob("sweeps/*/sweep.json")
