@@ -23,9 +23,9 @@ from typing import Any
 import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra._internal import defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, OverrideType, QuotedString
@@ -473,9 +473,7 @@ def _compose(choices: tuple[str, ...], folders: tuple[Path, ...], state: tuple[A
                 files = CachingConfigRepository(loader.repository)
                 files.cache = read = _read(folders, state)
                 loader._process_config_searchpath("config", overrides, files)
-                chosen = defaults_list.create_defaults_list(
-                    files, "config", overrides, prepend_hydra=False, skip_missing=False
-                )
+                chosen = create_defaults_list(files, "config", overrides, prepend_hydra=False, skip_missing=False)
                 top = [f"config_path={default.config_path}" for default in chosen.defaults if not default.package]
                 files.cache = read | {key: copy.deepcopy(read[key]) for key in top}  # Others are merged into these.
                 composed = loader._compose_config_from_defaults_list(chosen.defaults, files)
@@ -492,16 +490,6 @@ def _read(folders: tuple[Path, ...], state: tuple[Any, ...]) -> dict[str, Any]:
     """What Hydra has read of the files while these were in this state, by path."""
     own = _read((), _state([FOLDER])) if folders else {}  # No file of the user's hides one in conf/.
     return {path: content for path, content in own.items() if content is not None}
-
-
-def _known_choices(overrides: Any, chosen: list[Any], self_added: bool) -> Any:
-    """What Hydra resolves names of choices by, where one of these has to be resolved: a third of composing, else."""
-    needed = any(not choice.is_self() and choice.is_interpolation() for choice in chosen)
-    return _all_known_choices(overrides, chosen, self_added) if needed else None
-
-
-_all_known_choices = defaults_list._create_interpolation_map
-defaults_list._create_interpolation_map = _known_choices  # type: ignore[assignment]
 
 
 def _assign(composed: DictConfig, assigned: Sequence[Override]) -> DictConfig:
