@@ -4,9 +4,9 @@
 
 Every concept of the hierarchy is put into the same pictures for classifiers whose true effects are known: the four
 embedded ones, and some of ShortcutBench's development half. What a 95 % interval must allow for, on top of sampling, is
-of each kind of concept the smallest standard deviation at which the intervals hold 95 of 100 true effects
-below 0.2, where no larger one stands beside them. Of the few larger effects, of sub-types of things with one, and of
-values with a rival that has one, it is what squared errors leave besides, relative to that effect. A class that was
+of each kind of concept the smallest standard deviation at which the intervals hold 95 of 100 true effects below 0.2; of
+values (settings, looks) it has a part that grows with the largest effect among their rivals. Of the few larger effects,
+and of sub-types of things with one, it is what squared errors leave besides, relative to that effect. A class that was
 measured is not measured again.
 """
 
@@ -28,7 +28,7 @@ from diffexplain.config import configuration
 from diffexplain.diffusion import load_prior
 from diffexplain.editing import Paired
 from diffexplain.effects.engine import Engine, Studied
-from diffexplain.effects.estimation import PRIOR_ERROR_FILE, Beside, PriorError
+from diffexplain.effects.estimation import LARGEST_RIVAL, PRIOR_ERROR_FILE, Beside, PriorError
 from diffexplain.runs.run import Run
 from diffexplain.target import Target
 from diffexplain.weights import atomic
@@ -63,6 +63,8 @@ SEED = 31
 IMAGES = 36
 HOLDS = 0.95
 NORMAL = 1.959964
+SHARES = tuple(round(share, 3) for share in np.arange(0, 0.5, 0.025).tolist())
+"""Of a rival's effect, that are tried."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,15 @@ class Case:
 
     def held(self, error: float) -> bool:
         """Whether the interval holds the true effect with so much error besides."""
-        return abs(self.measured - self.true) <= hypot(self.half, NORMAL * error)
+        return abs(self.measured - self.true) <= self.width(error)
+
+    def width(self, error: float) -> float:
+        """Half of the interval with so much error besides."""
+        return hypot(self.half, NORMAL * error)
+
+    def error(self, absolute: float, of_rival: float) -> float:
+        """Besides sampling, of a small effect."""
+        return hypot(absolute, of_rival * min(self.of_rival, LARGEST_RIVAL))
 
 
 def cases_of(class_name: str, outputs: Path) -> list[Case]:
@@ -141,29 +151,38 @@ def steps() -> int:
     return int(configuration.compose([])["diffusion"]["steps"])
 
 
-def smallest(cases: Sequence[Case]) -> float:
+def smallest(cases: Sequence[Case], of_rival: float = 0.0) -> float:
     """The smallest of a hundred values at which the intervals hold as they should; the largest if none does."""
     grid = np.linspace(0, 0.2, 101)
     for value in grid:
-        if np.mean([case.held(float(value)) for case in cases]) >= HOLDS:
+        if np.mean([case.held(case.error(float(value), of_rival)) for case in cases]) >= HOLDS:
             return float(round(value, 4))
     return float(grid[-1])
 
 
 def calibrated(cases: Sequence[Case]) -> PriorError:
-    """The error of each role from small effects that stand alone, then the relative ones from large effects."""
-    small = [case for case in cases if abs(case.true) < THERE]
-    alone = [case for case in small if max(abs(case.of_object), case.of_rival) < THERE]
-    roles = sorted({case.role for case in cases})
-    absolute = {role: smallest([case for case in alone if case.role == role]) for role in roles}
-    kinds = [case for case in small if abs(case.of_object) >= THERE]
-    values = [case for case in small if case.of_rival >= THERE]
+    """The errors that small effects have, then the relative ones from large effects.
+
+    Of values, what a rival's effect adds is that with which the intervals are the narrowest that hold.
+    """
+    small = [case for case in cases if abs(case.true) < THERE and abs(case.of_object) < THERE]
+    of_role = {role: [case for case in small if case.role == role] for role in sorted({case.role for case in cases})}
+    values = [role for role, those in of_role.items() if any(case.of_rival for case in those)]
+
+    def width(of_rival: float) -> float:
+        errors = {role: smallest(of_role[role], of_rival) for role in values}
+        widths = [c.width(c.error(errors[role], of_rival)) for role in values for c in of_role[role]]
+        return float(np.mean(widths))
+
+    of_rival = min(SHARES, key=width)
+    absolute = {role: smallest(those, of_rival) for role, those in of_role.items()}
+    kinds = [case for case in cases if abs(case.true) < THERE <= abs(case.of_object)]
     large = [case for case in cases if abs(case.true) >= THERE]
     return PriorError(
         absolute,
         relative=share(large, [case.measured for case in large], absolute),
         of_object=share(kinds, [case.of_object for case in kinds], absolute),
-        of_rival=share(values, [case.of_rival for case in values], absolute),
+        of_rival=of_rival,
         classifiers=len({case.classifier for case in cases}),
         effects=len(cases),
         steps=steps(),

@@ -35,7 +35,7 @@ from tests.explainers.known_effects import (
 from diffexplain.concepts import Concept, Hierarchy
 from diffexplain.editing import Composition
 from diffexplain.effects.engine import denotes, others_of
-from diffexplain.effects.estimation import PriorError
+from diffexplain.effects.estimation import LARGEST_RIVAL, PriorError
 from diffexplain.effects.population import Images
 from diffexplain.effects.regression import candidates, draw_state, screen
 from diffexplain.effects.results import ConceptEffect, Effect, EffectsResult, Ranking, Verdict
@@ -296,7 +296,7 @@ def test_each_concept_has_the_priors_error_of_its_kind(tmp_path: Path) -> None:
     # So may a value whose rival moves it.
     rivals = [one.over_all.score for path, one in found(moved).items() if path[:-1] == RED[:-1] and path != RED]
     sampling, red = (found(one)[RED].over_all.score for one in (exact, moved))
-    spread = 1.959964 * math.hypot(0.02, 0.25 * max(abs(one.value) for one in rivals))
+    spread = 1.959964 * math.hypot(0.02, 0.25 * min(LARGEST_RIVAL, max(abs(one.value) for one in rivals)))
     assert (red.high - red.low) / 2 == pytest.approx(math.hypot((sampling.high - sampling.low) / 2, spread))
     # Within 0.05 all of the interval, or more of it.
     assert found(ranking)[TREE].verdict is Verdict.NO_EFFECT and found(ranking)[SNOW].verdict is Verdict.UNDECIDED

@@ -97,6 +97,8 @@ class Beside(NamedTuple):
 
 
 ALONE = Beside()
+LARGEST_RIVAL = 0.1
+"""A rival's effect beyond this adds no more to the error of a value: what is drawn wrong does not grow with it."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,8 @@ class PriorError:
         relative: and of a large one, as a share of it.
         of_object: and of a sub-type's, as a share of its object's effect: where a class answers to a thing, kinds that
             the prior draws unequally well seem to differ.
-        of_rival: and of a value's, as a share of the largest effect among those in its place: what of that is not the
-            rival's own, but of how it is drawn, is in the value's effect, too.
+        of_rival: and of a value's, as a share of the largest effect among those in its place, up to `LARGEST_RIVAL`:
+            what of that is not the rival's own, but of how it is drawn, is in the value's effect, too.
         classifiers: that it was calibrated on.
         effects: and effects of theirs.
         steps: of the sampler that made the pictures.
@@ -133,7 +135,9 @@ class PriorError:
             beside: the effects that it is measured beside.
         """
         absolute = self.absolute.get(role, max(self.absolute.values()))
-        absolute = math.hypot(absolute, self.of_object * beside.of_object, self.of_rival * beside.of_rival)
+        absolute = math.hypot(
+            absolute, self.of_object * beside.of_object, self.of_rival * min(beside.of_rival, LARGEST_RIVAL)
+        )
         return Error(math.hypot(absolute, self.relative * effect), absolute)
 
     @staticmethod
