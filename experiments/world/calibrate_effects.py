@@ -37,7 +37,7 @@ from diffexplain.world.truth_table import truth_name
 from experiments.shortcut_bench.bench import make_classifiers
 from experiments.shortcut_bench.specification import ROOT, classifiers, halves
 from experiments.world.common import WEIGHTS
-from experiments.world.truth import THERE, TruthTable
+from experiments.world.truth import ABSENT, THERE, TruthTable
 
 CLASSES = ("flagpole", "bee", "dog_sled", "mushroom", "hourglass", "padlock", "yawl", "umbrella")
 EMBEDDED = ("shortcut_cnn", "shortcut_vit", "fair_cnn", "fair_vit")
@@ -209,16 +209,26 @@ def main() -> None:
     place, error = WEIGHTS / "prior" / PRIOR_ERROR_FILE, calibrated(cases)
     atomic.write_text(place, json.dumps(asdict(error), indent=2, sort_keys=True) + "\n")
     print(f"{place}\n{json.dumps(asdict(error), indent=2)}")
-    for name in options.classes:  # What the others' calibration holds of this class.
-        left = [case for case in cases if case.class_name == name]
-        rest = [case for case in cases if case.class_name != name]
-        other = calibrated(rest) if rest else error
-        held = [case.held(other.of(case.role, case.measured, case.beside).measured) for case in left]
-        large = [hold for case, hold in zip(left, held, strict=True) if abs(case.true) >= THERE]
-        print(
-            f"{name}: {np.mean(held):.3f} of {len(held)} intervals hold, calibrated on the other classes; "
-            f"of effects of {THERE} or more {sum(large)} of {len(large)}"
-        )
+    told: list[tuple[Case, float]] = []  # with the error that the other classes' calibration gives it
+    for name in options.classes:
+        other = calibrated([case for case in cases if case.class_name != name])
+        own = [case for case in cases if case.class_name == name]
+        told += [(case, other.of(case.role, case.measured, case.beside).measured) for case in own]
+    print("Calibrated on the other classes:")
+    for name in options.classes:
+        say(name, [pair for pair in told if pair[0].class_name == name])
+    for name, low, high in (
+        (f"within {ABSENT}", -1.0, ABSENT),
+        ("between", ABSENT, THERE),
+        (f"beyond {THERE}", THERE, 9.0),
+    ):
+        say(name, [pair for pair in told if low < abs(pair[0].true) <= high])
+
+
+def say(name: str, told: Sequence[tuple[Case, float]]) -> None:
+    """Print what the intervals hold, and how wide they are."""
+    held, widths = [case.held(error) for case, error in told], [case.width(error) for case, error in told]
+    print(f"{name}: {np.mean(held):.3f} of {len(held)} intervals hold, median half-width {np.median(widths):.3f}")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ SEEDS = (1, 2, 3)
 WANTED = 0.9
 CALLED = {True: "right", False: "WRONG", None: "nothing planted"}
 OTHERS = tuple(subject for subject in SUBJECTS if subject not in PLANTED)
-"""Classes with which nothing was planted, and which `calibrate_effects.py` does not read."""
+"""Classes with which nothing was planted."""
 GROUPS = {f"{THERE} and more": (THERE, 9.0), "between": (ABSENT, THERE), f"within {ABSENT}": (0.0, ABSENT)}
 """Sizes of true effects: from the first bound on, to the second."""
 
