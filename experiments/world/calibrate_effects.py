@@ -31,7 +31,7 @@ from diffexplain.effects.engine import Engine, Studied
 from diffexplain.effects.estimation import LARGEST_RIVAL, PRIOR_ERROR_FILE, Beside, PriorError
 from diffexplain.runs.run import Run
 from diffexplain.target import Target
-from diffexplain.weights import atomic
+from diffexplain.weights import atomic, shipped
 from diffexplain.weights.paths import resolve_folder
 from diffexplain.world.truth_table import truth_name
 from experiments.shortcut_bench.bench import make_classifiers
@@ -208,6 +208,7 @@ def main() -> None:
     cases = [case for name in options.classes for case in cases_of(name, options.outputs)]
     place, error = WEIGHTS / "prior" / PRIOR_ERROR_FILE, calibrated(cases)
     atomic.write_text(place, json.dumps(asdict(error), indent=2, sort_keys=True) + "\n")
+    shipped.main()  # the list of checksums, by which runs know the file
     print(f"{place}\n{json.dumps(asdict(error), indent=2)}")
     told: list[tuple[Case, float]] = []  # with the error that the other classes' calibration gives it
     for name in options.classes:
