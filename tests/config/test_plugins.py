@@ -118,6 +118,7 @@ def test_an_error_in_the_users_code_is_theirs_with_file_and_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plugins, "_loaded", {})  # These tests may have been a plugin of another one's.
     names = [f"my_package_{number}" for number in range(len(FAULTS))]
     for name, (body, _, _) in zip(names, FAULTS, strict=True):
         (tmp_path / f"{name}.py").write_text(body)
