@@ -93,6 +93,7 @@ def test_where_nothing_is_decided_on_the_way_the_run_calls_what_was_said(
         ],
         ["explainer=randomised_prompts", *SCREEN, "compare=[world_fair_cnn]"],
         [*TINY, *DIFFEX, "explainer.beam=2", "explainer.search_images=3"],
+        [*TINY, *DIFFEX, "effects.policy=uniform", "explainer.beam=0"],  # two values may mirror each other
         [
             *DIFFEX,
             "effects.policy=uniform",
