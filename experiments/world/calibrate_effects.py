@@ -27,8 +27,8 @@ from diffexplain.concepts import Hierarchy
 from diffexplain.config import configuration
 from diffexplain.diffusion import load_prior
 from diffexplain.editing import Paired
-from diffexplain.effects.engine import Engine, Studied
-from diffexplain.effects.estimation import LARGEST_RIVAL, PRIOR_ERROR_FILE, Beside, PriorError
+from diffexplain.effects.engine import Engine, Studied, beside_of
+from diffexplain.effects.estimation import PRIOR_ERROR_FILE, Beside, PriorError
 from diffexplain.runs.run import Run
 from diffexplain.target import Target
 from diffexplain.weights import atomic, shipped
@@ -72,7 +72,7 @@ class Case:
     """An effect: as measured, its true value, the half-width of its interval by sampling alone, and its concept.
 
     ``of_object``: the measured effect of the object that a sub-type is of; 0 of any other concept. ``of_rival``: of the
-    values in a value's place, the largest measured effect in size; 0 of what has no rivals.
+    values in a value's place, the largest measured effect in size, as `beside_of` bounds it; 0 of what has no rivals.
     """
 
     class_name: str
@@ -100,7 +100,7 @@ class Case:
 
     def error(self, absolute: float, of_rival: float) -> float:
         """Besides sampling, of a small effect."""
-        return hypot(absolute, of_rival * min(self.of_rival, LARGEST_RIVAL))
+        return hypot(absolute, of_rival * self.of_rival)
 
 
 def cases_of(class_name: str, outputs: Path) -> list[Case]:
@@ -127,8 +127,8 @@ def cases_of(class_name: str, outputs: Path) -> list[Case]:
         table = TruthTable.load(folder)
         ranking = engine.ranking(population, who, one, shares)
         scores = {concept.path: concept.over_all.score for concept in ranking.concepts}
+        effects = {path: score.value for path, score in scores.items()}
         for path, score in scores.items():
-            above, rivals = composition.object_of(path), composition.rivals(path)
             found.append(
                 Case(
                     class_name,
@@ -138,8 +138,7 @@ def cases_of(class_name: str, outputs: Path) -> list[Case]:
                     score.value,
                     table.effect(class_name, *truth_name(path)),
                     (score.high - score.low) / 2,
-                    0.0 if above is None else scores[above].value,
-                    0.0 if above else max((abs(scores[rival].value) for rival in rivals), default=0.0),
+                    *beside_of(composition, path, effects.__getitem__),
                 )
             )
     atomic.write_text(file, json.dumps([asdict(case) for case in found], indent=1) + "\n")

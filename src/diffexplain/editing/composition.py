@@ -14,7 +14,6 @@ from typing import Literal
 import numpy as np
 
 from diffexplain.concepts import Concept, Hierarchy
-from diffexplain.concepts.concept import WORDS
 from diffexplain.concepts.vocabulary import described, says_where
 
 Path = tuple[str, ...]
@@ -84,13 +83,13 @@ class Composition:
             kind = self.concepts[path].kind
             if kind == "object":
                 objects.append(path)
-            elif kind not in WORDS:
+            elif self.role(path) != "word":
                 groups.setdefault((path[:-1], kind), []).append(path)
         return [values for values in groups.values() if len(values) > 1], objects
 
     def words(self) -> list[Path]:
         """The words, in order."""
-        return [path for path in self.tops() if self.concepts[path].kind in WORDS]
+        return [path for path in self.tops() if self.role(path) == "word"]
 
     def draw_values(self, generator: np.random.Generator, stated: int) -> State:
         """One value each of at most ``stated`` things that have several."""

@@ -9,7 +9,7 @@ pairs count as one family of tests.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from types import MappingProxyType
@@ -29,6 +29,7 @@ from diffexplain.effects.confirmation import confirm
 from diffexplain.effects.devices import Devices
 from diffexplain.effects.edits import ChecksLike
 from diffexplain.effects.estimation import (
+    LARGEST_RIVAL,
     Beside,
     Differences,
     Error,
@@ -370,10 +371,7 @@ class Engine:
         weights = half_for(first, list(pairs))
 
         def error_of(error: PriorError, path: Path, pair: Differences) -> Error:
-            above, rivals = composition.object_of(path), composition.rivals(path)
-            means = [abs(effect_of(other)) for other in (() if above else rivals)]
-            beside = Beside(0.0 if above is None else effect_of(above), max(means, default=0.0))
-            return error.of(composition.role(path), float(pair.score.mean()), beside)
+            return error.of(composition.role(path), float(pair.score.mean()), beside_of(composition, path, effect_of))
 
         def effect_of(path: Path) -> float:
             return float(pairs[path].score.mean()) if path in pairs else 1.0  # not tested: it may be anything
@@ -456,6 +454,15 @@ def interventions(composition: Composition, path: Path, those: Images) -> list[t
         ([Change(path, reverse=True)], those.indices),
     ]
     return asked + [([Change(rival)], those.indices[: those.rivals]) for rival in composition.rivals(path)]
+
+
+def beside_of(composition: Composition, path: Path, effect_of: Callable[[Path], float]) -> Beside:
+    """The effects that a concept's own is measured beside, each of which ``effect_of`` tells."""
+    above = composition.object_of(path)
+    if above is not None:
+        return Beside(of_object=effect_of(above))
+    largest = max((abs(effect_of(rival)) for rival in composition.rivals(path)), default=0.0)
+    return Beside(of_rival=min(largest, LARGEST_RIVAL))
 
 
 def subject_of(hierarchy: Hierarchy, studied: Sequence[Studied]) -> str:

@@ -89,7 +89,7 @@ class Beside(NamedTuple):
     """Effects that a concept's own is measured beside.
 
     ``of_object``: of the object that a sub-type is of. ``of_rival``: of the values that stand in a value's place, the
-    largest in size. 0 where there is none.
+    largest in size, up to `LARGEST_RIVAL`. 0 where there is none.
     """
 
     of_object: float = 0.0
@@ -135,9 +135,7 @@ class PriorError:
             beside: the effects that it is measured beside.
         """
         absolute = self.absolute.get(role, max(self.absolute.values()))
-        absolute = math.hypot(
-            absolute, self.of_object * beside.of_object, self.of_rival * min(beside.of_rival, LARGEST_RIVAL)
-        )
+        absolute = math.hypot(absolute, self.of_object * beside.of_object, self.of_rival * beside.of_rival)
         return Error(math.hypot(absolute, self.relative * effect), absolute)
 
     @staticmethod

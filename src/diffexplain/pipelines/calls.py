@@ -165,8 +165,7 @@ class Counting:
             calls += self.generated(tried) + Calls({CLASSIFIER: whole * self.reading})
             calls += times(_looks(composition, tuple(concepts)), whole + tried)
         # Of two values that mirror each other one is shown.
-        rivals = {path: composition.rivals(path) for path in concepts}
-        mirrored = sum(len(others) == 1 for others in rivals.values()) // 2
+        mirrored = sum(len(composition.rivals(path)) == 1 for path in concepts) // 2
         exact = exact and (mirrored == 0 or len(concepts) - mirrored >= STRONGEST + WEAKEST)
         shown = 2 * min(len(concepts), STRONGEST + WEAKEST) * min(EXAMPLES, count, engine.chunk)
         calls += editing.made(shown, 1) + Calls({CLASSIFIER: shown * self.reading})
