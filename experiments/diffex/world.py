@@ -43,6 +43,7 @@ from diffexplain.target import Target
 from diffexplain.weights.paths import resolve_folder
 from diffexplain.world.truth_table import truth_name
 from experiments.marked import write_between
+from experiments.world.common import prior_steps
 from experiments.world.truth import ABSENT, THERE, TruthTable
 
 HERE = Path(__file__).parent
@@ -133,7 +134,7 @@ def run(class_name: str, seed: int, outputs: Path, method: DiffEx, engine: Engin
         target = Target.parse(f"class:{class_name}").resolve(classifier(name).labels)
         studied.append(Studied(name, classifier(name), target))
     files = Run(directory, {"seed": seed}, studied[0].target.text)
-    editor = Paired(load_prior("embedded:prior", steps=4))
+    editor = Paired(load_prior("embedded:prior", steps=prior_steps()))
     checks = Checks(Segmenter.load("embedded:clipseg"))
     hierarchy = Hierarchy.load(HIERARCHY)
     edited = engine.population(studied, editor, hierarchy, files, largest=method.together, checks=checks)

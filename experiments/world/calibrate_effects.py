@@ -24,7 +24,6 @@ import torch
 
 from diffexplain.classifiers import load_classifier
 from diffexplain.concepts import Hierarchy
-from diffexplain.config import configuration
 from diffexplain.diffusion import load_prior
 from diffexplain.editing import Paired
 from diffexplain.effects.engine import Engine, Studied, beside_of
@@ -36,7 +35,7 @@ from diffexplain.weights.paths import resolve_folder
 from diffexplain.world.truth_table import truth_name
 from experiments.shortcut_bench.bench import make_classifiers
 from experiments.shortcut_bench.specification import ROOT, classifiers, halves
-from experiments.world.common import WEIGHTS
+from experiments.world.common import WEIGHTS, prior_steps
 from experiments.world.truth import ABSENT, THERE, TruthTable
 
 CLASSES = ("flagpole", "bee", "dog_sled", "mushroom", "hourglass", "padlock", "yawl", "umbrella")
@@ -119,7 +118,7 @@ def cases_of(class_name: str, outputs: Path) -> list[Case]:
     engine, hierarchy = Engine(policy="uniform", images=IMAGES), Hierarchy.load("embedded:hierarchies/world.yaml")
     directory = outputs / "work" / class_name
     directory.mkdir(parents=True, exist_ok=True)
-    editor = Paired(load_prior(folder="embedded:prior", steps=steps()))
+    editor = Paired(load_prior(folder="embedded:prior", steps=prior_steps()))
     population = engine.population(studied, editor, hierarchy, Run(directory, {"seed": SEED}, f"class:{class_name}"))
     shares = engine.share_out(population, range(len(studied)))
     composition, found = population.composition, []
@@ -143,11 +142,6 @@ def cases_of(class_name: str, outputs: Path) -> list[Case]:
             )
     atomic.write_text(file, json.dumps([asdict(case) for case in found], indent=1) + "\n")
     return found
-
-
-def steps() -> int:
-    """Of the sampler, as the prior is used by default."""
-    return int(configuration.compose([])["diffusion"]["steps"])
 
 
 def smallest(cases: Sequence[Case], of_rival: float = 0.0) -> float:
@@ -184,7 +178,7 @@ def calibrated(cases: Sequence[Case]) -> PriorError:
         of_rival=of_rival,
         classifiers=len({case.classifier for case in cases}),
         effects=len(cases),
-        steps=steps(),
+        steps=prior_steps(),
     )
 
 

@@ -34,10 +34,13 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
 }
 
 
-def rows_of(part: str) -> list[Row]:
-    """The rows of one part; a part that is not there is one failing row, not a crash."""
+def rows_of(part: str, steps: int | None = None) -> list[Row]:
+    """The rows of one part; a part that is not there is one failing row, not a crash.
+
+    ``steps``: of the prior's sampler.
+    """
     try:
-        return PARTS[part]()
+        return prior_rows(steps=steps) if part == "prior" else PARTS[part]()
     except (UserError, OSError) as error:
         return [missing(part, str(error))]
 
@@ -47,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.world.check", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all by default")
     parser.add_argument("--threads", type=int, help="of torch; its own choice by default")
+    parser.add_argument("--steps", type=int, help="of the prior's sampler; the default's by default")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the table between its marks in this file, too")
     options = parser.parse_args(arguments)
     unknown = [part for part in options.parts if part not in PARTS]
@@ -57,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: list[Row] = []
     for part in options.parts or PARTS:
         started = time.monotonic()
-        rows += rows_of(part)
+        rows += rows_of(part, options.steps)
         print(f"{part}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     text = table(rows)
     print(text)

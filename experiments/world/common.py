@@ -25,6 +25,13 @@ HELD_OUT_SEED = 900_000_000
 """Scenes and renderings from this seed on are never trained on."""
 
 
+def prior_steps() -> int:
+    """Of the sampler, as the prior is used by default."""
+    from diffexplain.config import configuration
+
+    return int(configuration.compose([])["diffusion"]["steps"])
+
+
 def arguments(description: str, **stages: tuple[int, int, float]) -> argparse.Namespace:
     """The command line that all recipes share.
 

@@ -35,6 +35,7 @@ from diffexplain.statistics.tests import wilson
 from diffexplain.world.scenes import COMPANIONS, SUBJECTS
 from diffexplain.world.truth_table import truth_name
 from experiments.marked import write_between
+from experiments.world.common import prior_steps
 from experiments.world.oracle import Answers, load_oracle, read
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -103,7 +104,7 @@ def watched(class_name: str, found: dict[str, Counts]) -> Iterator[None]:
 
 def labelled() -> dict[str, tuple[Counts, Counts]]:
     """What the oracle finds in the prior's pictures of a class with an object, and of the class alone."""
-    oracle, prior = load_oracle(), load_prior("embedded:prior", steps=4)
+    oracle, prior = load_oracle(), load_prior("embedded:prior", steps=prior_steps())
     found: dict[str, tuple[Counts, Counts]] = {kind: (Counts(), Counts()) for kind in COMPANIONS}
     for class_name in CLASSES:
         draws = Draws(SEED, f"seen {class_name}")

@@ -166,7 +166,7 @@ def test_a_long_run_says_what_it_will_cost(
 
 def test_the_table_has_a_line_for_each_prior_and_explainer() -> None:
     (line,) = rows(["world"], ["yosinski"])
-    assert line.startswith("| `world` | `yosinski` | 72 | 192 | 0 | ") and line.count("|") == 11
+    assert line.startswith("| `world` | `yosinski` | 72 | 96 | 0 | ") and line.count("|") == 11
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,9 @@ from diffexplain.runs.run import Run
 from diffexplain.target import Target
 from experiments.shortcut_bench.explained import HIERARCHY, Account, Explained, Finding, Studied, concepts
 from experiments.shortcut_bench.specification import Value
+from experiments.world.common import prior_steps
 
-STEPS = 4
+STEPS = prior_steps()
 PRIOR: dict[str, Any] = {"folder": "embedded:prior", "steps": STEPS}
 BEHIND = 1e-6
 """What was not tested is ordered by the screen, but behind what was."""

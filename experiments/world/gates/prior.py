@@ -9,12 +9,11 @@ from diffexplain.diffusion import load_prior
 from diffexplain.world.held_out import scenes_and_seeds
 from diffexplain.world.scenes import ATTRIBUTES, COMPANIONS, Scene
 from experiments.world.captions import Caption, caption
+from experiments.world.common import prior_steps
 from experiments.world.gates.row import Row, at_least
 from experiments.world.oracle import Answers, load_oracle, read, score
 
 CAPTIONS = 1000
-STEPS = 4
-"""The step count of `conf/diffusion/world.yaml`."""
 GATES = {
     "subject": 0.95,
     "setting": 0.97,
@@ -51,10 +50,10 @@ def companion_counts(answers: Answers, scenes: list[Scene]) -> dict[str, tuple[i
     }
 
 
-def prior_rows(count: int = CAPTIONS, steps: int = STEPS, folder: str = "embedded:prior") -> list[Row]:
-    """Share of pictures in which each named attribute is as the caption says."""
+def prior_rows(count: int = CAPTIONS, steps: int | None = None, folder: str = "embedded:prior") -> list[Row]:
+    """Share of pictures in which each named attribute is as the caption says; ``steps``: the default's."""
     oracle = load_oracle()
-    prior = load_prior(folder, steps=steps)
+    prior = load_prior(folder, steps=steps or prior_steps())
     scenes, seeds = scenes_and_seeds(count, stream=3)
     texts = [caption(scene, seed) for scene, seed in zip(scenes, seeds, strict=True)]
     noise = np.random.default_rng(seeds[0]).standard_normal((count, *prior.latent_shape), dtype=np.float32)

@@ -34,7 +34,7 @@ class RandomisedPrompts(Discovery):
     stated: int = 5
     objects: int = 2
     pairs: int = 2
-    others: int = 6
+    others: int = 18
 
     def __post_init__(self) -> None:
         super().__post_init__()
