@@ -18,6 +18,7 @@ from diffexplain.config.configuration import COMPARED
 from diffexplain.config.digests import CONTENTS, known
 from diffexplain.config.from_run import SUMMARY
 from diffexplain.config.instantiate import TARGET, build, locate
+from diffexplain.config.overrides import assignment, check_given_once
 from diffexplain.errors import FailedElsewhere, OwnedElsewhere, RetryableError, UserError
 from diffexplain.pipelines.parts import Parts, compared_targets, loading
 from diffexplain.progress import shown_as
@@ -124,15 +125,15 @@ def _composed(
     overrides: Sequence[Any], model: Mapping[str, Any], labels: Sequence[str] | str | None, target: str | int | None
 ) -> dict[str, Any]:
     """The configuration of `explain`; ``model``: the keys of a network that was given."""
-    said = [*map(str, overrides), *(configuration.assignment(*item) for item in model.items())]
+    said = [*map(str, overrides), *(assignment(*item) for item in model.items())]
     said += [f"classifier={given.CHOICE}"] if model else []
     if isinstance(target, int):
         said.append(f"target=class:index:{target}")
     elif target is not None:
         typed = target if target.startswith(("class:", "unit:")) else f"class:{target}"
-        said.append(configuration.assignment("target", typed))
+        said.append(assignment("target", typed))
     if len(said) > len(overrides) or labels is not None:  # Of overrides alone the last one holds, as in Hydra.
-        configuration.check_given_once([*said, *([] if labels is None else ["classifier.labels=[those of labels]"])])
+        check_given_once([*said, *([] if labels is None else ["classifier.labels=[those of labels]"])])
     config = configuration.compose(said)
     if labels is not None:  # A thousand names take seconds to be read as an override.
         config["classifier"]["labels"] = given.names(labels)

@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffexplain.config import configuration, reproduce
-from diffexplain.config.configuration import available, compose, defaults, expand, leaves
+from diffexplain.config.configuration import available, compose, defaults, expand
 from diffexplain.config.digests import CONTENTS
+from diffexplain.config.keys import leaves
+from diffexplain.config.overrides import assignment, parse
 from diffexplain.errors import UserError
 
 MORE = f"paths.configs=[{Path(__file__).parents[1] / 'conf'}]"
@@ -313,9 +315,9 @@ def test_other_text_may_hold_every_sign_too(name: str) -> None:
     typed = f"classifier.labels={path}"
     if "," not in name and "\\" not in name:  # Hydra gives these a meaning of their own.
         assert compose([typed])["classifier"]["labels"] == path
-    assert compose([configuration.assignment("classifier.labels", path)])["classifier"]["labels"] == path
+    assert compose([assignment("classifier.labels", path)])["classifier"]["labels"] == path
     names = ["bee", name]
-    assert compose([configuration.assignment("classifier.labels", names)])["classifier"]["labels"] == names
+    assert compose([assignment("classifier.labels", names)])["classifier"]["labels"] == names
 
 
 def test_a_list_of_names_is_read_as_it_is_typed() -> None:
@@ -422,7 +424,7 @@ def test_a_glob_of_a_key_is_a_sweep_over_files_in_natural_order(
         (tmp_path / name).touch()
     for pattern in ("*.ckpt", f"{tmp_path}/*.ckpt"):
         found = expand([f"classifier.checkpoint=glob({pattern},exclude=*last*)", "seed=0"])
-        values = [configuration.parse(overrides)[0].value() for overrides in found]
+        values = [parse(overrides)[0].value() for overrides in found]
         assert [Path(value).name for value in values] == ["epoch=9.ckpt", "epoch=10.ckpt", "epoch=100.ckpt"]
         assert Path(values[0]).is_absolute() == pattern.startswith("/")
     with pytest.raises(UserError, match="No file or folder"):

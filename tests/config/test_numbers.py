@@ -7,6 +7,7 @@ import copy
 import pytest
 
 from diffexplain.config import configuration, numbers
+from diffexplain.config.keys import leaves, put
 from diffexplain.errors import UserError
 
 
@@ -59,10 +60,10 @@ def test_a_number_that_makes_no_sense(overrides: list[str], told: str) -> None:
 def test_every_number_there_is_has_a_least(choices: list[str]) -> None:
     config = configuration.without_digests(choices)
     numbers.check(config)
-    for key, value in configuration.leaves(config):
+    for key, value in leaves(config):
         if isinstance(value, int | float) and not isinstance(value, bool) and ".options." not in key:
             changed = copy.deepcopy(config)
-            configuration._set(changed, key, -1 if isinstance(value, int) else -1.0)
+            put(changed, key, -1 if isinstance(value, int) else -1.0)
             with pytest.raises(UserError, match=f"{key} must"):
                 numbers.check(changed)
 

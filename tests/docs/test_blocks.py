@@ -27,6 +27,7 @@ from diffexplain import app, cli
 from diffexplain.cli.commands import COMMANDS
 from diffexplain.concepts.hierarchy import Hierarchy
 from diffexplain.config import configuration, fetch_command
+from diffexplain.config.overrides import check_given_once
 from diffexplain.errors import UserError
 from diffexplain.runs.launch import is_of_launcher
 
@@ -111,7 +112,7 @@ def needs_weights(words: list[str]) -> bool:
 
 def runs(rest: list[str]) -> Iterator[Mapping[str, Any]]:
     """The configuration of a command's run, or of the first and the last run of its sweep."""
-    configuration.check_given_once([text for text in rest if text != "-m"])
+    check_given_once([text for text in rest if text != "-m"])
     if rest[:1] != ["-m"]:
         yield configuration.compose(rest)
         return

@@ -70,7 +70,7 @@ def refusal(reader: Callable[[Path, str], object], folder: Path, text: str) -> s
 
 
 def command_of(folder: Path) -> object:
-    from diffexplain.config.configuration import parse
+    from diffexplain.config.overrides import parse
 
     return taken_over(parse([f"from_run={folder}"]))
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from diffexplain.classifiers import load_classifier
-from diffexplain.config.configuration import assignment
+from diffexplain.config.overrides import assignment
 from diffexplain.world.held_out import scenes_and_seeds
 from diffexplain.world.render import render_images
 from experiments.world.worlds import FAIR_WORLD

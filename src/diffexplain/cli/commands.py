@@ -20,6 +20,7 @@ from diffexplain import __version__, app, memory
 from diffexplain.cli import habits, listing, streams
 from diffexplain.config import configuration, plugins
 from diffexplain.config.digests import CONTENTS
+from diffexplain.config.overrides import check_given_once
 from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError, printable
 from diffexplain.pipelines.parts import Parts
 from diffexplain.report import rules
@@ -170,7 +171,7 @@ def _run(given: list[str]) -> int:
     if "--help" in options:
         print(listing.chosen(overrides) or help_page(overrides), end="")
         return 0
-    configuration.check_given_once(overrides)
+    check_given_once(overrides)
     if "--info" in options:
         habits.show_info(options["--info"], overrides)
         return 0
@@ -257,7 +258,7 @@ def _other_command(command: str, rest: list[str]) -> int:
     if command not in _HOMES:
         raise UserError("There is no such command.", given=command, accepted=COMMANDS, hint="diffexplain --help")
     if command in ("list", "fetch"):
-        configuration.check_given_once(rest[1:] if command == "list" else rest)
+        check_given_once(rest[1:] if command == "list" else rest)
     status: int = import_module(_HOMES[command]).main(rest)
     return status
 

@@ -17,6 +17,8 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from diffexplain.config import configuration
+from diffexplain.config.elsewhere import OWN_FOLDERS
+from diffexplain.config.overrides import HELP, written
 from diffexplain.errors import UserError
 
 NAMES = {
@@ -52,7 +54,7 @@ def read(given: Sequence[str]) -> tuple[dict[str, str], list[str]]:
             continue
         typed, said, value = word.partition("=")
         if typed not in NAMES:
-            raise UserError("There is no such option.", given=word, accepted=list(NAMES), hint=configuration.HELP)
+            raise UserError("There is no such option.", given=word, accepted=list(NAMES), hint=HELP)
         name = NAMES[typed]
         follows = bool(words) and not words[0].startswith("-")
         if not said and follows and (name in _NEEDS_VALUE or (name in _TAKES_VALUE and "=" not in words[0])):
@@ -61,7 +63,7 @@ def read(given: Sequence[str]) -> tuple[dict[str, str], list[str]]:
             raise UserError(f"{name} needs a value.", given=word, accepted=[f"{name} <{name.rpartition('-')[2]}>"])
         options[name] = value
     if "--config-dir" in options:
-        overrides.append(f"{configuration.OWN_FOLDERS}={configuration.written([options['--config-dir']])}")
+        overrides.append(f"{OWN_FOLDERS}={written([options['--config-dir']])}")
     return options, overrides
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from diffexplain import app
 from diffexplain.config import configuration, plugins
+from diffexplain.config.overrides import check_given_once
 from diffexplain.errors import UserError
 
 DEVICE = "--device"
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str]) -> int:
         UserError: it cannot be had, or what it costs is not known before it is made.
     """
     overrides, card = _parsed(list(arguments))
-    configuration.check_given_once(overrides)
+    check_given_once(overrides)
     config = configuration.compose(overrides)
     plugins.require(config["plugins"])
     target = app.resolve_target(config)

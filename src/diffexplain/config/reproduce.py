@@ -9,13 +9,16 @@ from typing import Any
 from diffexplain.config import configuration
 from diffexplain.config.configuration import COMPARED
 from diffexplain.config.digests import CONTENTS
+from diffexplain.config.elsewhere import OWN_FOLDERS
 from diffexplain.config.from_run import FROM_RUN
 from diffexplain.config.identity import identifying
+from diffexplain.config.keys import leaves
+from diffexplain.config.overrides import assignment, shell_word, written
 
 
 def command(config: Mapping[str, Any]) -> str:
     """What a user types; it depends on ``config`` alone and not on how that was asked for."""
-    return " ".join(["diffexplain run", *map(configuration.shell_word, overrides(config))])
+    return " ".join(["diffexplain run", *map(shell_word, overrides(config))])
 
 
 def overrides(config: Mapping[str, Any]) -> list[str]:
@@ -23,7 +26,7 @@ def overrides(config: Mapping[str, Any]) -> list[str]:
     folders = list(config["paths"]["configs"])
     groups = configuration.available([Path(folder) for folder in folders])
     wanted = _asked(config)
-    chosen = [f"{configuration.OWN_FOLDERS}={configuration.written(folders)}"] if folders else []
+    chosen = [f"{OWN_FOLDERS}={written(folders)}"] if folders else []
     here = _composed(chosen)
     # The method first: which groups there are follows from it.
     for group, names in sorted(groups.items(), key=lambda item: item[0] != "explainer"):
@@ -34,12 +37,12 @@ def overrides(config: Mapping[str, Any]) -> list[str]:
             if there.get(group) != present:
                 chosen, here = [*chosen, f"{group}={node['name']}"], there
     if wanted.get(FROM_RUN) is not None:
-        chosen = [*chosen, f"{FROM_RUN}={configuration.written(wanted[FROM_RUN])}"]
+        chosen = [*chosen, f"{FROM_RUN}={written(wanted[FROM_RUN])}"]
         here = _composed(chosen)
-    composed = dict(configuration.leaves(here))
+    composed = dict(leaves(here))
     changes = [
-        configuration.assignment(f"{'' if key in composed else '+'}{key}", value)
-        for key, value in configuration.leaves(wanted)
+        assignment(f"{'' if key in composed else '+'}{key}", value)
+        for key, value in leaves(wanted)
         if key not in composed or composed[key] != value
     ]
     return chosen + sorted(changes)

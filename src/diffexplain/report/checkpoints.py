@@ -12,7 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from diffexplain.concepts.concept import SEPARATOR
-from diffexplain.config.configuration import natural, parse
+from diffexplain.config.overrides import natural, parse
 from diffexplain.effects.results import ConceptEffect, Untested, Verdict
 from diffexplain.report import plots, wording
 from diffexplain.report.summary import Summary

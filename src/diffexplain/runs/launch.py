@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext
 from omegaconf.errors import OmegaConfBaseException
 
-from diffexplain.config.configuration import written
+from diffexplain.config.overrides import written
 from diffexplain.errors import UserError
 from diffexplain.runs.sweep import Job, Result, ended_job, sole_writer
 from diffexplain.weights import atomic

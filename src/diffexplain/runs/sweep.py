@@ -13,8 +13,8 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 
 from filelock import FileLock
 
-from diffexplain.config.configuration import assignment
 from diffexplain.config.identity import identity
+from diffexplain.config.overrides import assignment
 from diffexplain.errors import Interrupted, OwnedElsewhere, RetryableError, UserError
 from diffexplain.runs.run import outputs_folder
 from diffexplain.weights import atomic
