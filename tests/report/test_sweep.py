@@ -87,7 +87,8 @@ def test_none_is_said_of_what_was_tested_and_undecided_clears_nothing(tmp_path: 
     assert "none of 2 tested" in lines[1]
     assert SAME_ANSWER in lines[2] and "none" not in lines[2]
     page = Parsed(write_sweep_report(tmp_path, [cleared, undecided, nothing]).read_text(encoding="utf-8")).text
-    assert "In none of 2 classes is a spurious concept beyond doubt; in 1 of them some concepts are undecided." in page
+    headed = "In none of 2 classes that were tested is a spurious concept beyond doubt; in 1 of them some concepts are"
+    assert f"{headed} undecided." in page
     assert (
         "1 of 3 classes: no concept was tested and told apart as core or spurious: that says nothing of them." in page
     )
@@ -106,7 +107,8 @@ def test_the_page_begins_with_the_worst(tmp_path: Path, rows: list[SweepRow]) ->
     ]
     text = "".join(piece for piece, _ in headline(worst_first([*rows, worse])))
     assert text == (
-        "2 of 2 classes have a spurious concept; the largest effect is a dog, −0.70 (−0.75 to −0.65), on class:worse."
+        "2 of 2 classes that were tested have a spurious concept; the largest effect is a dog, −0.70 (−0.75 to −0.65), "
+        "on class:worse."
     )
     assert "".join(piece for piece, _ in headline(rows[:1])) == "0 of 1 runs are done."
     told = "; of none of them is told what is core and what is spurious."

@@ -235,7 +235,7 @@ def headline(rows: Sequence[SweepRow]) -> list[Toned]:
         done = len(rows) - of["unfinished"]
         nothing = "" if not done else "; of none of them is told what is core and what is spurious"
         return [(f"{done} of {len(rows)} runs are done{nothing}.", "plain")]
-    things = _things(rows)
+    things = _things(rows) + ("" if len(told) == len(rows) else " that were tested")
     if of["spurious"]:
         worst = rows[0]
         assert worst.spurious is not None
