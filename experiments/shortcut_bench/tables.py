@@ -59,7 +59,7 @@ TITLES = {
 AIMS = "aim ≥ 0.90 | | aim ≥ 0.97 | | aim ≥ 0.85 | aim ≤ 0.05 |"
 
 FRONT = (
-    "default", "diffex", "diffex_6_images", "grad_cam", "integrated_gradients", "correlation", "chance",
+    "default", "words", "diffex", "diffex_6_images", "grad_cam", "integrated_gradients", "correlation", "chance",
 )  # fmt: skip
 """The methods of the README's table."""
 FAILURES_OF = ("default", "diffex")
