@@ -22,8 +22,8 @@ COLOURS = 10
 MARKS = "os^"
 
 
-def write_plots(folder: Path, answers: Mapping[str, Mapping[str, Answer]]) -> None:
-    """`cost.png` and `effects.png` in ``folder``; what has no answers is left out."""
+def plot_cost(folder: Path, answers: Mapping[str, Mapping[str, Answer]]) -> None:
+    """`cost.png` in ``folder``: who finds what, at which price."""
     figure, axes = pyplot.subplots(figsize=(8.2, 3.6), layout="constrained")
     for place, (method, of_method) in enumerate(answers.items()):
         estimate = mean_over(shortcut(of_method), auroc)
@@ -39,6 +39,9 @@ def write_plots(folder: Path, answers: Mapping[str, Mapping[str, Answer]]) -> No
     figure.savefig(folder / "cost.png", dpi=RESOLUTION)
     pyplot.close(figure)
 
+
+def plot_effects(folder: Path, answers: Mapping[str, Mapping[str, Answer]]) -> None:
+    """`effects.png` in ``folder``: stated beside true effects; a method without answers is left out."""
     chosen = [method for method in LABELLED if answers.get(method)]
     if not chosen:
         return

@@ -28,7 +28,7 @@ from experiments.shortcut_bench.measures import (
     three_are_there,
 )
 from experiments.shortcut_bench.pairs import PAIR_EFFECTS_FILE
-from experiments.shortcut_bench.plots import write_plots
+from experiments.shortcut_bench.plots import plot_cost, plot_effects
 from experiments.shortcut_bench.specification import Value, classifiers, halves
 from experiments.shortcut_bench.tables import doses, failures, front_table, machine, section
 from experiments.world.truth import TruthTable
@@ -123,7 +123,9 @@ def write_results(
     write_classifiers(folder / f"results{ending}.csv", answers, split)
     write_findings((beside or OUTPUTS) / f"findings{ending}.csv", answers, split)
     if groups["held_out"]:
-        write_plots(folder, groups["held_out"])
+        plot_cost(folder, groups["held_out"])
+    if groups["fresh"]:
+        plot_effects(folder, groups["fresh"])
     print(text)
 
 
