@@ -5,8 +5,8 @@ default run's verdicts, in which the optimised prompt has no part (`explainer=ra
 on a shortcut classifier if its top spurious concept was planted and, by the truth table, learned (effect >= 0.2), and
 is said to raise the class; on a fair classifier if nothing is called spurious.
 
-Every concept is compared with its true effect, too, and so it is on the nine other classes, with one seed: on these
-nothing of a run's was calibrated.
+Every concept is compared with its true effect, too, and so it is on the nine other classes, with one seed. The prior's
+error is calibrated on the planted classes and five of the nine, with another seed (`calibrate_effects.py`).
 
 The same command goes on where it stopped. Each verdict is a line of `shortcuts.jsonl`; the table is written to
 `RESULTS.md` from these lines alone (`--table` writes it without running anything).
@@ -237,7 +237,7 @@ def _calibration(rows: Sequence[dict[str, Any]]) -> list[str]:
     head = ("classes", "true effect", "effects", "intervals that hold it", "median half-width",
             "said to be there, right sign", "wrong sign", "no effect", "undecided")  # fmt: skip
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for name, classes in (("planted (calibrated on)", tuple(PLANTED)), ("the other nine", OTHERS)):
+    for name, classes in (("planted", tuple(PLANTED)), ("the other nine", OTHERS)):
         for label, (low, high) in GROUPS.items():
             some = [
                 one for row in rows if row["class"] in classes for one in row["concepts"].values()
