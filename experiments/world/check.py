@@ -8,6 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -34,13 +35,10 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
 }
 
 
-def rows_of(part: str, steps: int | None = None) -> list[Row]:
-    """The rows of one part; a part that is not there is one failing row, not a crash.
-
-    ``steps``: of the prior's sampler.
-    """
+def rows_of(part: str, measure: Callable[[], list[Row]]) -> list[Row]:
+    """The rows of one part; a part that is not there is one failing row, not a crash."""
     try:
-        return prior_rows(steps=steps) if part == "prior" else PARTS[part]()
+        return measure()
     except (UserError, OSError) as error:
         return [missing(part, str(error))]
 
@@ -59,9 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     rows: list[Row] = []
+    measures = PARTS | {"prior": partial(prior_rows, steps=options.steps)}
     for part in options.parts or PARTS:
         started = time.monotonic()
-        rows += rows_of(part, options.steps)
+        rows += rows_of(part, measures[part])
         print(f"{part}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     text = table(rows)
     print(text)

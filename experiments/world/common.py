@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from diffexplain.config import configuration
 from diffexplain.world.render import render_images
 from diffexplain.world.sampler import World
 from diffexplain.world.scenes import Scene
@@ -27,9 +28,7 @@ HELD_OUT_SEED = 900_000_000
 
 def prior_steps() -> int:
     """Of the sampler, as the prior is used by default."""
-    from diffexplain.config import configuration
-
-    return int(configuration.compose([])["diffusion"]["steps"])
+    return int(configuration.without_digests()["diffusion"]["steps"])
 
 
 def arguments(description: str, **stages: tuple[int, int, float]) -> argparse.Namespace:

@@ -100,7 +100,8 @@ def instruct() -> Editor:
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    return Instruct(pipeline, steps=STEPS, micro_batch=2)
+    # Its guidance multiplies what single precision rounds off, which depends on the company and the processor.
+    return Instruct(pipeline.to(torch.float64), steps=STEPS, micro_batch=2)
 
 
 def klein() -> Editor:
@@ -150,7 +151,7 @@ def test_an_edit_is_the_same_in_any_company(begun: Begun) -> None:
     state: State = frozenset({FLAG, SNOW})
     together = editor.edit(begun.prepared, [2, 1, 0], [frozenset(), state, frozenset({FLOWER})])
     assert begun.prepared.states[1] == alone.states[0]
-    assert torch.allclose(together[1], editor.edit(alone, [0], [state])[0], atol=1e-3)  # guidance enlarges rounding
+    assert torch.allclose(together[1], editor.edit(alone, [0], [state])[0], atol=1e-4)
 
 
 def test_edits_are_repeated_to_the_bit(begun: Begun) -> None:

@@ -32,10 +32,13 @@ from experiments.shortcut_bench.explained import HIERARCHY, Account, Explained, 
 from experiments.shortcut_bench.specification import Value
 from experiments.world.common import prior_steps
 
-STEPS = prior_steps()
-PRIOR: dict[str, Any] = {"folder": "embedded:prior", "steps": STEPS}
 BEHIND = 1e-6
 """What was not tested is ordered by the screen, but behind what was."""
+
+
+def prior_settings() -> dict[str, Any]:
+    """What `load_prior` is given."""
+    return {"folder": "embedded:prior", "steps": prior_steps()}
 
 
 class Edits:
@@ -80,7 +83,7 @@ class Edits:
 @lru_cache(maxsize=1)
 def population(studied: tuple[Studied, ...], seed: int, folder: Path) -> Population:
     """The pictures of these classifiers' class, kept in a directory that these classifiers, by their names, share."""
-    editor, hierarchy = Paired(load_prior(**PRIOR)), Hierarchy.load(HIERARCHY)
+    editor, hierarchy = Paired(load_prior(**prior_settings())), Hierarchy.load(HIERARCHY)
     files = files_of(studied, seed, folder / "edits")
     return Engine().population(explainable(studied), editor, hierarchy, files, largest=DiffEx().together)
 
@@ -109,7 +112,7 @@ def files_of(studied: Sequence[Studied], seed: int, folder: Path) -> Run:
 def ranked(engine: Engine, edited: Population, who: int, one: Studied, shares: Shares) -> Ranking:
     """What a run of this classifier alone states: its intervals allow for the prior's error, as it was calibrated."""
     (studied,) = explainable([one])
-    return engine.ranking(edited, who, studied, shares, error=error_of(PRIOR))
+    return engine.ranking(edited, who, studied, shares, error=error_of(prior_settings()))
 
 
 def findings_of(ranking: Ranking) -> tuple[Finding, ...]:
@@ -150,7 +153,7 @@ def finding_of(value: Value, concept: ConceptEffect) -> Finding:
 def cost(edited: Population, shares: Shares, seconds: float) -> Account:
     """Of the edits that one classifier needs for these shares, each picture counted once."""
     pictures = len(pictures_of(edited, shares, range(max(those.indices.stop for those in shares.values()))))
-    return Account(denoiser=pictures * STEPS, classifier=pictures, seconds=seconds)
+    return Account(denoiser=pictures * prior_steps(), classifier=pictures, seconds=seconds)
 
 
 def pictures_of(edited: Population, shares: Shares, null: range) -> set[tuple[int, str]]:

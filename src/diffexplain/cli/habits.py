@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from diffexplain.config import configuration
 from diffexplain.config.elsewhere import OWN_FOLDERS
-from diffexplain.config.overrides import HELP, written
+from diffexplain.config.overrides import HELP, assignment
 from diffexplain.errors import UserError
 
 NAMES = {
@@ -63,7 +63,7 @@ def read(given: Sequence[str]) -> tuple[dict[str, str], list[str]]:
             raise UserError(f"{name} needs a value.", given=word, accepted=[f"{name} <{name.rpartition('-')[2]}>"])
         options[name] = value
     if "--config-dir" in options:
-        overrides.append(f"{OWN_FOLDERS}={written([options['--config-dir']])}")
+        overrides.append(assignment(OWN_FOLDERS, [options["--config-dir"]]))
     return options, overrides
 
 

@@ -68,7 +68,6 @@ PUBLISHED = "published"
 NEEDS = "needs"
 """Key of what an experiment cannot do without: the keys that it leaves to the command line."""
 
-
 SEVERAL = {"callbacks": "none", "logger": "local"}
 """Groups of which several may be chosen, ``logger=[wandb,csv]``, each under its name; and their choice that is none."""
 
@@ -368,7 +367,7 @@ def _compared(config: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) ->
             raise UserError(message, given=name, accepted=groups["classifier"], hint="diffexplain list choices")
         if name in (*found, config["classifier"]["name"]):
             raise UserError("compare names every classifier once, and not the one that is explained.", given=name)
-        folders = f"{OWN_FOLDERS}={written(config['paths']['configs'])}"
+        folders = assignment(OWN_FOLDERS, config["paths"]["configs"])
         found[name] = without_digests([folders, f"classifier={name}"])["classifier"]
     return found
 

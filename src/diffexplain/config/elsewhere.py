@@ -34,6 +34,11 @@ _REPLIES = "memory"
 
 
 def own_folders(parsed: Sequence[Override]) -> list[str]:
+    """The user's own configuration folders that are named.
+
+    Raises:
+        UserError: one of them is no folder.
+    """
     folders: list[str] = []
     for override in parsed:
         if override.key_or_group == OWN_FOLDERS:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from diffexplain.config.elsewhere import OWN_FOLDERS
-from diffexplain.config.overrides import written
+from diffexplain.config.overrides import assignment
 from diffexplain.errors import UserError
 from diffexplain.weights import shipped
 from diffexplain.weights.checksums import file_sha256
@@ -69,7 +69,7 @@ def fetch_command(config: Mapping[str, Any]) -> str:
     from diffexplain.config import configuration, reproduce
 
     folders = config["paths"]["configs"]
-    chosen = [f"{OWN_FOLDERS}={written(folders)}"] if folders else []
+    chosen = [assignment(OWN_FOLDERS, folders)] if folders else []
     chosen += [f"{group}={config[group]['name']}" for group in ("classifier", "diffusion")]
     with suppress(UserError):  # of a choice that is not there any more: then its name is all that is known
         if sources(configuration.compose(chosen)) != sources(config):

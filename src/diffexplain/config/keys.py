@@ -16,6 +16,7 @@ def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def find(config: Mapping[str, Any], key: str) -> tuple[Any] | None:
+    """The value of a key, by itself in a tuple; None where there is no such key."""
     node: Any = config
     for part in key.split("."):
         if not isinstance(node, Mapping) or part not in node:
@@ -25,6 +26,7 @@ def find(config: Mapping[str, Any], key: str) -> tuple[Any] | None:
 
 
 def put(config: dict[str, Any], key: str, value: Any) -> None:
+    """Set the value of a key, whose parents are there."""
     *parents, last = key.split(".")
     for part in parents:
         config = config[part]

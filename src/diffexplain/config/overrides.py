@@ -138,6 +138,7 @@ def found_by(override: Override) -> list[str]:
 
 
 def several(override: Override) -> UserError:
+    """What is said to a sweep where one run is asked for."""
     message = f"{override.key_or_group} has several values; -m makes a run of each"
     if override.key_or_group != _TARGET:
         whole = assignment(override.key_or_group, str(override.input_line).partition("=")[2])
@@ -146,6 +147,7 @@ def several(override: Override) -> UserError:
 
 
 def plain_text(value: Any) -> Any:
+    """``value`` without the quotation marks that Hydra keeps; the two are the same to whoever reads it."""
     return value.text if isinstance(value, QuotedString) else value
 
 

@@ -13,7 +13,7 @@ from diffexplain.config.elsewhere import OWN_FOLDERS
 from diffexplain.config.from_run import FROM_RUN
 from diffexplain.config.identity import identifying
 from diffexplain.config.keys import leaves
-from diffexplain.config.overrides import assignment, shell_word, written
+from diffexplain.config.overrides import assignment, shell_word
 
 
 def command(config: Mapping[str, Any]) -> str:
@@ -26,7 +26,7 @@ def overrides(config: Mapping[str, Any]) -> list[str]:
     folders = list(config["paths"]["configs"])
     groups = configuration.available([Path(folder) for folder in folders])
     wanted = _asked(config)
-    chosen = [f"{OWN_FOLDERS}={written(folders)}"] if folders else []
+    chosen = [assignment(OWN_FOLDERS, folders)] if folders else []
     here = _composed(chosen)
     # The method first: which groups there are follows from it.
     for group, names in sorted(groups.items(), key=lambda item: item[0] != "explainer"):
@@ -37,7 +37,7 @@ def overrides(config: Mapping[str, Any]) -> list[str]:
             if there.get(group) != present:
                 chosen, here = [*chosen, f"{group}={node['name']}"], there
     if wanted.get(FROM_RUN) is not None:
-        chosen = [*chosen, f"{FROM_RUN}={written(wanted[FROM_RUN])}"]
+        chosen = [*chosen, assignment(FROM_RUN, wanted[FROM_RUN])]
         here = _composed(chosen)
     composed = dict(leaves(here))
     changes = [
