@@ -18,7 +18,7 @@ FLOORS = (
     ("target", "memory", "statistics", "weights"),
     ("config", "segmentation"),
     ("runs", "classifiers"),
-    ("world", "diffusion", "attribution", "concepts"),
+    ("world", "diffusion", "concepts"),
     ("prompts", "editing", "evaluation"),
     ("effects",),
     ("explainers", "report"),

@@ -7,9 +7,9 @@ from typing import Any
 from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
-from diffexplain.attribution.attribution import in_pieces, response
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.target import ResolvedTarget
+from experiments.attribution.attribution import in_pieces, response
 from experiments.attribution.spatial import Layout, check_spatial_module, last_spatial_module, to_pixels
 
 

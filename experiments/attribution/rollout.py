@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from diffexplain.attribution.attribution import in_pieces
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.errors import UserError
 from diffexplain.target import ResolvedTarget
 from experiments.attribution.attention import Attentions
+from experiments.attribution.attribution import in_pieces
 from experiments.attribution.spatial import to_pixels, token_grid
 
 

@@ -6,9 +6,9 @@ import torch
 from captum.attr import NoiseTunnel, Saliency
 from torch import Tensor
 
-from diffexplain.attribution.attribution import in_pieces, response
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.target import ResolvedTarget
+from experiments.attribution.attribution import in_pieces, response
 
 
 class SmoothGrad:

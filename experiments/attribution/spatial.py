@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffexplain.attribution.attribution import Response
 from diffexplain.classifiers.classifier import Classifier
 from diffexplain.classifiers.units import channels_last, device_of
 from diffexplain.errors import UserError
 from experiments.attribution.attention import Attentions
+from experiments.attribution.attribution import Response
 
 MOST_EXTRA_TOKENS = 8
 """Tokens that stand for no place: class, distillation and register tokens. They come first."""

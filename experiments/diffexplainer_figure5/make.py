@@ -20,7 +20,9 @@ import numpy as np
 
 from diffexplain.cli.commands import guarded
 from diffexplain.config import configuration, fetch_command
-from diffexplain.evaluation.salient_imagenet import (
+from diffexplain.pipelines.parts import Parts
+from diffexplain.weights.atomic import write_json
+from experiments.hidden_units.salient_imagenet import (
     PEOPLE,
     Agreement,
     FeatureLabel,
@@ -28,8 +30,6 @@ from diffexplain.evaluation.salient_imagenet import (
     agreement,
     load_labels,
 )
-from diffexplain.pipelines.parts import Parts
-from diffexplain.weights.atomic import write_json
 from experiments.papers.paper_tables import NOT_RUN, PROFILES, head, published, row, shown, write
 
 HERE = Path(__file__).parent

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.classifiers.linear_head import linear_head, penultimate
 from diffexplain.concepts.vocabulary import class_phrase
-from diffexplain.evaluation.pixels import UnitUse, own_shares, unit_maps
-from diffexplain.evaluation.presence import calibrated_gate, look_gated
-from diffexplain.evaluation.salient_imagenet import FeatureLabel, Key
 from diffexplain.runs.draws import Draws
 from diffexplain.segmentation import Segmenter
 from diffexplain.target import Target
 from experiments.attribution import GradCAM
+from experiments.hidden_units.gate import calibrated_gate, look_gated
+from experiments.hidden_units.linear_head import linear_head, penultimate
+from experiments.hidden_units.pixels import UnitUse, own_shares, unit_maps
+from experiments.hidden_units.salient_imagenet import FeatureLabel, Key
 
 PURPOSE = "unit pictures"
 

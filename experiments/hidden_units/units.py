@@ -34,15 +34,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diffexplain.classifiers.classifier import Classifier, load_classifier
-from diffexplain.classifiers.linear_head import LinearHead, Penultimate, linear_head, penultimate
 from diffexplain.concepts.vocabulary import class_phrase
-from diffexplain.evaluation.pixels import (
-    UnitUse,
-    own_shares,
-    unit_maps,
-    unit_uses,
-)
-from diffexplain.evaluation.presence import calibrated_gate, fits
+from diffexplain.evaluation.presence import fits
 from diffexplain.segmentation import Segmenter
 from diffexplain.segmentation.detections import Detections, detect
 from diffexplain.statistics.tests import mean_interval
@@ -51,6 +44,14 @@ from diffexplain.weights.paths import resolve_folder
 from diffexplain.world.held_out import renderings, scenes_and_seeds
 from diffexplain.world.scenes import COMPANIONS, SUBJECTS
 from experiments.attribution import Attribution, GradCAM, IntegratedGradients, SmoothGrad
+from experiments.hidden_units.gate import calibrated_gate
+from experiments.hidden_units.linear_head import LinearHead, Penultimate, linear_head, penultimate
+from experiments.hidden_units.pixels import (
+    UnitUse,
+    own_shares,
+    unit_maps,
+    unit_uses,
+)
 from experiments.hidden_units.verdict_tables import table
 from experiments.marked import write_between
 from experiments.shortcut_bench.specification import ROOT, classifiers, halves

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from diffexplain.evaluation.pixels import PixelVerdict, pixel_verdict
 from diffexplain.evaluation.presence import Threshold, youden_threshold
-from diffexplain.evaluation.salient_imagenet import RESAMPLES, auroc, clustered_auroc
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import mean_interval, wilson
+from experiments.hidden_units.pixels import PixelVerdict, pixel_verdict
+from experiments.hidden_units.salient_imagenet import RESAMPLES, auroc, clustered_auroc
 from experiments.shortcut_bench.specification import CONTROLS
 
 BOOTSTRAP_SEED = 0

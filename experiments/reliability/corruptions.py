@@ -90,15 +90,15 @@ def readings() -> Iterator[Reading]:
 
 
 def _own_files() -> Iterator[Reading]:
-    from tests.evaluation import test_salient_imagenet
+    from tests.experiments import test_salient_imagenet
     from tests.whole_runs.test_confirm_run import photographs
 
     from diffexplain.classifiers.labels import find_labels
     from diffexplain.concepts.file import load_hierarchy
     from diffexplain.concepts.vocabulary import Vocabulary
     from diffexplain.config import configuration
-    from diffexplain.evaluation.salient_imagenet import load_labels
     from diffexplain.target import several
+    from experiments.hidden_units.salient_imagenet import load_labels
 
     def copied(name: str, to: str = "") -> Callable[[Path], Any]:
         def make(folder: Path) -> None:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 from torchmetrics.functional.classification import binary_average_precision
 
-from diffexplain.evaluation import salient_imagenet
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import wilson
+from experiments.hidden_units import salient_imagenet
 from experiments.shortcut_bench.explained import Explained, Finding, WordFinding
 from experiments.shortcut_bench.specification import Specification, Value
 from experiments.shortcut_bench.words import WORDS, credit, weight

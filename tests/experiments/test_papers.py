@@ -16,8 +16,8 @@ import torch
 
 from diffexplain.effects.results import Combination, ConceptEffect, Effect, Ranking
 from diffexplain.evaluation.results import Activation
-from diffexplain.evaluation.salient_imagenet import FeatureLabel, agreement
 from diffexplain.statistics.estimates import Estimate
+from experiments.hidden_units.salient_imagenet import FeatureLabel, agreement
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "experiments"

@@ -13,8 +13,8 @@ import pytest
 
 from diffexplain import app
 from diffexplain.config import configuration
-from diffexplain.evaluation.salient_imagenet import FeatureLabel
 from diffexplain.target import Target
+from experiments.hidden_units.salient_imagenet import FeatureLabel
 
 PAGE = (Path(__file__).parents[2] / "docs" / "units.md").read_text(encoding="utf-8")
 WORLD, SALIENT = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -48,6 +48,6 @@ def test_the_examples_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytes
         FeatureLabel(unit.class_index or 0, unit.channel or 0, "n00000000", rank, 5 * (rank % 2), 5 * (1 - rank % 2), 0)
         for rank, unit in enumerate(units)
     )
-    monkeypatch.setattr("diffexplain.evaluation.salient_imagenet.load_labels", lambda path: people)
+    monkeypatch.setattr("experiments.hidden_units.salient_imagenet.load_labels", lambda path: people)
     exec(SALIENT, known | {"np": np})
     assert "Agreement(auroc=None, spurious=0.6, classes=1, unscored=0)" in capsys.readouterr().out

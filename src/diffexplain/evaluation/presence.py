@@ -1,7 +1,4 @@
-"""Whether an object is in an image at all: a gate by CLIP, whose threshold comes from images with and without it.
-
-A segmenter marks something even where the object is not there, so its regions count where CLIP sees the object too.
-"""
+"""Whether an object is in an image at all: by CLIP, with a threshold that comes from images with and without it."""
 
 from __future__ import annotations
 
@@ -14,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from diffexplain.segmentation import Segmenter
-from diffexplain.segmentation.detections import Detections, detect
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import wilson
 
@@ -32,21 +28,6 @@ class Threshold:
     value: float
     sensitivity: Estimate
     specificity: Estimate
-
-
-@dataclass(frozen=True)
-class Gate:
-    """When CLIP sees an object: `fits` is at least the threshold's value.
-
-    Attributes:
-        phrase: of the object.
-        others: phrases that compete with it, such as those of the other classes.
-        threshold: measured.
-    """
-
-    phrase: str
-    others: tuple[str, ...]
-    threshold: Threshold
 
 
 def youden_threshold(present: ArrayLike, absent: ArrayLike) -> Threshold:
@@ -73,19 +54,6 @@ def youden_threshold(present: ArrayLike, absent: ArrayLike) -> Threshold:
     )
 
 
-def calibrated_gate(
-    segmenter: Segmenter,
-    phrase: str,
-    present: Tensor,
-    absent: Tensor,
-    others: Sequence[str] = (),
-    batch_size: int = 64,
-) -> Gate:
-    """The gate of a phrase, from images (N, 3, H, W) in [0, 1] that show what it names and images that do not."""
-    scores = [fits(segmenter, images, phrase, others, batch_size) for images in (present, absent)]
-    return Gate(phrase, tuple(others), youden_threshold(*scores))
-
-
 @torch.no_grad()
 def fits(
     segmenter: Segmenter,
@@ -103,10 +71,3 @@ def fits(
     cosines = torch.cat(pieces).double()
     scores: NDArray[np.float64] = (cosines[:, 0] - (cosines[:, 1:].amax(dim=1) if others else 0)).numpy()
     return scores
-
-
-def look_gated(segmenter: Segmenter, images: Tensor, gate: Gate, batch_size: int = 64) -> Detections:
-    """Where the segmenter sees the gate's phrase, in those images (N, 3, H, W) alone in which CLIP sees it too."""
-    seen = fits(segmenter, images, gate.phrase, gate.others, batch_size) >= gate.threshold.value
-    found = detect(segmenter, images, [gate.phrase], batch_size)
-    return Detections(found.size, found.count, {place: area for place, area in found.regions.items() if seen[place[0]]})

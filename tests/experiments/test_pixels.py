@@ -10,10 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.classifiers.linear_head import linear_head, penultimate
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.errors import UserError
-from diffexplain.evaluation.pixels import (
+from diffexplain.evaluation.presence import fits, youden_threshold
+from diffexplain.segmentation import Calibration
+from diffexplain.segmentation.detections import Detections
+from diffexplain.statistics.estimates import Estimate
+from diffexplain.statistics.tests import wilson
+from diffexplain.target import Label, Labels
+from experiments.attribution import GradCAM, IntegratedGradients
+from experiments.hidden_units.gate import Gate, calibrated_gate, look_gated
+from experiments.hidden_units.linear_head import linear_head, penultimate
+from experiments.hidden_units.pixels import (
     PixelVerdict,
     label_unit,
     label_units,
@@ -22,13 +30,6 @@ from diffexplain.evaluation.pixels import (
     unit_maps,
     unit_uses,
 )
-from diffexplain.evaluation.presence import Gate, calibrated_gate, fits, look_gated, youden_threshold
-from diffexplain.segmentation import Calibration
-from diffexplain.segmentation.detections import Detections
-from diffexplain.statistics.estimates import Estimate
-from diffexplain.statistics.tests import wilson
-from diffexplain.target import Label, Labels
-from experiments.attribution import GradCAM, IntegratedGradients
 
 POLE, FLAG = (slice(2, 14), slice(2, 4)), (slice(2, 8), slice(8, 14))
 """Where the pole, in red, and the flag, in green, stand."""

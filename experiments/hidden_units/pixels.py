@@ -2,7 +2,7 @@
 
 For a unit that a class uses, the images predicted as the class that activate the unit most are taken, as in Salient
 ImageNet (Singla & Feizi 2022, arXiv 2110.04301). An attribution map of each is compared with the region in which the
-segmenter, behind the gate of `presence`, sees the object. Neither the gate nor the bound of the verdict is chosen by
+segmenter, behind `Gate`, sees the object. Neither the gate nor the bound of the verdict is chosen by
 hand: both come from cases whose answer is known.
 """
 
@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffexplain.attribution import Attribution
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.classifiers.linear_head import LinearHead, Penultimate, linear_head, penultimate, top_features
 from diffexplain.errors import UserError
-from diffexplain.evaluation.presence import Gate, look_gated
 from diffexplain.segmentation import Segmenter
 from diffexplain.segmentation.detections import Detections
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import mean_interval
 from diffexplain.target import ResolvedTarget, Target
+from experiments.attribution import Attribution
+from experiments.hidden_units.gate import Gate, look_gated
+from experiments.hidden_units.linear_head import LinearHead, Penultimate, linear_head, penultimate, top_features
 
 LEAST = 2
 """Images of which an interval can be made."""

@@ -1,6 +1,6 @@
 """What every attribution method does: the target's response, and how much each pixel has to do with it.
 
-Integrated gradients (Sundararajan et al. 2017, arXiv 1703.01365) by captum; others are in `experiments/attribution`.
+Integrated gradients (Sundararajan et al. 2017, arXiv 1703.01365) by captum.
 """
 
 from __future__ import annotations

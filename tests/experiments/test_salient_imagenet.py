@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from diffexplain.errors import UserError
-from diffexplain.evaluation.salient_imagenet import (
+from experiments.hidden_units.salient_imagenet import (
     COLUMNS,
     FeatureLabel,
     agreement,

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from diffexplain.classifiers import load_classifier
 from diffexplain.classifiers.classifier import Classifier
-from diffexplain.classifiers.linear_head import LinearHead, Penultimate, linear_head, penultimate, top_features
 from diffexplain.classifiers.preprocessing import Preprocessing
 from diffexplain.errors import UserError
 from diffexplain.target import Label, Labels
+from experiments.hidden_units.linear_head import LinearHead, Penultimate, linear_head, penultimate, top_features
 
 COLOURS = Labels("colours", tuple(Label(index, name) for index, name in enumerate(("red", "green", "dark"))))
 
