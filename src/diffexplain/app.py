@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffexplain.classifiers import given
+from diffexplain.classifiers import in_memory
 from diffexplain.classifiers.labels import classifier_labels
 from diffexplain.config import configuration, fetch_command, plugins, reproduce
 from diffexplain.config.configuration import COMPARED
@@ -108,7 +108,7 @@ def explain(
         )
     handed_over: AbstractContextManager[dict[str, Any]] = nullcontext({})
     if model is not None:
-        handed_over = given.given(model, transform)
+        handed_over = in_memory.given(model, transform)
     with handed_over as keys:
         if composed is None:
             composed = _composed(overrides, keys, labels, target)
@@ -126,7 +126,7 @@ def _composed(
 ) -> dict[str, Any]:
     """The configuration of `explain`; ``model``: the keys of a network that was given."""
     said = [*map(str, overrides), *(assignment(*item) for item in model.items())]
-    said += [f"classifier={given.CHOICE}"] if model else []
+    said += [f"classifier={in_memory.CHOICE}"] if model else []
     if isinstance(target, int):
         said.append(f"target=class:index:{target}")
     elif target is not None:
@@ -136,7 +136,7 @@ def _composed(
         check_given_once([*said, *([] if labels is None else ["classifier.labels=[those of labels]"])])
     config = configuration.compose(said)
     if labels is not None:  # A thousand names take seconds to be read as an override.
-        config["classifier"]["labels"] = given.names(labels)
+        config["classifier"]["labels"] = in_memory.names(labels)
     return config
 
 
@@ -290,7 +290,7 @@ def prepare(run: Run, target: ResolvedTarget, parts: Parts, watch: Stopwatch) ->
     """
     config, packages = run.config, tuple(run.config["plugins"])
     check_asked(config["trainer"])
-    given.require(config["classifier"])
+    in_memory.require(config["classifier"])
     fetch_command.require(config)
     mirror.check(config)
     with watch("import"):

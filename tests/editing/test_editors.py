@@ -23,7 +23,7 @@ from diffexplain.diffusion.prior import Prior
 from diffexplain.editing import Composition, Editor, Flux2Klein, Instruct, LeditsPP, Paired, Prepared, State
 from diffexplain.editing.instruct import instruction
 from diffexplain.editing.leditspp import Term, terms
-from diffexplain.editing.paired import longest_description
+from diffexplain.editing.paired_prompts import longest_description
 from diffexplain.errors import UserError
 from diffexplain.runs.draws import Draws
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from diffexplain.classifiers.classifier import load_classifier as load_classifier
     from diffexplain.classifiers.clip import load_clip as load_clip
     from diffexplain.classifiers.clip import load_open_clip as load_open_clip
-    from diffexplain.classifiers.given import load_module as load_module
     from diffexplain.classifiers.huggingface import load_huggingface as load_huggingface
+    from diffexplain.classifiers.in_memory import load_module as load_module
     from diffexplain.classifiers.inspection import inspect_classifier as inspect_classifier
     from diffexplain.classifiers.onnx_graph import load_onnx as load_onnx
     from diffexplain.classifiers.output import Inspection as Inspection

@@ -19,7 +19,7 @@ def main(runs: Sequence[str]) -> int:
         UserError: there is no such run, or their pictures are not the same.
     """
     known = comparable(runs)  # What is refused is refused before the engine of effects is loaded, and torch with it.
-    from diffexplain.pipelines.finished import compare
+    from diffexplain.pipelines.side_by_side import compare
 
     found = compare(runs, *known)
     effects = [

@@ -5,7 +5,7 @@ from diffexplain.editing.composition import Change, Composition, State
 from diffexplain.editing.editor import Editor, ExchangingEditor, Prepared, changed_states
 from diffexplain.editing.instruct import Flux2Klein, Instruct, load_flux2_klein, load_instruct
 from diffexplain.editing.leditspp import LeditsPP
-from diffexplain.editing.paired import Paired
+from diffexplain.editing.paired_prompts import Paired
 
 __all__ = [
     "Change",

@@ -21,7 +21,7 @@ from diffexplain.config.instantiate import TARGET, build, locate
 from diffexplain.diffusion.gradients import SPSA, AttentionOnly, Checkpointed, Exact, LastK, Leap
 from diffexplain.editing import Composition, LeditsPP, Paired, State, changed_states
 from diffexplain.editing.checks import by_mask, by_similarity, phrases_of
-from diffexplain.editing.paired import drawn_description
+from diffexplain.editing.paired_prompts import drawn_description
 from diffexplain.effects.edits import all_but_words, looked_for
 from diffexplain.effects.engine import Engine, Studied, interventions, subject_of
 from diffexplain.effects.population import Images

@@ -17,7 +17,7 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms import transforms as v1
 
 from diffexplain import app, cli, explain, load_run
-from diffexplain.classifiers import given
+from diffexplain.classifiers import in_memory
 from diffexplain.classifiers.preprocessing import preprocessing_from
 from diffexplain.classifiers.transforms import settings_of
 from diffexplain.errors import RetryableError, UserError
@@ -53,7 +53,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 
 def known_by(model: Any) -> Mapping[str, Any]:
-    with given.given(model) as keys:
+    with in_memory.given(model) as keys:
         return {key: keys[key] for key in ("classifier.tensors", "classifier.code")}
 
 

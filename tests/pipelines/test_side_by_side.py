@@ -20,7 +20,7 @@ from diffexplain.effects.results import Difference
 from diffexplain.errors import UserError
 from diffexplain.explainers import RandomisedPrompts
 from diffexplain.pipelines.comparable import comparable
-from diffexplain.pipelines.finished import Recorded
+from diffexplain.pipelines.side_by_side import Recorded
 from diffexplain.report import Summary
 from diffexplain.runs.draws import Draws
 
