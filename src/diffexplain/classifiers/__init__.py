@@ -39,7 +39,7 @@ _HOMES = {
     "checkpoint": ("load_checkpoint",),
     "classifier": ("Classifier", "load_classifier"),
     "clip": ("load_clip", "load_open_clip"),
-    "given": ("load_module",),
+    "in_memory": ("load_module",),
     "huggingface": ("load_huggingface",),
     "inspection": ("inspect_classifier",),
     "onnx_graph": ("load_onnx",),
