@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from diffexplain.evaluation.presence import Threshold, fits, youden_threshold
@@ -28,6 +30,10 @@ class Gate:
     others: tuple[str, ...]
     threshold: Threshold
 
+    def opens(self, segmenter: Segmenter, images: Tensor, batch_size: int = 64) -> NDArray[np.bool_]:
+        """In which of the images (N, 3, H, W) in [0, 1] CLIP sees the phrase: (N,)."""
+        return fits(segmenter, images, self.phrase, self.others, batch_size) >= self.threshold.value
+
 
 def calibrated_gate(
     segmenter: Segmenter,
@@ -44,6 +50,6 @@ def calibrated_gate(
 
 def look_gated(segmenter: Segmenter, images: Tensor, gate: Gate, batch_size: int = 64) -> Detections:
     """Where the segmenter sees the gate's phrase, in those images (N, 3, H, W) alone in which CLIP sees it too."""
-    seen = fits(segmenter, images, gate.phrase, gate.others, batch_size) >= gate.threshold.value
+    seen = gate.opens(segmenter, images, batch_size)
     found = detect(segmenter, images, [gate.phrase], batch_size)
     return Detections(found.size, found.count, {place: area for place, area in found.regions.items() if seen[place[0]]})

@@ -2,8 +2,8 @@
 
 For a unit that a class uses, the images predicted as the class that activate the unit most are taken, as in Salient
 ImageNet (Singla & Feizi 2022, arXiv 2110.04301). An attribution map of each is compared with the region in which the
-segmenter, behind `Gate`, sees the object. Neither the gate nor the bound of the verdict is chosen by
-hand: both come from cases whose answer is known.
+segmenter, behind `Gate`, sees the object. Neither the gate nor the bound of the verdict is chosen by hand: both come
+from cases whose answer is known.
 """
 
 from __future__ import annotations

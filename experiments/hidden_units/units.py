@@ -35,7 +35,6 @@ from torch import Tensor
 
 from diffexplain.classifiers.classifier import Classifier, load_classifier
 from diffexplain.concepts.vocabulary import class_phrase
-from diffexplain.evaluation.presence import fits
 from diffexplain.segmentation import Segmenter
 from diffexplain.segmentation.detections import Detections, detect
 from diffexplain.statistics.tests import mean_interval
@@ -160,7 +159,7 @@ def measure(class_name: str, mine: Sequence[Case], file: Path) -> None:
         return
     places = sorted({place for _, use in uses for place in use.images})
     segmented = detect(segmenter(), images[places], [phrase], 64)
-    fitting = fits(segmenter(), images[places], phrase, others) >= gate.threshold.value
+    fitting = gate.opens(segmenter(), images[places])
     number = {place: index for index, place in enumerate(places)}
     units = []
     for one, use in uses:
