@@ -15,11 +15,11 @@ from tests.explainers.support import GREEN, explain, explainer
 from tests.tiny import TinyClassifier, tiny_prior
 from torch import Tensor
 
-from diffexplain.diffusion.gradients import Checkpointed
+from diffexplain.diffusion.gradients import SPSA, Checkpointed, GradientEstimator
 from diffexplain.errors import UserError
 from diffexplain.explainers import Diverged, TrainerSettings
 from diffexplain.explainers.diffexplainer import PromptOptimisation
-from diffexplain.prompts import ConstrainedPrompt, FreePrompt
+from diffexplain.prompts import ConstrainedPrompt, FreePrompt, SoftPrompt
 from diffexplain.runs.draws import Draws
 
 
@@ -41,25 +41,43 @@ def test_the_record_of_a_run(tmp_path: Path) -> None:
     assert not found.condition.requires_grad
 
 
-def test_the_score_is_that_of_the_images_generated_and_the_best_prompt_is_reproduced(tmp_path: Path) -> None:
-    # A constrained prompt ends in words, whose score is another one.
-    method = explainer(FreePrompt, window=1, fresh_latents=False)
+@pytest.mark.parametrize("gradient", [None, SPSA(probes=2)])
+@pytest.mark.parametrize("strategy", [FreePrompt, ConstrainedPrompt])
+def test_the_score_is_that_of_the_images_generated_and_the_best_prompt_is_reproduced(
+    strategy: type[SoftPrompt], gradient: GradientEstimator | None, tmp_path: Path
+) -> None:
+    method = explainer(strategy, window=1, fresh_latents=False)
     prior = tiny_prior(steps=2)
-    found = explain(tmp_path, method, prior=prior)
+    found = explain(tmp_path, method, prior=prior, gradient=gradient)
     best = max(found.curve, key=lambda row: row["score"])
     assert (found.best_step, found.best_score) == (best["step"], best["score"])
     latents = Draws(0, "class:bee").normals("optimise", 0, 2, prior.latent_shape)
     score = TinyClassifier()(prior.generate(found.condition, latents)).softmax(dim=1)[:, 1].mean()
     assert score.item() == pytest.approx(best["score"], abs=1e-5)
-    assert found.curve[-1]["score"] > found.curve[0]["score"]
+    assert [token[0].text for token in found.words] == best["words"]
+    assert best["score"] > found.curve[0]["score"]
 
 
 def test_the_best_is_chosen_by_the_mean_over_the_window(tmp_path: Path) -> None:
-    found = explain(tmp_path, explainer(window=3))
+    found = explain(tmp_path, explainer(FreePrompt, window=3))
     scores = [row["score"] for row in found.curve]
     means = {step: np.mean(scores[step - 2 : step + 1]) for step in range(2, 6)}
     assert found.best_step == max(means, key=lambda step: means[step])
     assert found.best_score == pytest.approx(means[found.best_step])
+
+
+def test_a_window_holds_steps_of_the_same_words_alone(tmp_path: Path) -> None:
+    found = explain(tmp_path, explainer(window=3, steps=24))
+    windows: list[list[dict[str, Any]]] = []
+    for row in found.curve:
+        same = windows and windows[-1][-1]["words"] == row["words"]
+        windows.append([*windows[-1], row][-3:] if same else [row])
+    means = [np.mean([row["score"] for row in window]) for window in windows]
+    assert [row["smoothed"] for row in found.curve] == pytest.approx(means)
+    assert len({tuple(row["words"]) for row in found.curve}) > 1
+    best = max(range(24), key=lambda step: (len(windows[step]), means[step]))
+    assert (found.best_step, found.best_score) == (best, pytest.approx(means[best]))
+    assert [token[0].text for token in found.words] == found.curve[best]["words"]
 
 
 def test_latents_are_fresh_each_step_or_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,11 +104,11 @@ def test_a_unit_and_a_free_prompt(tmp_path: Path) -> None:
 
 
 def test_early_stop(tmp_path: Path) -> None:
-    found = explain(tmp_path, explainer(steps=30, stop_at=0.01, window=3))
+    found = explain(tmp_path, explainer(FreePrompt, steps=30, stop_at=0.01, window=3))
     assert found.stopped_early
     assert found.steps == len(found.curve) == 3
     assert found.images[-1] == "images/step-00002.png"
-    assert explain(tmp_path, explainer(steps=30, stop_at=0.01, window=3)).steps == 3
+    assert explain(tmp_path, explainer(FreePrompt, steps=30, stop_at=0.01, window=3)).steps == 3
 
 
 def test_the_same_gradient_with_the_memory_of_one_step(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_activations_of_any_scale_say_the_same() -> None:
 
 
 def test_a_run_begins_higher_and_a_resumed_one_is_not_screened_again(tmp_path: Path) -> None:
-    method = partial(explainer, partial(ConstrainedPrompt, initial_noise=0.0), screening_images=8)
+    method = partial(explainer, partial(FreePrompt, initial_noise=0.0), screening_images=8)
     whole = explain(tmp_path / "whole", method(), target=GREEN)
     unscreened = explain(tmp_path / "unscreened", method(screening_images=0), target=GREEN)
     assert whole.curve[0]["score"] > unscreened.curve[0]["score"]

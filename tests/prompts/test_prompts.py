@@ -69,18 +69,27 @@ def test_nearest_words_of_a_free_prompt_are_by_angle() -> None:
     assert len(others) == len(WORDS) - 1
 
 
-def test_a_constrained_prompt_cannot_leave_the_words() -> None:
-    prompt = ConstrainedPrompt(tiny_prior(), WORDS, DRAWS, tokens=2, initial_noise=5.0)
-    low, high = prompt.word_embeddings.amin(dim=0), prompt.word_embeddings.amax(dim=0)
-    embeddings = prompt.embeddings()
-    assert ((embeddings >= low - 1e-6) & (embeddings <= high + 1e-6)).all()
-
-
-def test_what_a_constrained_prompt_ends_in_are_its_likeliest_words() -> None:
+def test_a_constrained_prompt_is_its_likeliest_words_with_the_gradient_of_their_mixture() -> None:
     prompt = ConstrainedPrompt(tiny_prior(), WORDS, DRAWS, tokens=2)
     likeliest = [WORDS.index(token[0].text) for token in prompt.nearest_words(1)]
-    assert not torch.equal(prompt.embeddings(), prompt.word_embeddings[likeliest])
+    assert prompt.said() == tuple(likeliest)
+    assert torch.equal(prompt.embeddings(), prompt.word_embeddings[likeliest])
     assert torch.equal(prompt.eval().embeddings(), prompt.word_embeddings[likeliest])
+    assert not torch.equal(prompt.mixture(), prompt.embeddings())
+    assert torch.equal(prompt(), prior_of_words(likeliest))
+    assert not torch.equal(prompt(mixed=True), prompt())
+    direction = torch.randn(2, 16, generator=torch.Generator().manual_seed(0))
+    gradients = [
+        torch.autograd.grad((embeddings * direction).sum(), prompt.logits)[0]
+        for embeddings in (prompt.embeddings(), prompt.mixture())
+    ]
+    assert torch.equal(*gradients)
+    assert gradients[0].abs().max() > 0
+
+
+def prior_of_words(places: list[int]) -> torch.Tensor:
+    """Hidden states of these words as text."""
+    return tiny_prior().encode([" ".join(WORDS[place] for place in places)])
 
 
 def test_the_entropy_penalty_grows_and_vanishes_on_single_words() -> None:

@@ -37,7 +37,8 @@ class SmoothedBest(Callback):
     """Keeps the prompt whose score, averaged over the last ``window`` steps, was best.
 
     A single step's score is that of a few images; the mean over a window is not won by one lucky
-    batch. Until a window is full, the latest prompt stands in for the best.
+    batch. Where the prompt is made of words, a window begins anew when they change: what is kept has the score of
+    what it says. Until a window is full, the prompt with most steps in one stands in for the best.
 
     Args:
         window: steps that are averaged.
@@ -52,36 +53,40 @@ class SmoothedBest(Callback):
         self.best_score = float("-inf")
         self.best_prompt: dict[str, Tensor] = {}
         self.stopped_early = False
-        self._seen = 0
+        self._best_count = 0
+        self._said: tuple[int, ...] | None = None
         self._candidate: dict[str, Tensor] = {}
 
     @property
     def smoothed(self) -> float:
-        """Mean score of the steps in the window."""
+        """Mean score of the steps in the window: the last ones, or those since the words changed."""
         return sum(self.recent) / len(self.recent)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         # A step's score is that of the prompt before the step is applied.
         self._candidate = {name: value.clone() for name, value in pl_module.state_dict().items()}
+        said = pl_module.prompt.said()
+        if said != self._said:
+            self._said, self.recent = said, []
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.recent = [*self.recent, float(outputs["score"])][-self.window :]
-        self._seen += 1
-        if self._seen <= self.window or self.smoothed > self.best_score:
+        count = len(self.recent)
+        if (count, self.smoothed) > (self._best_count, self.best_score):
             self.best_step = trainer.global_step - 1
-            self.best_score = self.smoothed
+            self._best_count, self.best_score = count, self.smoothed
             self.best_prompt = self._candidate
-        full = self._seen >= self.window
-        if self.stop_at is not None and full and self.smoothed >= self.stop_at:
+        if self.stop_at is not None and count == self.window and self.smoothed >= self.stop_at:
             self.stopped_early = True
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "recent": self.recent,
-            "seen": self._seen,
+            "said": self._said,
+            "best_count": self._best_count,
             "best_step": self.best_step,
             "best_score": self.best_score,
             "best_prompt": self.best_prompt,
@@ -90,7 +95,9 @@ class SmoothedBest(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.recent = list(state_dict["recent"])
-        self._seen = state_dict["seen"]
+        # An earlier version's checkpoint has neither.
+        self._said = state_dict.get("said")
+        self._best_count = state_dict.get("best_count", len(self.recent))
         self.best_step = state_dict["best_step"]
         self.best_score = state_dict["best_score"]
         self.best_prompt = state_dict["best_prompt"]
@@ -114,6 +121,7 @@ class Recorder(Callback):
         self.path = run.directory / METRICS_FILE
         self.length = 0
         self._digest = sha256()
+        self._words: list[str] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
@@ -123,6 +131,9 @@ class Recorder(Callback):
             for line in self.path.read_bytes().splitlines() if anew else ():
                 show(anew, self.run.directory, from_json(line))
         self._digest = record_digest(self.run.directory, self.length) or sha256()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self._words = [token[0].text for token in pl_module.prompt.nearest_words(1)]
 
     def on_train_batch_end(
         self,
@@ -139,7 +150,7 @@ class Recorder(Callback):
             "score": float(outputs["score"]),
             "smoothed": self.best.smoothed,
             "gradient_norm": pl_module.gradient_norm,
-            "words": [token[0].text for token in pl_module.prompt.nearest_words(1)],
+            "words": self._words,
         }
         if outputs["causes"]:
             row["made_anew"] = outputs["causes"]

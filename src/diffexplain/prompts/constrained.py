@@ -1,4 +1,4 @@
-"""A prompt that stays among real words: each token is a mixture of the vocabulary's embeddings."""
+"""A prompt of real words: each token is one word of the vocabulary, and a mixture of words has the gradient."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from diffexplain.runs.draws import Draws
 
 
 class ConstrainedPrompt(SoftPrompt):
-    """The parameter is a logit for each (token, word); in training, a token is the softmax mixture of the words.
+    """The parameter is a logit for each (token, word); a token is its likeliest word, with the softmax mixture's gradient.
 
-    Token embeddings therefore stay in the convex hull of the words', where the text encoder and the
-    prior were trained, and the mixture's weights say what a token means. What is found is the likeliest word of each
-    token (in `eval` mode): a prompt that a person can read and type, of pictures that the prior can draw. This is a
-    design choice of ours, not of the paper.
+    That is the straight-through estimator (Bengio et al., arXiv 1308.3432); w_v are the words' embeddings and l a
+    token's logits at temperature T:
+
+        forward: w_(argmax l)        backward: d/dl  sum_v softmax(l / T)_v w_v
+
+    So what is scored at a step is a prompt that a person can read and type, of pictures that the prior can draw, and is
+    what is kept of the step. This is a design choice of ours, not of the paper.
 
     Args:
         initial_noise: standard deviation of the logits at the start; small means that each token
@@ -56,9 +59,15 @@ class ConstrainedPrompt(SoftPrompt):
         return (self.logits / self.temperature).softmax(dim=1)
 
     def embeddings(self) -> Tensor:
-        if not self.training:
-            return self.word_embeddings[self.logits.argmax(dim=1)]
+        mixture = self.mixture()
+        # The difference is zero and has the mixture's gradient.
+        return self.word_embeddings[self.logits.argmax(dim=1)] + (mixture - mixture.detach())
+
+    def mixture(self) -> Tensor:
         return self.nearness() @ self.word_embeddings
+
+    def said(self) -> tuple[int, ...]:
+        return tuple(self.logits.argmax(dim=1).tolist())
 
     @torch.no_grad()
     def lean(self, log_weights: Tensor) -> None:

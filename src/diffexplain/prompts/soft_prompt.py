@@ -60,13 +60,21 @@ class SoftPrompt(nn.Module, ABC):
         width = self.word_embeddings.shape[1]
         prior.encode_embeddings(torch.zeros(tokens, width, device=prior.device), prefix)
 
-    def forward(self) -> Tensor:
-        """The text encoder's hidden states of prefix and tokens, (1, T, D)."""
-        return self._prior.encode_embeddings(self.embeddings(), self.prefix)
+    def forward(self, mixed: bool = False) -> Tensor:
+        """The text encoder's hidden states of prefix and tokens, (1, T, D); ``mixed``: with `mixture` as the tokens."""
+        return self._prior.encode_embeddings(self.mixture() if mixed else self.embeddings(), self.prefix)
 
     @abstractmethod
     def embeddings(self) -> Tensor:
         """The tokens' embeddings (n, E), differentiable in the parameter."""
+
+    def mixture(self) -> Tensor:
+        """Embeddings (n, E) to take differences of, where `embeddings` jump from word to word."""
+        return self.embeddings()
+
+    def said(self) -> tuple[int, ...] | None:
+        """Which words the tokens are, if they are words and change in jumps; only steps that say the same compare."""
+        return None
 
     @abstractmethod
     def lean(self, log_weights: Tensor) -> None:

@@ -46,7 +46,8 @@ class GradientEstimator(Protocol):
         """The estimate at optimisation step ``step``.
 
         Args:
-            prompt: called without arguments, gives the hidden states (1, T, D) that all images share.
+            prompt: called without arguments, gives the hidden states (1, T, D) that all images share; with True, those
+                to take differences of.
             prior: a `Prior`, or whatever else the estimator can do with.
             latents: starting noise, (B, C, h, w).
             draws: of the run, for estimators that draw.

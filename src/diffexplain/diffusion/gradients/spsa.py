@@ -6,7 +6,8 @@ Eq. 2.2), with all of the prompt's parameter t moved at once, there and back, al
     g = (L(t + w d) - L(t - w d)) / (2 w) * d        d_i = +-1, each with probability 1/2
 
 Its mean is the gradient up to O(w^2), exactly so where L is linear or quadratic. A single probe is noisy: its squared
-length is about the number of the parameter's elements times the gradient's.
+length is about the number of the parameter's elements times the gradient's. A prompt of words jumps from word to word,
+which has no such differences: its probes are of the mixtures of words. One more pass is that of the prompt itself.
 """
 
 from __future__ import annotations
@@ -49,20 +50,19 @@ class SPSA:
     def estimate(
         self, prompt: nn.Module, prior: AnyPrior, latents: Tensor, objective: Objective, draws: Draws, step: int
     ) -> Estimate:
-        """Loss and scores are means over the probes; the images are the last probe's."""
+        """Loss, scores and images are those of the prompt itself."""
         ((name, parameter),) = prompt.named_parameters()
         gradient = torch.zeros_like(parameter)
-        measured = []
         with torch.no_grad():
+            images = _images(prior, prompt(), latents)
+            loss, scores = objective(images)
             for probe in range(self.probes):
                 signs = draws.normal("spsa", step, tuple(parameter.shape), probe).sign().to(parameter)
+                probed = []
                 for way in (self.width, -self.width):
-                    images = _images(prior, functional_call(prompt, {name: parameter + way * signs}, ()), latents)
-                    measured.append(objective(images))
-                (there, _), (back, _) = measured[-2:]
-                gradient += (there - back) / (2.0 * self.width * self.probes) * signs
-        loss = torch.stack([loss for loss, _ in measured]).mean()
-        scores = torch.stack([scores for _, scores in measured]).mean(dim=0)
+                    condition = functional_call(prompt, {name: parameter + way * signs}, (True,))
+                    probed.append(objective(_images(prior, condition, latents))[0])
+                gradient += (probed[0] - probed[1]) / (2.0 * self.width * self.probes) * signs
         return Estimate(given_gradient(loss, parameter, gradient), scores, images)
 
 
