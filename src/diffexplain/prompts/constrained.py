@@ -15,10 +15,10 @@ from diffexplain.runs.draws import Draws
 
 
 class ConstrainedPrompt(SoftPrompt):
-    """The parameter is a logit for each (token, word); a token is its likeliest word, with the softmax mixture's gradient.
+    """The parameter is a logit for each (token, word); a token is its likeliest word, with the gradient of a mixture.
 
-    That is the straight-through estimator (Bengio et al., arXiv 1308.3432); w_v are the words' embeddings and l a
-    token's logits at temperature T:
+    That is the straight-through estimator (Bengio et al., arXiv 1308.3432). With the words' embeddings w_v and a
+    token's logits l at temperature T:
 
         forward: w_(argmax l)        backward: d/dl  sum_v softmax(l / T)_v w_v
 
@@ -26,8 +26,8 @@ class ConstrainedPrompt(SoftPrompt):
     what is kept of the step. This is a design choice of ours, not of the paper.
 
     Args:
-        initial_noise: standard deviation of the logits at the start; small means that each token
-            begins near the words' mean and favours none.
+        initial_noise: standard deviation of the logits at the start; small means that each token's gradient is of all
+            words alike.
         temperature: of the softmax; lower comes to a single word sooner.
         entropy_weight: pulls each token towards a single word, in units of the loss, from nothing
             at the start to the whole at the end of the run.
