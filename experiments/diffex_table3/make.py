@@ -6,11 +6,11 @@ python -m experiments.diffex_table3.make --profile paper     CLIP without traini
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 from pathlib import Path
 
+from diffexplain.effects.population import FOLDER, read_records
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import mean_interval
 from experiments.papers.paper_tables import NOTHING, Made, Sweep, head, main, row, shown
@@ -50,9 +50,9 @@ def took(run: Made) -> str:
 
 def strayed(run: Made) -> Estimate | None:
     """Mean change of what an edit should leave alone, in [0, 1], over images; each the mean of its edits."""
-    files = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(run.directory.glob("diffex/edits-*.json"))]
+    files = sorted((run.directory / FOLDER).glob("edits-*.json"))
     by_image: dict[int, list[float]] = {}
-    for edit in (edit for file in files for edit in file["edits"]):
+    for edit in (edit for file in files for edit in read_records(file)["edits"]):
         if edit["record"]["strayed"] is not None:
             by_image.setdefault(edit["index"], []).append(edit["record"]["strayed"])
     means = [statistics.mean(values) for values in by_image.values()]

@@ -115,6 +115,9 @@ def test_a_run_is_made_once_and_stands_beside_those_that_are_not(tmp_path: Path)
     assert picture.size == (8 * figure4.SIDE, 3 * figure4.SIDE)
     assert picture.getpixel((picture.width - 1, picture.height - 1)) == (128, 128, 128)
     assert "1 of 6 runs; seed 1" in sweep.made_with()
+    moved = aggregator("diffex_table3").strayed(first)
+    assert moved.n == 2
+    assert 0 < moved.value < 0.2
 
 
 def estimate(value: float, n: int = 100) -> Estimate:
