@@ -10,7 +10,6 @@ import statistics
 import sys
 from pathlib import Path
 
-from diffexplain.effects.population import FOLDER, read_records
 from diffexplain.statistics.estimates import Estimate
 from diffexplain.statistics.tests import mean_interval
 from experiments.papers.paper_tables import NOTHING, Made, Sweep, head, main, row, shown
@@ -50,6 +49,8 @@ def took(run: Made) -> str:
 
 def strayed(run: Made) -> Estimate | None:
     """Mean change of what an edit should leave alone, in [0, 1], over images; each the mean of its edits."""
+    from diffexplain.effects.population import FOLDER, read_records  # imports torch
+
     files = sorted((run.directory / FOLDER).glob("edits-*.json"))
     by_image: dict[int, list[float]] = {}
     for edit in (edit for file in files for edit in read_records(file)["edits"]):
