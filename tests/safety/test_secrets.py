@@ -46,6 +46,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     settings.append("classifier._target_=tests.safety.libraries.load_classifier")
     said = call(["run", *settings, f"paths.outputs={folder}/outputs"], folder)
     assert said.startswith("0\n"), said
+    assert "W&B cannot" not in said  # With a key, and WANDB_MODE=offline: nothing is asked for.
     (summary,) = folder.rglob("summary.json")
     synced = call(["sync", str(summary.parent)], folder, keys={})  # With a key it would leave this machine.
     assert synced.startswith("0\n"), synced

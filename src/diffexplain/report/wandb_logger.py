@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from lightning.pytorch.loggers import WandbLogger
 
+from diffexplain.report import wandb_mirror
 from diffexplain.report.wandb_key import folders, has_key
-from diffexplain.report.wandb_mirror import begun
 from diffexplain.runs.run import IDENTITY_DIGITS
 
 Mode = Literal["auto", "online", "offline"]
@@ -41,27 +41,26 @@ def wandb_logger(
     Args:
         directory: the run's; W&B's own files go to ``wandb`` inside it.
         identity: the run's; the same run resumed is the same run at W&B.
-        mode: ``auto`` is online when a key is known (environment or netrc) and offline otherwise.
+        mode: ``auto`` is as ``WANDB_MODE`` says, else online when a key is known (environment or netrc) and offline
+            otherwise. What should be online and cannot be reached is offline.
         tags: beside the names of classifier, prior and method.
     """
     os.environ.update(folders(directory))  # The run's own: they are gone with its environment.
-    if mode == "auto":
-        mode = "online" if has_key() else "offline"
-        if mode == "offline" and "WANDB_MODE" not in os.environ:
-            warnings.warn(
-                f"No W&B key: logging offline to {directory / 'wandb'}. Set WANDB_API_KEY to log online, "
-                "or mirror the run later with: diffexplain sync <run>",
-                stacklevel=2,
-            )
+    if mode == "auto" and not has_key() and "WANDB_MODE" not in os.environ:
+        warnings.warn(
+            f"No W&B key: logging offline to {directory / 'wandb'}. Set WANDB_API_KEY to log online, "
+            "or mirror the run later with: diffexplain sync <run>",
+            stacklevel=2,
+        )
     try:
         # Begun here, so that a failure is met here and not in the middle of a run.
-        experiment = begun(
+        experiment = wandb_mirror.begun(
             directory,
             identity[:IDENTITY_DIGITS],
             config,
             project=project,
             entity=entity,
-            mode=mode,
+            mode=wandb_mirror.mode() if mode == "auto" else mode,
             group=group,
             job_type=job_type,
             tags=tags,
@@ -70,5 +69,5 @@ def wandb_logger(
     except Exception as error:
         warnings.warn(f"W&B cannot be used and the run goes on without it: {error}", stacklevel=2)
         return None
-    logger.begins_anew = mode == "offline"
+    logger.begins_anew = bool(experiment.offline)
     return logger

@@ -106,19 +106,10 @@ def _copied(
     directory: Path, identity: str, config: Mapping[str, Any], options: Mapping[str, Any], log: Callable[[Any], None]
 ) -> str:
     """Let ``log`` fill a run at W&B, an offline one where W&B cannot be reached."""
-    import wandb
-
     own = folders(directory)
     os.environ.update(own)
-    chosen = mode()
     try:
-        try:
-            copy = begun(directory, identity, config, mode=chosen, **options)
-        except wandb.errors.Error as error:
-            if chosen != "online":
-                raise
-            warnings.warn(f"W&B cannot be reached, so the copy is offline: {_first_line(error)}", stacklevel=3)
-            copy = begun(directory, identity, config, mode="offline", **options)
+        copy = begun(directory, identity, config, mode=mode(), **options)
         try:
             log(_Logger(copy))
             place = str(Path(copy.dir).parent) if copy.offline else copy.url
@@ -149,7 +140,21 @@ class _Logger:
 
 
 def begun(directory: Path, identity: str, config: Mapping[str, Any], *, mode: str, **options: Any) -> Any:
-    """A run at W&B that is open: one of its own, whatever else this process logs there."""
+    """A run at W&B that is open, an offline one where W&B cannot be reached: one of its own, whatever else this process
+    logs there.
+    """
+    import wandb
+
+    if mode == "online":
+        try:
+            return _begun(directory, identity, config, mode=mode, **options)
+        except wandb.errors.Error as error:
+            warnings.warn(f"W&B cannot be reached, so the copy is offline: {_first_line(error)}", stacklevel=3)
+            mode = "offline"
+    return _begun(directory, identity, config, mode=mode, **options)
+
+
+def _begun(directory: Path, identity: str, config: Mapping[str, Any], *, mode: str, **options: Any) -> Any:
     import wandb
 
     tags = [*options.pop("tags", ()), *_tags(config)]
