@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ import pytest
 import torch
 from PIL import Image
 from tests.explainers.support import GREEN, explain, explainer
-from tests.tiny import TinyClassifier, tiny_prior
+from tests.tiny import WORDS, TinyClassifier, tiny_prior
 from torch import Tensor
 
 from diffexplain.diffusion.gradients import SPSA, Checkpointed, GradientEstimator
 from diffexplain.errors import UserError
 from diffexplain.explainers import Diverged, TrainerSettings
+from diffexplain.explainers.callbacks import SmoothedBest
 from diffexplain.explainers.diffexplainer import PromptOptimisation
 from diffexplain.prompts import ConstrainedPrompt, FreePrompt, SoftPrompt
 from diffexplain.runs.draws import Draws
@@ -66,6 +68,29 @@ def test_the_best_is_chosen_by_the_mean_over_the_window(tmp_path: Path) -> None:
     assert found.best_score == pytest.approx(means[found.best_step])
 
 
+def told(scores: list[float], words: list[str]) -> SmoothedBest:
+    """What is chosen of steps with these scores, whose prompts say these words."""
+    best = SmoothedBest(window=3, stop_at=None)
+    for step, (score, word) in enumerate(zip(scores, words, strict=True)):
+        prompt = SimpleNamespace(said=lambda word=word: (WORDS.index(word),))
+        state = {"step": torch.tensor(step)}
+        module: Any = SimpleNamespace(prompt=prompt, state_dict=lambda state=state: state)
+        trainer: Any = SimpleNamespace(global_step=step + 1)
+        best.on_train_batch_start(trainer, module, None, step)
+        best.on_train_batch_end(trainer, module, {"score": score}, None, step)
+    return best
+
+
+def test_good_words_that_are_soon_gone_are_kept_and_a_lucky_batch_is_not() -> None:
+    soon_gone = told([0.9, 0.95, 0.3, 0.4, 0.35, 0.3], ["flag", "flag", *["dog"] * 4])
+    assert (soon_gone.best_step, soon_gone.best_score) == (1, pytest.approx(0.925))
+    assert int(soon_gone.best_prompt["step"]) == 1
+    lucky = told([0.95, 0.7, 0.8, 0.75, 0.2], ["flag", "dog", "dog", "dog", "bee"])
+    assert (lucky.best_step, lucky.best_score) == (3, pytest.approx(0.75))
+    after = told([0.3, 0.95, 0.2, 0.5, 0.4, 0.6], ["dog", "flag", "bee", "bee", "bee", "bee"])
+    assert after.best_step == 5
+
+
 def test_a_window_holds_steps_of_the_same_words_alone(tmp_path: Path) -> None:
     found = explain(tmp_path, explainer(window=3, steps=24))
     windows: list[list[dict[str, Any]]] = []
@@ -75,7 +100,10 @@ def test_a_window_holds_steps_of_the_same_words_alone(tmp_path: Path) -> None:
     means = [np.mean([row["score"] for row in window]) for window in windows]
     assert [row["smoothed"] for row in found.curve] == pytest.approx(means)
     assert len({tuple(row["words"]) for row in found.curve}) > 1
-    best = max(range(24), key=lambda step: (len(windows[step]), means[step]))
+    lowest = min(row["score"] for row in found.curve)
+    counts = [len(window) for window in windows]
+    padded = [count * mean + (3 - count) * lowest for count, mean in zip(counts, means, strict=True)]
+    best = max(range(24), key=lambda step: (padded[step], counts[step]))
     assert (found.best_step, found.best_score) == (best, pytest.approx(means[best]))
     assert [token[0].text for token in found.words] == found.curve[best]["words"]
 

@@ -36,9 +36,10 @@ METRICS_FILE = "metrics.jsonl"
 class SmoothedBest(Callback):
     """Keeps the prompt whose score, averaged over the last ``window`` steps, was best.
 
-    A single step's score is that of a few images; the mean over a window is not won by one lucky
-    batch. Where the prompt is made of words, a window begins anew when they change: what is kept has the score of
-    what it says. Until a window is full, the prompt with most steps in one stands in for the best.
+    A single step's score is that of a few images; the mean over a window is not won by one lucky batch. Where the
+    prompt is made of words, a window begins anew when they change: what is kept has the score of what it says. In
+    place of steps that a window lacks stands the lowest score of all, so that words which were good and soon gone can
+    be the best.
 
     Args:
         window: steps that are averaged.
@@ -49,11 +50,9 @@ class SmoothedBest(Callback):
         self.window = window
         self.stop_at = stop_at
         self.recent: list[float] = []
-        self.best_step = -1
-        self.best_score = float("-inf")
-        self.best_prompt: dict[str, Tensor] = {}
         self.stopped_early = False
-        self._best_count = 0
+        self._lowest = float("inf")
+        self._best: dict[int, dict[str, Any]] = {}  # Of windows of so many steps.
         self._said: tuple[int, ...] | None = None
         self._candidate: dict[str, Tensor] = {}
 
@@ -61,6 +60,28 @@ class SmoothedBest(Callback):
     def smoothed(self) -> float:
         """Mean score of the steps in the window: the last ones, or those since the words changed."""
         return sum(self.recent) / len(self.recent)
+
+    @property
+    def best_step(self) -> int:
+        """The last of the steps over which the best prompt's score was averaged."""
+        return int(self._chosen["step"])
+
+    @property
+    def best_score(self) -> float:
+        """Mean score of the steps in the best prompt's window."""
+        return float(self._chosen["score"])
+
+    @property
+    def best_prompt(self) -> dict[str, Tensor]:
+        """The optimisation's state; empty before the first step's end."""
+        return dict(self._chosen["prompt"]) if self._best else {}
+
+    @property
+    def _chosen(self) -> dict[str, Any]:
+        def at_least(count: int) -> float:
+            return (count * float(self._best[count]["score"]) + (self.window - count) * self._lowest) / self.window
+
+        return self._best[max(self._best, key=lambda count: (at_least(count), count))]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         # A step's score is that of the prompt before the step is applied.
@@ -73,11 +94,10 @@ class SmoothedBest(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.recent = [*self.recent, float(outputs["score"])][-self.window :]
+        self._lowest = min(self._lowest, self.recent[-1])
         count = len(self.recent)
-        if (count, self.smoothed) > (self._best_count, self.best_score):
-            self.best_step = trainer.global_step - 1
-            self._best_count, self.best_score = count, self.smoothed
-            self.best_prompt = self._candidate
+        if count not in self._best or self.smoothed > self._best[count]["score"]:
+            self._best[count] = {"step": trainer.global_step - 1, "score": self.smoothed, "prompt": self._candidate}
         if self.stop_at is not None and count == self.window and self.smoothed >= self.stop_at:
             self.stopped_early = True
             trainer.should_stop = True
@@ -86,22 +106,22 @@ class SmoothedBest(Callback):
         return {
             "recent": self.recent,
             "said": self._said,
-            "best_count": self._best_count,
-            "best_step": self.best_step,
-            "best_score": self.best_score,
-            "best_prompt": self.best_prompt,
+            "lowest": self._lowest,
+            "best": self._best,
             "stopped_early": self.stopped_early,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.recent = list(state_dict["recent"])
-        # An earlier version's checkpoint has neither.
         self._said = state_dict.get("said")
-        self._best_count = state_dict.get("best_count", len(self.recent))
-        self.best_step = state_dict["best_step"]
-        self.best_score = state_dict["best_score"]
-        self.best_prompt = state_dict["best_prompt"]
+        self._lowest = state_dict.get("lowest", min(self.recent))
+        self._best = state_dict.get("best") or {self.window: _of_one_best(state_dict)}
         self.stopped_early = state_dict["stopped_early"]
+
+
+def _of_one_best(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """The best of an earlier version's checkpoint, which held a single one."""
+    return {name: state_dict[f"best_{name}"] for name in ("step", "score", "prompt")}
 
 
 class Recorder(Callback):
