@@ -49,11 +49,10 @@ def took(run: Made) -> str:
 
 def strayed(run: Made) -> Estimate | None:
     """Mean change of what an edit should leave alone, in [0, 1], over images; each the mean of its edits."""
-    from diffexplain.effects.population import FOLDER, read_records  # imports torch
+    from diffexplain.effects.population import recorded_edits  # imports torch
 
-    files = sorted((run.directory / FOLDER).glob("edits-*.json"))
     by_image: dict[int, list[float]] = {}
-    for edit in (edit for file in files for edit in read_records(file)["edits"]):
+    for edit in recorded_edits(run.directory):
         if edit["record"]["strayed"] is not None:
             by_image.setdefault(edit["index"], []).append(edit["record"]["strayed"])
     means = [statistics.mean(values) for values in by_image.values()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import groupby
@@ -319,6 +319,16 @@ class Population:
         self.files.write_json(name, {**content, DIGEST: _digest_of(content)})
         written: dict[str, Any] = json.loads(json.dumps(content))
         return written
+
+
+def recorded_edits(directory: FilePath) -> Iterator[dict[str, Any]]:
+    """Every edit of the run in ``directory``, as it was recorded: ``index``, ``state`` and ``record``.
+
+    Raises:
+        UserError: a file is not as it was written.
+    """
+    for file in sorted((directory / FOLDER).glob("edits-*.json")):
+        yield from read_records(file)["edits"]
 
 
 def read_records(path: FilePath) -> dict[str, Any]:

@@ -218,7 +218,7 @@ class Counting:
         gradient = self.built("gradient")
         images = explainer.steps * explainer.batch
         forward, backward = passes(gradient, self.steps)
-        probes = 2 * gradient.probes + 1 if isinstance(gradient, SPSA) else 1
+        probes = gradient.passes if isinstance(gradient, SPSA) else 1
         read = images * probes * self._views()
         calls = Calls(
             {IMAGES: images * probes, TEXT: explainer.steps * probes, DENOISER: images * forward * self.branches}
@@ -384,7 +384,7 @@ def passes(gradient: Any, steps: int) -> tuple[int, int]:
     """
     match gradient:
         case SPSA():
-            return (2 * gradient.probes + 1) * steps, 0
+            return gradient.passes * steps, 0
         case Checkpointed():
             return 2 * steps, steps
         case LastK():

@@ -12,7 +12,7 @@ from diffexplain.concepts import Hierarchy
 from diffexplain.editing import Change, Composition, State, changed_states
 from diffexplain.effects.budget import policy_named
 from diffexplain.effects.engine import Engine, Studied, interventions
-from diffexplain.effects.population import FOLDER, Images, read_records
+from diffexplain.effects.population import FOLDER, Images, read_records, recorded_edits
 from diffexplain.effects.records import Record, key_of, path_of
 from diffexplain.effects.results import Difference, Path
 from diffexplain.report.summary import Summary
@@ -85,9 +85,8 @@ class Recorded:
             for place, (state, record) in enumerate(zip(content["states"], content["records"], strict=True)):
                 self._states[first + place] = frozenset(map(path_of, state))
                 found[first + place, key_of(self._states[first + place])] = Record.from_json(record)
-        for file in sorted((directory / FOLDER).glob("edits-*.json")):
-            for edit in read_records(file)["edits"]:
-                found[int(edit["index"]), str(edit["state"])] = Record.from_json(edit["record"])
+        for edit in recorded_edits(directory):
+            found[int(edit["index"]), str(edit["state"])] = Record.from_json(edit["record"])
         return found
 
 

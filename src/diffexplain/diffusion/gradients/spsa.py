@@ -47,6 +47,11 @@ class SPSA:
         self.probes = probes
         self.width = width
 
+    @property
+    def passes(self) -> int:
+        """Forward passes of the whole batch in a step: there and back for each probe, and of the prompt itself."""
+        return 2 * self.probes + 1
+
     def estimate(
         self, prompt: nn.Module, prior: AnyPrior, latents: Tensor, objective: Objective, draws: Draws, step: int
     ) -> Estimate:
